@@ -1,0 +1,127 @@
+"""The daemon's process: flags, sockets, signals. dockerd's flag names."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from pydock_lab import paths
+from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.errors import Conflict, InvalidParameter, LabError
+
+log = logging.getLogger("pydock.daemon")
+
+
+def parse_flags(argv: list[str] | None = None) -> DaemonConfig:
+    """Read the command line into a DaemonConfig."""
+    parser = argparse.ArgumentParser(prog="pydock daemon", description="A Docker engine for learning.")
+    parser.add_argument("-H", "--host", action="append", default=[], help="unix:///PATH or tcp://ADDR:PORT")
+    parser.add_argument("--data-root", type=Path, default=paths.data_root())
+    parser.add_argument("--exec-root", type=Path, default=paths.exec_root())
+    parser.add_argument("--live-restore", action="store_true", help="containers outlive the daemon")
+    parser.add_argument("--registry-mirror", action="append", default=[])
+    parser.add_argument("--insecure-registry", action="append", default=[])
+    parser.add_argument("--bip", default=None, help="address and prefix of the default bridge")
+    parser.add_argument("-b", "--bridge", default=None, help="name of the default bridge's link")
+    parser.add_argument("-D", "--debug", action="store_true")
+    parser.add_argument("--label", action="append", default=[])
+    flags = parser.parse_args(argv)
+    exec_root = flags.exec_root.absolute()
+    return DaemonConfig(
+        hosts=tuple(flags.host) or (f"unix://{exec_root / 'docker.sock'}",),
+        data_root=flags.data_root.absolute(),
+        exec_root=exec_root,
+        live_restore=flags.live_restore,
+        registry_mirrors=tuple(flags.registry_mirror),
+        insecure_registries=tuple(flags.insecure_registry),
+        bip=flags.bip,
+        bridge=flags.bridge,
+        debug=flags.debug,
+        labels=dict(label.partition("=")[::2] for label in flags.label),
+    )
+
+
+def listen(host: str) -> socket.socket:
+    """Open one address; a unix socket is 0600 and replaces one that nobody serves.
+
+    Raises:
+        Conflict: another daemon serves the address.
+        InvalidParameter: the address is not one of ours.
+    """
+    scheme, _, rest = host.partition("://")
+    if scheme == "unix":
+        path = Path(rest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with contextlib.closing(probe), contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            probe.connect(rest)
+            raise Conflict(f"can't create unix socket {rest}: another daemon serves it")
+        path.unlink(missing_ok=True)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        umask = os.umask(0o177)
+        try:
+            server.bind(rest)
+        finally:
+            os.umask(umask)
+    elif scheme == "tcp":
+        address, _, port = rest.rpartition(":")
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address or "127.0.0.1", int(port)))
+    else:
+        raise InvalidParameter(f"unable to parse docker host `{host}`")
+    server.listen(128)
+    return server
+
+
+async def serve(config: DaemonConfig) -> None:
+    """Run the engine behind its sockets until SIGTERM or SIGINT."""
+    from aiohttp import web
+
+    from pydock_lab.daemon.api.app import make_app
+    from pydock_lab.daemon.engine.engine import build_engine
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    sockets = [listen(host) for host in config.hosts]
+    engine = build_engine(config)
+    await engine.start()
+    runner = web.AppRunner(make_app(engine), access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    await runner.setup()
+    for server in sockets:
+        await web.SockSite(runner, server).start()
+    log.info("API listen on %s", ", ".join(config.hosts))
+    try:
+        await stop.wait()
+    finally:
+        log.info("stopping")
+        await engine.stop()
+        await runner.cleanup()
+        for host in config.hosts:
+            if host.startswith("unix://"):
+                Path(host.removeprefix("unix://")).unlink(missing_ok=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a daemon in the foreground; return its exit status."""
+    config = parse_flags(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if config.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        asyncio.run(serve(config))
+    except LabError as error:
+        print(f"pydock daemon: {error.message}", file=sys.stderr)
+        return 1
+    return 0
