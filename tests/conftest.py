@@ -1,0 +1,182 @@
+"""Fixtures shared by every suite: real daemons on scratch roots, the docker CLI, a look for leaks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+ON_CI = bool(os.environ.get("CI"))
+
+
+@dataclass
+class Daemon:
+    """A real `pydock daemon` on roots of its own, and the clients that talk to it."""
+
+    root: Path
+    process: subprocess.Popen[bytes]
+    socket: Path
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def data_root(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def exec_root(self) -> Path:
+        return self.root / "exec"
+
+    @property
+    def log(self) -> str:
+        return (self.root / "log").read_text()
+
+    def docker(
+        self, *arguments: str, stdin: str | None = None, timeout: float = 120, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the real docker CLI against this daemon; output is decoded, never raises on a status."""
+        return subprocess.run(
+            ["docker", *arguments],
+            env=os.environ | {"DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "0", "DOCKER_CLI_HINTS": "false"},
+            input="" if stdin is None else stdin,
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            cwd=cwd,
+        )
+
+    def client(self) -> docker.DockerClient:
+        """A docker-py client; close it."""
+        return docker.DockerClient(base_url=self.host, version="auto", timeout=60)
+
+    def kill(self) -> None:
+        """`kill -9`, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, as a user's Ctrl-C or systemd would; return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+def start_daemon(root: Path, *flags: str, environment: dict[str, str] | None = None) -> Daemon:
+    """Start a daemon whose roots lie under `root`; return when it answers."""
+    socket = root / "docker.sock"
+    command = [sys.executable, "-m", "pydock_lab.daemon", "-H", f"unix://{socket}"]
+    command += ["--data-root", str(root / "data"), "--exec-root", str(root / "exec"), *flags]
+    with (root / "log").open("ab") as log:
+        process = subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | (environment or {}))
+    daemon = Daemon(root, process, socket)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the daemon ended with {process.returncode}:\n{daemon.log}")
+        with contextlib.suppress(Exception), contextlib.closing(daemon.client()) as client:
+            client.ping()
+            return daemon
+        time.sleep(0.02)
+    process.kill()
+    raise RuntimeError(f"the daemon did not answer:\n{daemon.log}")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What of ours is on the machine: mounts, links, cgroups and processes under one scratch root."""
+
+    mounts: tuple[str, ...]
+    links: tuple[str, ...]
+    cgroups: tuple[str, ...]
+    processes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, root: Path, links_before: set[str]) -> Footprint:
+        mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
+        links = sorted(set(os.listdir("/sys/class/net")) - links_before)
+        processes = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if str(root) in command:
+                    processes.append(command)
+        ids = {path.name for path in (root / "data" / "containers").glob("*")}
+        cgroups = [str(p) for p in Path("/sys/fs/cgroup").glob("**/pydock*/**/*") if p.is_dir() and p.name in ids]
+        return cls(tuple(mounts), tuple(links), tuple(cgroups), tuple(processes))
+
+
+@contextlib.contextmanager
+def scratch_daemon(*flags: str) -> Iterator[Daemon]:
+    """A daemon for one test; when it has stopped nothing of it may be left on the machine."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    root = Path(tempfile.mkdtemp(prefix="pd-"))
+    daemon = start_daemon(root, *flags)
+    try:
+        yield daemon
+        assert daemon.stop() == 0, daemon.log
+        left = Footprint.of(root, set(os.listdir("/sys/class/net")))
+        assert left == Footprint((), (), (), ()), left
+    finally:
+        if daemon.process.poll() is None:
+            daemon.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[Daemon]:
+    """The daemon that most API tests share; leave it as you found it."""
+    with scratch_daemon() as running:
+        yield running
+
+
+@pytest.fixture
+def own_daemon() -> Iterator[Callable[..., Daemon]]:
+    """Start daemons of one's own: `own_daemon("--live-restore")`."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *flags: stack.enter_context(scratch_daemon(*flags))
+
+
+@pytest.fixture(scope="session")
+def busybox(daemon: Daemon) -> str:
+    """The reference of a busybox image (the catalogue's stand-in) in the shared daemon."""
+    done = daemon.docker("pull", "busybox")
+    assert done.returncode == 0, done.stderr
+    return "busybox"
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[docker.DockerClient]:
+    """A docker-py client of the shared daemon."""
+    with contextlib.closing(daemon.client()) as connected:
+        yield connected
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """On CI a skip is a failure, unless the machine truly can't: those reasons start with `machine:`."""
+    if not ON_CI:
+        return
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    hidden = [reason for reason in skipped if "machine:" not in reason]
+    if hidden:
+        terminalreporter.write_line(f"{len(hidden)} skips on CI, each a failure:", red=True)
+        for reason in hidden:
+            terminalreporter.write_line(f"  {reason}")
+        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED  # type: ignore[attr-defined]
