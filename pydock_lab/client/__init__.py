@@ -1,0 +1,1 @@
+"""The learner's wing: commands, compose and grading over the engine's HTTP API."""

@@ -1,0 +1,1 @@
+"""The docker command grammar, once: `find`, `parse` and `execute` (grammar, arguments, execute)."""

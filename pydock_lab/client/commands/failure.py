@@ -1,0 +1,35 @@
+"""How a command ends when it does not end well: what it says and its exit status."""
+
+from __future__ import annotations
+
+from pydock_lab.errors import LabError
+
+
+class CommandError(LabError):
+    """A command failed; the text is what Docker's CLI prints on stderr.
+
+    Args:
+        message: Docker's own words, several lines where Docker prints several; no newline at the end.
+        exit_code: The exit status of the docker CLI in this case.
+        hint: One line that tells the learner what to do next, or None.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class UsageError(CommandError):
+    """The command line itself is wrong: no such command or flag, or too few arguments."""
+
+
+class HelpRequested(Exception):  # noqa: N818 - it is not an error
+    """Not a failure: what was asked for is a help page.
+
+    Args:
+        page: The page, in Docker's layout, without a newline at the end.
+    """
+
+    def __init__(self, page: str) -> None:
+        super().__init__(page)
+        self.page = page

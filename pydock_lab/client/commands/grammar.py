@@ -1,0 +1,227 @@
+"""The docker command grammar, once, as data: which commands there are, which flags and arguments they take.
+
+The table is `surface.json`; this module gives it types and finds a command in a
+command line. Magics, `pydock`, completion, help and the reference page read the
+same table. What a command *does* stands in the module its `handler` names.
+
+Source: docker/cli 28.2, its `--help` pages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from pydock_lab.client.commands.failure import HelpRequested, UsageError
+from pydock_lab.client.commands.handlers import HANDLERS
+
+if TYPE_CHECKING:
+    from pydock_lab.client.commands.arguments import Arguments
+    from pydock_lab.client.commands.session import Result, Session
+
+    Function = Callable[[Arguments, Session], Result]
+
+REPEATABLE_KINDS = frozenset({"list", "strings", "map", "filter", "mount", "network", "ulimit", "gpu-request"})
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag of a command.
+
+    Attributes:
+        name: Without dashes: `publish`.
+        shorthand: One letter, or "".
+        kind: What its value is, in Docker's words: `bool` takes none; `list`, `string`, `bytes`, …
+        default: As the help page shows it, or "".
+        help: One line.
+    """
+
+    name: str
+    shorthand: str
+    kind: str
+    default: str
+    help: str
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows (`--name VALUE`)."""
+        return self.kind != "bool"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether giving it twice adds up instead of replacing."""
+        return self.kind in REPEATABLE_KINDS
+
+    @property
+    def display(self) -> str:
+        """`-p, --publish` or `--name`, as messages and help write it."""
+        return f"-{self.shorthand}, --{self.name}" if self.shorthand else f"--{self.name}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        path: Its proper name: `("container", "run")`.
+        aliases: Other names: `(("run",),)`.
+        called: The name it was found by, which help and error texts repeat.
+        program: The word before it in those texts: `docker` or `pydock`.
+        usage: What follows its name in the usage line: `[OPTIONS] IMAGE [COMMAND] [ARG...]`.
+        summary: One line.
+        flags: In alphabetical order; `--help` is understood everywhere and not listed.
+        least, most: How many arguments it takes; `most` is None where there is no limit.
+        interspersed: Flags are still read after the first argument (not for `run IMAGE -x`).
+        handler: `module:function` that carries it out, under pydock_lab.client.commands.
+    """
+
+    path: tuple[str, ...]
+    aliases: tuple[tuple[str, ...], ...]
+    called: tuple[str, ...]
+    program: str
+    usage: str
+    summary: str
+    flags: tuple[Flag, ...]
+    least: int
+    most: int | None
+    interspersed: bool
+    handler: str
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """The proper name and the aliases."""
+        return (self.path, *self.aliases)
+
+    @property
+    def line(self) -> str:
+        """`docker container run`, as it was called."""
+        return " ".join((self.program, *self.called))
+
+    @property
+    def function(self) -> Function:
+        """The function that carries the command out; its module is imported only now."""
+        module, _, name = self.handler.partition(":")
+        found: Function = getattr(importlib.import_module(f"pydock_lab.client.commands.{module}"), name)
+        return found
+
+    def flag(self, name: str) -> Flag | None:
+        """Return the flag with this long name."""
+        return next((flag for flag in self.flags if flag.name == name), None)
+
+    def flag_of_letter(self, letter: str) -> Flag | None:
+        """Return the flag with this shorthand."""
+        return next((flag for flag in self.flags if flag.shorthand == letter), None)
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Every command.
+
+    Attributes:
+        commands: In alphabetical order of their paths.
+        nouns: Management commands with their summary: `{"container": "Manage containers"}`.
+        common: The top-level names that help shows first.
+    """
+
+    commands: tuple[Command, ...]
+    nouns: Mapping[str, str]
+    common: tuple[str, ...]
+    _by_name: Mapping[tuple[str, ...], Command]
+
+    def command(self, *name: str) -> Command | None:
+        """Return the command with this name or alias: `command("container", "run")`."""
+        return self._by_name.get(name)
+
+    def top_level(self) -> dict[str, Command]:
+        """Commands that are one word (`run`, `ps`, `version`), by that word."""
+        return {name[0]: command for name, command in sorted(self._by_name.items()) if len(name) == 1}
+
+    def of_noun(self, noun: str) -> dict[str, Command]:
+        """Commands of one noun by their verb: `{"ls": …, "run": …}`, aliases left out."""
+        return {c.path[1]: c for c in self.commands if len(c.path) == 2 and c.path[0] == noun}
+
+
+@functools.cache
+def load() -> Grammar:
+    """Read the table (once)."""
+    document = json.loads(resources.files(__package__).joinpath("surface.json").read_text("utf-8"))
+    commands = tuple(_command(name, entry) for name, entry in document["commands"].items())
+    by_name = {name: command for command in commands for name in command.names}
+    return Grammar(commands, document["nouns"], tuple(document["common"]), by_name)
+
+
+def _command(name: str, entry: dict[str, object]) -> Command:
+    aliases, flags, arguments = entry["aliases"], entry["flags"], entry["arguments"]
+    assert isinstance(aliases, list) and isinstance(flags, list) and isinstance(arguments, list)
+    path = tuple(name.split())
+    return Command(
+        path=path,
+        aliases=tuple(tuple(alias.split()) for alias in aliases),
+        called=path,
+        program="docker",
+        usage=str(entry["usage"]),
+        summary=str(entry["summary"]),
+        flags=tuple(Flag(*row) for row in flags),
+        least=arguments[0],
+        most=arguments[1],
+        interspersed=bool(entry.get("interspersed", True)),
+        handler=HANDLERS.get(name, ""),
+    )
+
+
+def find(argv: Sequence[str], *, program: str = "docker") -> tuple[Command, list[str]]:
+    """Find the command a line begins with.
+
+    Args:
+        argv: The words after `docker`: `["run", "-d", "alpine"]` or `["container", "run", …]`.
+        program: The word that help and error texts begin with.
+
+    Returns:
+        The command, as it was called, and the words after its name.
+
+    Raises:
+        UsageError: there is no such command.
+        HelpRequested: the line is empty, a noun alone, or asks for their help.
+    """
+    from pydock_lab.client.commands.usage import noun_page, program_page
+
+    grammar = load()
+    words = list(argv)
+    if not words or words[0] in ("--help", "-h", "help"):
+        if words[1:] and words[0] == "help":
+            return find([*words[1:], "--help"], program=program)
+        raise HelpRequested(program_page(grammar, program))
+    for length in (2, 1):
+        command = grammar.command(*words[:length])
+        if command is not None and len(words) >= length:
+            called = tuple(words[:length])
+            return dataclasses.replace(command, called=called, program=program), words[length:]
+    noun = words[0]
+    if noun not in grammar.nouns:
+        if noun.startswith("-") and noun != "-":
+            raise UsageError(_unknown_flag(noun, f"{program} [OPTIONS] COMMAND [ARG...]", program), exit_code=125)
+        raise UsageError(
+            f"{program}: unknown command: {program} {noun}\n\nRun '{program} --help' for more information", exit_code=1
+        )
+    if not words[1:] or words[1] in ("--help", "-h"):
+        raise HelpRequested(noun_page(grammar, noun, program))
+    if words[1].startswith("-"):
+        raise UsageError(_unknown_flag(words[1], f"{program} {noun}", f"{program} {noun}"), exit_code=125)
+    raise UsageError(
+        f"{program}: unknown command: {program} {noun} {words[1]}\n\n"
+        f"Usage:  {program} {noun}\n\nRun '{program} {noun} --help' for more information",
+        exit_code=1,
+    )
+
+
+def _unknown_flag(word: str, usage: str, line: str) -> str:
+    what = f"unknown flag: {word.partition('=')[0]}"
+    if not word.startswith("--"):
+        what = f"unknown shorthand flag: '{word[1]}' in {word}"
+    return f"{what}\n\nUsage:  {usage}\n\nRun '{line} --help' for more information"

@@ -1,0 +1,182 @@
+"""What a command works with and what it returns: the contract between commands and their two front ends.
+
+A command gets a `Session` (a connection and a place for output) and returns a
+`Result`. The terminal and the notebook differ only in the `Output` they put in:
+commands never print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+
+if TYPE_CHECKING:
+    import docker
+
+    from pydock_lab.client.connection import Connection
+    from pydock_lab.client.hijack import HijackedStream
+
+Stream = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of a pull, push, load or import.
+
+    Attributes:
+        status: `Pulling fs layer`, `Downloading`, `Status: Downloaded newer image for …`.
+        id: The layer (12 digits) or tag it is about, or "" for a line of its own.
+        current, total: Bytes, 0 where unknown.
+    """
+
+    status: str
+    id: str = ""
+    current: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class BuildEvent:
+    """Something a build said.
+
+    Attributes:
+        kind: `step` (an instruction begins), `cached`, `running` (in container `id`), `output`
+            (of the instruction), `committed` (as `id`), `removed` (container `id`), `notice`,
+            `built` (image `id`), `tagged`, `error`.
+        step, steps: 1-based number of the current instruction and how many there are; 0 before the first.
+        text: The instruction, a piece of output (with its newlines), a tag or a message.
+        id: An image or container id as the stream gave it, or "".
+        raw: The stream's own text, as the docker CLI prints it.
+    """
+
+    kind: Literal["step", "cached", "running", "output", "committed", "removed", "notice", "built", "tagged", "error"]
+    step: int
+    steps: int
+    text: str
+    id: str = ""
+    raw: str = ""
+
+
+class Terminal(Protocol):
+    """A terminal on the learner's side, for `-it`."""
+
+    def size(self) -> tuple[int, int]:
+        """Return rows and columns."""
+
+    def attach(self, stream: HijackedStream, *, detach_keys: bytes, resized: ResizeCallback) -> bool:
+        """Carry bytes both ways until the stream ends; return whether the user detached instead.
+
+        Args:
+            stream: A raw stream (the container has a tty).
+            detach_keys: The bytes that end the session and leave the container running.
+            resized: Called with rows and columns at the start and whenever the window changes.
+        """
+
+
+class ResizeCallback(Protocol):
+    """Tell the engine the size of the window."""
+
+    def __call__(self, rows: int, columns: int) -> None:
+        """Set the size of the container's tty."""
+
+
+class Output(Protocol):
+    """Where a command's output goes while it runs."""
+
+    def write(self, stream: Stream, data: str | bytes) -> None:
+        """Write output; bytes are a container's own, text is the command's."""
+
+    def progress(self, event: Progress) -> None:
+        """Show a step of a transfer."""
+
+    def build(self, event: BuildEvent) -> None:
+        """Show a step of a build."""
+
+    def terminal(self) -> Terminal | None:
+        """Return the learner's terminal, or None where there is none."""
+
+
+@dataclass
+class Session:
+    """What commands share: the connection, the output, and where the user stands.
+
+    Attributes:
+        connection: Connects on first use.
+        output: Of the front end.
+        stdin: What `-i`, `load`, `import -` and `build -` read, or None for nothing.
+        directory: The user's working directory (build contexts, `cp`, relative binds); absolute.
+        environment: For `-e NAME` without a value.
+    """
+
+    connection: Connection
+    output: Output
+    stdin: BinaryIO | None = None
+    directory: Path = field(default_factory=Path.cwd)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """docker-py's client of the engine; starts the user's daemon if there is none."""
+        return self.connection.client
+
+    @property
+    def api(self) -> docker.APIClient:
+        """docker-py's low-level client."""
+        return self.connection.client.api
+
+    def path(self, text: str) -> Path:
+        """Resolve a path as the user wrote it."""
+        return (self.directory / Path(text).expanduser()).absolute()
+
+    def say(self, text: str, stream: Stream = "stdout") -> None:
+        """Write one line of the command's own."""
+        self.output.write(stream, f"{text}\n")
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """Mark where Ctrl-C ends a wait quietly (following logs, events, stats)."""
+        import contextlib
+
+        return contextlib.suppress(KeyboardInterrupt)
+
+
+@dataclass
+class Result(Sequence[Mapping[str, str]]):
+    """What a command came to; a sequence of its table's rows.
+
+    Attributes:
+        exit_code: Docker's exit status.
+        text: What is left to show, as Docker prints it, without a newline at the end; streamed
+            output and names already shown with `say` are not repeated here.
+        columns: Headings of the table: `("CONTAINER ID", "IMAGE", …)`; empty if it is no table.
+        rows: The table's cells by heading, untruncated where truncation hides something.
+        documents: What the engine answered, where the command shows documents (inspect, version, info).
+        container_id, image_id: Full ids where the command made or ran one.
+        names: What the command acted on, as named by the user (stop, rm, volume create, …).
+    """
+
+    exit_code: int = 0
+    text: str = ""
+    columns: tuple[str, ...] = ()
+    rows: list[dict[str, str]] = field(default_factory=list)
+    documents: list[Any] = field(default_factory=list)
+    container_id: str = ""
+    image_id: str = ""
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        return iter(self.rows)
+
+    def __bool__(self) -> bool:
+        return self.exit_code == 0
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,101 @@
+"""Help pages in Docker's layout, made from the command table."""
+
+from __future__ import annotations
+
+import textwrap
+
+from pydock_lab.client.commands.grammar import Command, Flag, Grammar
+
+_WIDTH = 80
+_HELP_FLAG = "help"
+
+
+def usage_line(command: Command) -> str:
+    """`Usage:  docker run [OPTIONS] IMAGE [COMMAND] [ARG...]`."""
+    return f"Usage:  {command.line} {command.usage}".rstrip()
+
+
+def command_page(command: Command) -> str:
+    """The page of `docker COMMAND --help`."""
+    parts = [usage_line(command), command.summary]
+    if command.aliases:
+        names = ", ".join(f"{command.program} {' '.join(name)}" for name in command.names)
+        parts.append(f"Aliases:\n  {names}")
+    if command.flags:
+        parts.append("Options:\n" + _option_lines(command.flags))
+    return "\n\n".join(parts)
+
+
+def noun_page(grammar: Grammar, noun: str, program: str) -> str:
+    """The page of `docker container`."""
+    commands = grammar.of_noun(noun)
+    return "\n\n".join(
+        (
+            f"Usage:  {program} {noun} COMMAND",
+            grammar.nouns[noun],
+            "Commands:\n" + _rows({verb: command.summary for verb, command in commands.items()}),
+            f"Run '{program} {noun} COMMAND --help' for more information on a command.",
+        )
+    )
+
+
+def program_page(grammar: Grammar, program: str, *, extra: dict[str, str] | None = None) -> str:
+    """The page of `docker --help`.
+
+    Args:
+        grammar: The command table.
+        program: `docker` or `pydock`.
+        extra: Commands that only this program has, with their summaries.
+    """
+    top = grammar.top_level()
+    common = {name: top[name].summary for name in grammar.common if name in top}
+    rest = {
+        name: command.summary
+        for name, command in top.items()
+        if name not in common and not (len(command.path) == 2 and (name, command.path) == ("list", command.path))
+    }
+    sections = [
+        f"Usage:  {program} [OPTIONS] COMMAND",
+        "A self-sufficient runtime for containers",
+        "Common Commands:\n" + _rows(common),
+        "Management Commands:\n" + _rows(dict(grammar.nouns)),
+        "Commands:\n" + _rows(rest),
+    ]
+    if extra:
+        sections.append("Lab Commands:\n" + _rows(extra))
+    sections.append(
+        "Global Options:\n"
+        "  -H, --host string   Daemon socket to connect to\n"
+        "  -v, --version       Print version information and quit"
+    )
+    sections.append(f"Run '{program} COMMAND --help' for more information on a command.")
+    return "\n\n".join(sections)
+
+
+def _rows(summaries: dict[str, str]) -> str:
+    width = max(11, *(len(name) for name in summaries))
+    return "\n".join(f"  {name:<{width}} {summary}" for name, summary in summaries.items())
+
+
+def _option_lines(flags: tuple[Flag, ...]) -> str:
+    left = [_option(flag) for flag in flags]
+    column = max(len(text) for text in left) + 3
+    lines: list[str] = []
+    for text, flag in zip(left, flags, strict=True):
+        help_text = flag.help + _default_note(flag)
+        wrapped = textwrap.wrap(help_text, max(24, _WIDTH - column), break_on_hyphens=False) or [""]
+        lines.append(f"{text:<{column}}{wrapped[0]}".rstrip())
+        lines += [" " * column + line for line in wrapped[1:]]
+    return "\n".join(lines)
+
+
+def _option(flag: Flag) -> str:
+    letter = f"-{flag.shorthand}, " if flag.shorthand else "    "
+    kind = f" {flag.kind}" if flag.takes_value else ""
+    return f"  {letter}--{flag.name}{kind}"
+
+
+def _default_note(flag: Flag) -> str:
+    if not flag.default:
+        return ""
+    return f' (default "{flag.default}")' if flag.kind == "string" else f" (default {flag.default})"
