@@ -1,0 +1,78 @@
+"""The text of a build in the classic builder's words, as messages of Docker's JSON stream."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from typing import Any
+
+Message = dict[str, Any]
+
+
+def short(digest: str) -> str:
+    """The first 12 digits of an id, with or without `sha256:`."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+class Output:
+    """Says what the classic builder says.
+
+    Args:
+        send: Takes each message, in order.
+        remove: Intermediate containers are said to be removed.
+    """
+
+    def __init__(self, send: Callable[[Message], None], *, remove: bool) -> None:
+        self.send = send
+        self._remove = remove
+
+    def say(self, text: str) -> None:
+        """Send text as it is."""
+        self.send({"stream": text})
+
+    def step(self, number: int, total: int, text: str) -> None:
+        """`Step 1/7 : FROM busybox`."""
+        self.say(f"Step {number}/{total} : {text}")
+        self.say("\n")
+
+    def result(self, image_id: str) -> None:
+        """` ---> 551cde93a01f`; nothing behind the arrow for scratch."""
+        self.say(f" ---> {short(image_id)}\n")
+
+    def cached(self) -> None:
+        """` ---> Using cache`."""
+        self.say(" ---> Using cache\n")
+
+    def running(self, container_id: str) -> None:
+        """` ---> Running in b32cf485ce70`."""
+        self.say(f" ---> Running in {short(container_id)}\n")
+
+    def removed(self, container_id: str, *, force: bool = False) -> None:
+        """`Removing intermediate container b32cf485ce70`."""
+        if self._remove or force:
+            self.say(f"Removing intermediate container {short(container_id)}\n")
+
+    def image(self, image_id: str) -> None:
+        """The id as data, at the end of every stage."""
+        self.send({"aux": {"ID": image_id}})
+
+
+class RunOutput:
+    """Turns the bytes of a RUN step into messages; stderr is red, as the classic builder has it."""
+
+    def __init__(self, output: Output, keep: Callable[[str], None]) -> None:
+        self._output = output
+        self._keep = keep
+        self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
+
+    def write(self, stream: int, data: bytes, *, final: bool = False) -> None:
+        """Send what stdout (1) or stderr (2) wrote; a character cut in two waits for its rest."""
+        text = self._decoders[stream].decode(data, final)
+        if text:
+            self._keep(text)
+            self._output.say(f"\x1b[91m{text}\x1b[0m" if stream == 2 else text)
+
+    def close(self) -> None:
+        """Send what is left of a character that never came to its end."""
+        for stream in self._decoders:
+            self.write(stream, b"", final=True)
