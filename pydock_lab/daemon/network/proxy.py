@@ -1,0 +1,240 @@
+"""Published ports and rootless traffic carried by the daemon itself, TCP and UDP.
+
+As root the kernel forwards IPv4 and this is the way in for IPv6 (and the net
+below the kernel's rules if somebody flushed them), as Docker's userland proxy
+is. Rootless it is the only way: a listening socket of the host's namespace,
+a connection in the daemon's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+log = logging.getLogger("pydock.network")
+
+Dial = Callable[[socket.socket], Awaitable[socket.socket]]
+"""From an accepted connection to a connected, non-blocking socket on the other side."""
+
+_UDP_IDLE_S = 90.0  # docker-proxy's UDPConnTrackTimeout
+_CHUNK = 65536
+_PENDING = 512
+
+
+class Pipe(asyncio.Protocol):
+    """One direction's reader: what arrives here is written to `other`, whose pace it keeps."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.other: Pipe | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; reading starts when both ends are there."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.pause_reading()
+
+    def join(self, other: Pipe) -> None:
+        """Let bytes flow both ways."""
+        self.other, other.other = other, self
+        for pipe in (self, other):
+            if pipe.transport is not None:
+                pipe.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on."""
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        """Pass a half-close on and stay open for the answer."""
+        if self.other is not None and self.other.transport is not None and self.other.transport.can_write_eof():
+            with contextlib.suppress(OSError):
+                self.other.transport.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        """Our peer is slow: read no more from the other side."""
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Our peer caught up."""
+        if self.other is not None and self.other.transport is not None and not self.other.transport.is_closing():
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Close the other side once it has sent what it has; abort it if we were aborted."""
+        other, self.transport = self.other, None
+        if other is not None and other.transport is not None:
+            if error is not None:
+                other.transport.abort()
+            else:
+                other.transport.close()
+
+
+class TcpProxy:
+    """Accepts on a listening socket and joins each connection with one that `dial` makes."""
+
+    def __init__(self, listener: socket.socket, dial: Dial) -> None:
+        listener.setblocking(False)
+        self._listener = listener
+        self._dial = dial
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transports: set[asyncio.Transport] = set()
+        self._loop = asyncio.get_running_loop()
+        # A reader, not a task per listener: hundreds of published ports must cost nothing while idle.
+        self._loop.add_reader(listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # it went away again, or no descriptors are left
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(self._join(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _join(self, connection: socket.socket) -> None:
+        try:
+            onward = await self._dial(connection)
+        except OSError as error:
+            log.debug("proxy: %s", error)
+            _reset(connection)
+            return
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        here, there = Pipe(), Pipe()
+        for pipe, sock in ((here, connection), (there, onward)):
+            transport, _ = await self._loop.create_connection(lambda pipe=pipe: pipe, sock=sock)
+            self._transports = {t for t in self._transports if not t.is_closing()} | {transport}
+        here.join(there)
+
+    def close(self) -> None:
+        """Stop accepting and break what is open."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        for transport in self._transports:
+            transport.abort()
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close with RST, so that the client sees a refusal and not an empty answer."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+
+def dial_address(address: str, port: int) -> Dial:
+    """Return a dialler to one place in the daemon's own network namespace."""
+
+    async def dial(_: socket.socket) -> socket.socket:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        onward = socket.socket(family, socket.SOCK_STREAM)
+        onward.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(onward, (address, port))
+        except BaseException:
+            onward.close()
+            raise
+        return onward
+
+    return dial
+
+
+@dataclass
+class _Client:
+    """One peer of a UDP port and the socket that speaks for it."""
+
+    onward: socket.socket
+    used_at: float
+
+
+class UdpProxy:
+    """Carries datagrams between the clients of one bound socket and one other place.
+
+    Args:
+        listener: Bound datagram socket; closed by close().
+        connect: Makes a socket connected to the other place.
+    """
+
+    def __init__(self, listener: socket.socket, connect: Callable[[], socket.socket]) -> None:
+        listener.setblocking(False)
+        self._listener = listener
+        self._connect = connect
+        self._clients: dict[tuple[object, ...], _Client] = {}
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(listener.fileno(), self._from_client)
+        self._sweeper = self._loop.call_later(_UDP_IDLE_S, self._sweep)
+
+    def _from_client(self) -> None:
+        for _ in range(_PENDING):
+            try:
+                data, peer = self._listener.recvfrom(_CHUNK)
+            except OSError:
+                return
+            client = self._clients.get(peer) or self._meet(peer)
+            if client is not None:
+                client.used_at = self._loop.time()
+                with contextlib.suppress(OSError):  # a full buffer or a dead container loses datagrams
+                    client.onward.send(data)
+
+    def _meet(self, peer: tuple[object, ...]) -> _Client | None:
+        try:
+            onward = self._connect()
+        except OSError as error:
+            log.debug("proxy: %s", error)
+            return None
+        onward.setblocking(False)
+        client = self._clients[peer] = _Client(onward, self._loop.time())
+        self._loop.add_reader(onward.fileno(), self._to_client, peer, client)
+        return client
+
+    def _to_client(self, peer: tuple[object, ...], client: _Client) -> None:
+        try:
+            data = client.onward.recv(_CHUNK)
+        except OSError:
+            return
+        client.used_at = self._loop.time()
+        with contextlib.suppress(OSError):
+            self._listener.sendto(data, peer)
+
+    def _sweep(self) -> None:
+        oldest = self._loop.time() - _UDP_IDLE_S
+        for peer, client in list(self._clients.items()):
+            if client.used_at < oldest:
+                self._forget(peer, client)
+        self._sweeper = self._loop.call_later(_UDP_IDLE_S, self._sweep)
+
+    def _forget(self, peer: tuple[object, ...], client: _Client) -> None:
+        del self._clients[peer]
+        self._loop.remove_reader(client.onward.fileno())
+        client.onward.close()
+
+    def close(self) -> None:
+        """Stop carrying."""
+        self._sweeper.cancel()
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        for peer, client in list(self._clients.items()):
+            self._forget(peer, client)
+
+
+def connected_datagrams(address: str, port: int) -> Callable[[], socket.socket]:
+    """Return a maker of datagram sockets connected to one place in the daemon's own namespace."""
+
+    def connect() -> socket.socket:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        onward = socket.socket(family, socket.SOCK_DGRAM)
+        onward.connect((address, port))
+        return onward
+
+    return connect
