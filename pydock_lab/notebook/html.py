@@ -1,0 +1,64 @@
+"""HTML for outputs: one builder that escapes, one frame that brings its own style sheet.
+
+Everything is semantic first (tables, lists, `details`), because GitHub and an
+untrusted notebook strip style sheets; no script, no link to anywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+from html import escape
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def tag(name: str, *children: str | None, **attributes: str | int | None) -> Markup:
+    """Build an element.
+
+    Args:
+        name: `td`.
+        children: Markup goes in as it is, other text escaped, None not at all.
+        attributes: `class_`, `aria_label`: a trailing `_` is dropped, others become `-`; None is left out.
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup(f"<{name}{written}>{join(*children)}</{name}>")
+
+
+def join(*children: str | None) -> Markup:
+    """Put pieces one after the other, escaping those that are no Markup."""
+    return Markup(
+        "".join(child if isinstance(child, Markup) else escape(child) for child in children if child is not None)
+    )
+
+
+def frame(*children: str | None, label: str | None = None) -> Markup:
+    """Wrap an output: the style sheet and a box of class `pd` around the children."""
+    style = Markup(f"<style>{style_sheet()}</style>")
+    return join(style, tag("div", *children, class_="pd", role="group" if label else None, aria_label=label))
+
+
+def bar(share: float) -> Markup:
+    """A horizontal bar, `share` of its width filled (0 to 1); decoration beside a number."""
+    return tag(
+        "span", tag("span", style=f"width:{100 * min(max(share, 0), 1):.1f}%"), class_="pd-bar", aria_hidden="true"
+    )
+
+
+@functools.cache
+def style_sheet() -> str:
+    """The theme without comments and line breaks: it is repeated in every output."""
+    import re
+
+    text = re.sub(r"/\*.*?\*/", "", (_HERE / "theme.css").read_text("utf-8"), flags=re.DOTALL)
+    return re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()

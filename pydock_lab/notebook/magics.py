@@ -1,0 +1,199 @@
+"""The magics: the docker command line in cells.
+
+`%container run …` is `docker container run …`; `%docker …` takes a whole line as
+the notes write it; `%%dockerfile -t TAG` builds the cell; `%lab` is what the lab
+adds. The grammar is the client's (client/commands); here are only a cell's way
+in (words, variables, the cell's text) and its way out (pictures, errors).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import no_var_expand
+
+from pydock_lab.errors import InvalidParameter, LabError
+from pydock_lab.notebook.failure import CommandFailed
+from pydock_lab.notebook.statement import value_is_used
+from pydock_lab.notebook.words import split
+
+if TYPE_CHECKING:
+    from pydock_lab.client.commands.session import Output, Result
+    from pydock_lab.client.connection import Connection
+    from pydock_lab.notebook.shown import Shown
+    from pydock_lab.notebook.steady import Steady
+
+NOUNS = ("container", "image", "volume", "network", "system", "builder")
+LINE_MAGICS = ("docker", *NOUNS, "lab")
+CELL_MAGICS = ("dockerfile", "docker", "container")
+
+Magic = Callable[..., Any]
+
+
+class LabMagics:
+    """The magics of one shell, with one connection to one engine.
+
+    Args:
+        shell: The running IPython shell.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self._connection: Connection | None = None
+        self._connected_to: str | None = None
+        self._steady: Steady | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The engine of this notebook; follows a changed DOCKER_HOST."""
+        from pydock_lab.client.connection import Connection
+
+        host = os.environ.get("DOCKER_HOST")
+        if self._connection is None or self._connected_to != host:
+            self._connection, self._connected_to = Connection(), host
+        return self._connection
+
+    @property
+    def steady(self) -> Steady:
+        """The filter that makes outputs comparable, off unless PYDOCK_SEED is set."""
+        from pydock_lab.notebook.steady import Steady
+
+        if self._steady is None:
+            self._steady = Steady.from_environment()
+        return self._steady
+
+    def line_functions(self) -> dict[str, Magic]:
+        """The line magics by name."""
+
+        def of_noun(noun: str) -> Magic:
+            @no_var_expand
+            def magic(line: str) -> Shown:
+                return self._command([noun, *self._words(line)])
+
+            magic.__doc__ = f"`docker {noun} …`; `%{noun} --help` lists the commands."
+            return magic
+
+        functions = {noun: of_noun(noun) for noun in NOUNS}
+        return functions | {"docker": self.docker, "lab": self.lab}
+
+    def cell_functions(self) -> dict[str, Magic]:
+        """The cell magics by name."""
+
+        @no_var_expand
+        def container(line: str, cell: str) -> Shown:
+            """`docker container …` with the cell's text as its standard input."""
+            return self._command(["container", *self._words(line)], stdin=cell)
+
+        return {"dockerfile": self.dockerfile, "docker": self.docker, "container": container}
+
+    @no_var_expand
+    def docker(self, line: str, cell: str | None = None) -> Shown:
+        """Run a whole docker command line: `%docker run --rm alpine true`.
+
+        As `%%docker`, the cell's text is the command's standard input.
+        """
+        words = self._words(line)
+        return self._command(words[1:] if words[:1] == ["docker"] else words, stdin=cell)
+
+    @no_var_expand
+    def dockerfile(self, line: str, cell: str) -> Shown:
+        """Build the cell: `%%dockerfile -t TAG [--context DIR] [flags of docker build]`.
+
+        The cell's text is the Dockerfile, word for word; the context is the notebook's directory
+        unless --context names another.
+        """
+        words = self._words(line)
+        context = _take_option(words, "--context") or "."
+        return self._command(["image", "build", "--file", "-", *words, context], stdin=cell)
+
+    @no_var_expand
+    def lab(self, line: str) -> Any:
+        """What the lab adds to Docker: `%lab doctor`, `%lab layers IMAGE`, `%lab volume NAME`."""
+        from pydock_lab.notebook.lab_commands import run
+
+        return self._guarded(lambda: run(self._words(line), self.connection, self.steady))
+
+    def _words(self, line: str) -> list[str]:
+        try:
+            return split(line, self.shell.user_ns, self._substitute)
+        except InvalidParameter as error:
+            raise CommandFailed.of(error) from None
+
+    def _substitute(self, command: str) -> str:
+        """Run the command of a `$(…)`: ours if it is docker's, the shell's otherwise."""
+        from pydock_lab.notebook.screen import Capture
+
+        words = command.split(maxsplit=1)
+        if not words or words[0] != "docker":
+            done = subprocess.run(command, shell=True, text=True, stdout=subprocess.PIPE, check=False)
+            return done.stdout
+        capture = Capture()
+        result = self._guarded(lambda: self._run(self._words(command)[1:], capture))
+        return capture.text + result.text
+
+    def _command(self, argv: list[str], *, stdin: str | None = None) -> Shown:
+        """Run a docker command line and show what it comes to."""
+        from pydock_lab.notebook.screen import Screen
+        from pydock_lab.notebook.shown import Shown
+
+        screen = Screen(self.steady)
+        error = "interrupted"
+        try:
+            result = self._guarded(lambda: self._run(argv, screen, stdin))
+            error = ""
+        except CommandFailed as failure:
+            error = failure.message
+            raise
+        finally:
+            screen.end(error)
+        shown = Shown.of(result, self.steady)
+        if not value_is_used():
+            shown.show()
+            shown.displayed = True
+        return shown
+
+    def _run(self, argv: list[str], output: Output, stdin: str | None = None) -> Result:
+        from pydock_lab.client.commands.execute import run_line
+        from pydock_lab.client.commands.session import Session
+
+        session = Session(
+            connection=self.connection,
+            output=output,
+            stdin=None if stdin is None else io.BytesIO(stdin.encode()),
+            directory=Path.cwd(),
+            environment=os.environ,
+        )
+        return run_line(argv, session)
+
+    def _guarded(self, act: Callable[[], Any]) -> Any:
+        """Turn what commands raise into what a learner reads."""
+        try:
+            return act()
+        except LabError as error:
+            raise self._failed(CommandFailed.of(error)) from None
+        except KeyboardInterrupt:
+            raise CommandFailed("interrupted", exit_code=130) from None
+
+    def _failed(self, failure: CommandFailed) -> CommandFailed:
+        message = self.steady.text(failure.message)
+        return CommandFailed(message, hint=failure.hint, exit_code=failure.exit_code)
+
+
+def _take_option(words: list[str], name: str) -> str | None:
+    """Take `--name VALUE` or `--name=VALUE` out of the words."""
+    for i, word in enumerate(words):
+        if word.startswith(f"{name}="):
+            return words.pop(i).partition("=")[2]
+        if word == name:
+            if i + 1 == len(words):
+                raise CommandFailed(f"flag needs an argument: {name}", exit_code=125)
+            value = words[i + 1]
+            del words[i : i + 2]
+            return value
+    return None

@@ -1,0 +1,118 @@
+"""Where a command's output goes in a notebook: streams, live pictures of builds and transfers.
+
+Everything goes to the cell's stdout, a container's stderr too: in a notebook
+the stderr stream means "something is wrong with this cell" (it is red, and
+nbgrader counts it as a failure), while servers log there in good health.
+IPython batches stdout five times a second; here the total is bounded, so that a
+talkative container can't fill the notebook's file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+
+from pydock_lab.client.commands.session import BuildEvent, Progress, Stream, Terminal
+from pydock_lab.notebook.build_view import BuildView
+from pydock_lab.notebook.live import Live
+from pydock_lab.notebook.steady import Steady
+from pydock_lab.notebook.transfer_view import TransferView
+
+LIMIT = 200_000
+"""Characters of streamed output that one command may leave in the notebook."""
+
+
+class Screen:
+    """The output of one command; an `Output` of client/commands/session.py.
+
+    Args:
+        steady: Makes ids and times stable where outputs are compared.
+        limit: Characters kept of what is streamed.
+    """
+
+    def __init__(self, steady: Steady, *, limit: int = LIMIT) -> None:
+        self._steady = steady
+        self._left = limit
+        self._dropped = 0
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
+        }
+        self._build: BuildView | None = None
+        self._transfer: TransferView | None = None
+        self._live: Live | None = None
+
+    def write(self, stream: Stream, data: str | bytes) -> None:
+        """Show a piece of output at once."""
+        text = data if isinstance(data, str) else self._decoders[stream].decode(data)
+        text = self._steady.text(text)
+        shown, rest = text[: self._left], text[self._left :]
+        self._left -= len(shown)
+        self._dropped += len(rest)
+        if shown:
+            sys.stdout.write(shown)
+            sys.stdout.flush()
+
+    def progress(self, event: Progress) -> None:
+        """Show a step of a transfer."""
+        if self._transfer is None:
+            self._transfer = TransferView(self._steady)
+            self._live = Live(self._transfer.bundle)
+        self._transfer.add(event)
+        self._changed()
+
+    def build(self, event: BuildEvent) -> None:
+        """Show a step of a build."""
+        if self._build is None:
+            self._build = BuildView(self._steady)
+            self._live = Live(self._build.bundle)
+        self._build.add(event)
+        self._changed()
+
+    def terminal(self) -> Terminal | None:
+        """A cell has no terminal of its own."""
+        return None
+
+    def end(self, error: str = "") -> None:
+        """Let the last picture stand, and say what did not fit.
+
+        Args:
+            error: How the command failed, or "".
+        """
+        if self._build is not None and error:
+            self._build.fail(error)
+        if self._live is not None:
+            self._live.settle()
+        if self._dropped:
+            sys.stdout.write(f"\n… {self._dropped:,} more characters are not shown here; `logs` has them.\n")
+
+    def _changed(self) -> None:
+        if self._live is not None:
+            self._live.changed()
+
+
+class Capture:
+    """The output of a command inside `$(…)`: kept, not shown."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """What was written to stdout."""
+        return "".join(self._parts)
+
+    def write(self, stream: Stream, data: str | bytes) -> None:
+        """Keep what goes to stdout."""
+        if stream == "stdout":
+            self._parts.append(data if isinstance(data, str) else data.decode(errors="replace"))
+
+    def progress(self, event: Progress) -> None:
+        """A transfer is not part of what a command prints."""
+
+    def build(self, event: BuildEvent) -> None:
+        """Keep what the docker CLI prints."""
+        self._parts.append(event.raw)
+
+    def terminal(self) -> Terminal | None:
+        """There is none."""
+        return None

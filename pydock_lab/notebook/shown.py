@@ -1,0 +1,94 @@
+"""A command's result as an object of the notebook: fields, rows, and a table to look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from pydock_lab.client.commands.session import Result
+from pydock_lab.notebook.html import Markup, frame, tag
+from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.steady import Steady
+
+_LONG_ID = re.compile(r"^(?:sha256:)?([0-9a-f]{64})$")
+_NUMERIC = frozenset({"SIZE", "SHARED SIZE", "UNIQUE SIZE", "CPU %", "MEM %", "PIDS", "LINKS", "COUNT"})
+
+
+@dataclasses.dataclass
+class Shown(Result):
+    """What a magic returns.
+
+    `list(result)` gives rows, `pandas.DataFrame(result)` a frame, `$result` in a later magic the
+    container, image or names that the command was about, `bool(result)` whether the exit status was 0.
+    """
+
+    steady: Steady = dataclasses.field(default_factory=Steady, repr=False)
+    displayed: bool = dataclasses.field(default=False, repr=False)
+
+    @classmethod
+    def of(cls, result: Result, steady: Steady) -> Shown:
+        """Take over a command's result."""
+        fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(Result)}
+        return cls(**fields, steady=steady)
+
+    def __str__(self) -> str:
+        return self.container_id or self.image_id or self.text or " ".join(self.names)
+
+    def __repr__(self) -> str:
+        return self.steady.text(self.text) if self.text else f"<exit status {self.exit_code}>"
+
+    def _ipython_display_(self) -> None:
+        """Show the table or text once; a magic on a line of its own has been shown already."""
+        if self.displayed:
+            self.displayed = False
+            return
+        self.show()
+
+    def show(self) -> None:
+        """Display what the command has to show, if anything."""
+        from IPython.display import display
+
+        if self.columns:
+            display(self.bundle(), raw=True)
+        elif self.text:
+            print(self.steady.text(self.text))
+        if self.exit_code:
+            print(f"(exit status {self.exit_code})")
+
+    def bundle(self) -> Bundle:
+        """The table as a mimebundle."""
+        return {"text/plain": self.steady.text(self.text), "text/html": self.steady.text(str(self._html()))}
+
+    def _html(self) -> Markup:
+        head = tag("tr", *(tag("th", name, scope="col", class_=_class_of(name)) for name in self.columns))
+        body = [tag("tr", *(self._cell(row, name) for name in self.columns)) for row in self.rows]
+        nothing = tag("tr", tag("td", "none", colspan=len(self.columns), class_="pd-soft"))
+        table = tag("table", tag("thead", head), tag("tbody", *(body or [nothing])), class_="pd-table")
+        return frame(table)
+
+    def _cell(self, row: dict[str, str], name: str) -> Markup:
+        value = row.get(name, "")
+        content: str = value
+        if match := _LONG_ID.match(value):
+            content = tag("code", match[1][:12], title=self.steady.text(value))
+        elif name in ("COMMAND", "CREATED BY", "MOUNTS") or "ID" in name.split():
+            content = tag("code", value)
+        elif name == "STATUS":
+            content = join_state(value)
+        return tag("td", content, class_=_class_of(name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Result)}
+
+
+def join_state(status: str) -> Markup:
+    """A container's status with a mark in front, so that colour is never alone."""
+    running = status.startswith("Up")
+    mark = tag("span", "● " if running else "○ ", class_="pd-A" if running else "pd-soft", aria_hidden="true")
+    return Markup(mark + tag("span", status))
+
+
+def _class_of(column: str) -> str | None:
+    return "pd-num" if column in _NUMERIC else None

@@ -1,0 +1,209 @@
+/* The layers of an image, instruction by instruction.
+   Trait `view`: { image, id, size, explained, steps: [{ keyword, text, size, empty, base, cached, reason,
+   added, changed, deleted, files: [[kind, path, size], …] }] }; `step`: the index that is looked at.
+   More files come on request: { type: "files", step, offset, search } → { …, files, total }. */
+
+const MARKS = { A: ["+", "added"], C: ["~", "changed"], D: ["−", "deleted"] };
+const PAGE = 200;
+
+function node(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/* Docker counts in powers of ten: 5.83MB */
+function bytes(count) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (count >= 1000 && unit < units.length - 1) { count /= 1000; unit += 1; }
+  return `${unit ? Number(count.toPrecision(3)) : count} ${units[unit]}`;
+}
+
+const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
+function cacheChip(step) {
+  if (step.base) return node("span", { class: "pd-chip", title: "Comes with the base image" }, "base");
+  if (step.empty || step.cached === null || step.cached === undefined) return null;
+  const [mark, text] = step.cached ? ["↺", "cached"] : ["●", "built"];
+  return node("span", { class: `pd-chip ${step.cached ? "" : "pd-fresh"}`, title: step.reason || null }, `${mark} ${text}`);
+}
+
+function counts(step) {
+  const parts = [["A", step.added], ["C", step.changed], ["D", step.deleted]].filter(([, count]) => count);
+  return parts.map(([kind, count]) => node("span", { class: `pd-${kind}` },
+    node("span", { "aria-hidden": "true" }, `${MARKS[kind][0]}${count.toLocaleString("en")}`),
+    node("span", { class: "pd-sr" }, `${count} ${MARKS[kind][1]} `)));
+}
+
+function render({ model, el }) {
+  const root = node("section", { class: "pd pd-layers" });
+  const files = node("div", { class: "pd-files" });
+  const caption = node("p", { class: "pd-layers-now", "aria-live": "polite" });
+  const slider = node("input", { type: "range", min: 0, step: 1, oninput: () => go(Number(slider.value)) });
+  const play = node("button", { type: "button", class: "pd-button", onclick: togglePlay }, "Play");
+  let rows = [], segments = [], listing = { offset: 0, search: "", files: [], total: 0 }, timer = null, asked = 0;
+
+  const view = () => model.get("view");
+  const steps = () => view().steps || [];
+  const current = () => Math.min(Math.max(model.get("step"), 0), steps().length - 1);
+
+  function go(index) {
+    index = Math.min(Math.max(index, 0), steps().length - 1);
+    if (index === current()) return;
+    model.set("step", index);
+    model.save_changes();
+    show();
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+  }
+
+  function togglePlay() {
+    if (timer) { stop(); return; }
+    if (current() >= steps().length - 1) go(0);
+    play.textContent = "Pause";
+    timer = setInterval(() => { if (current() >= steps().length - 1) stop(); else go(current() + 1); }, 900);
+  }
+
+  function build() {
+    const { image, size } = view(), all = steps();
+    const layers = all.filter((step) => !step.empty).length;
+    slider.max = Math.max(all.length - 1, 0);
+    slider.setAttribute("aria-label", "Instruction");
+    segments = all.map((step, i) => node("button", {
+      type: "button", class: "pd-segment", tabindex: -1, "aria-hidden": "true", title: `${step.keyword} ${step.text}`,
+      style: `flex: ${step.empty ? 0 : Math.max(step.size, size / 250, 1)} 0 ${step.empty ? "0" : "3px"}`,
+      onclick: () => go(i),
+    }));
+    rows = all.map((step, i) => row(step, i, Math.max(...all.map((s) => s.size), 1)));
+    const list = node("div", { class: "pd-steps", role: "listbox", "aria-label": "Instructions", onkeydown: onKey }, ...rows);
+    root.setAttribute("aria-label", `Layers of ${image}`);
+    root.replaceChildren(
+      node("header", {},
+        node("h3", { class: "pd-title" }, image),
+        node("p", { class: "pd-note" }, `${plural(all.length, "instruction")}, ${plural(layers, "layer")}, ${bytes(size)}` +
+          (view().explained ? "" : " · this engine does not tell which files a layer changes"))),
+      node("div", { class: "pd-ribbon" }, ...segments),
+      node("div", { class: "pd-time" }, play, slider),
+      caption,
+      node("div", { class: "pd-panes" }, list, files));
+    show();
+  }
+
+  function row(step, i, largest) {
+    return node("div", { class: `pd-step ${step.empty ? "pd-empty" : ""}`, role: "option", id: `${root.id}-${i}`, onclick: () => { go(i); rows[i].focus(); } },
+      node("span", { class: "pd-step-mark", "aria-hidden": "true" }),
+      node("code", { class: "pd-step-text", title: `${step.keyword} ${step.text}` }, node("b", {}, step.keyword), ` ${step.text}`),
+      node("span", { class: "pd-step-facts" },
+        cacheChip(step),
+        step.empty ? node("span", { class: "pd-soft" }, "metadata only") : null,
+        ...counts(step)),
+      step.empty ? node("span", {}) : node("span", { class: "pd-num pd-step-size" }, bytes(step.size),
+        node("span", { class: "pd-bar", "aria-hidden": "true" },
+          node("span", { style: `width: ${100 * Math.sqrt(step.size / largest)}%` }))));
+  }
+
+  function onKey(event) {
+    const move = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
+    if (move === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    go(current() + move);
+    rows[current()].focus();
+  }
+
+  function show() {
+    const at = current(), step = steps()[at];
+    if (!step) return;
+    slider.value = at;
+    slider.setAttribute("aria-valuetext", `${at + 1} of ${steps().length}: ${step.keyword} ${step.text}`);
+    const soFar = steps().slice(0, at + 1).reduce((sum, s) => sum + s.size, 0);
+    caption.textContent = `After instruction ${at + 1} of ${steps().length} the image holds ${bytes(soFar)}.`;
+    rows.forEach((element, i) => {
+      element.classList.toggle("pd-later", i > at);
+      element.setAttribute("aria-selected", i === at);
+      element.tabIndex = i === at ? 0 : -1;
+    });
+    segments.forEach((element, i) => {
+      element.classList.toggle("pd-later", i > at);
+      element.classList.toggle("pd-here", i === at);
+    });
+    listing = { offset: 0, search: "", files: step.files || [], total: step.added + step.changed + step.deleted };
+    showFiles(true);
+  }
+
+  function ask(offset, search) {
+    asked += 1;
+    model.send({ type: "files", step: current(), offset, search, request: asked });
+  }
+
+  function onMessage(message) {
+    if (message.type !== "files" || message.request !== asked) return;
+    listing = {
+      search: message.search, total: message.total, offset: message.offset,
+      files: message.offset ? [...listing.files, ...message.files] : message.files,
+    };
+    showFiles(false);
+  }
+
+  function showFiles(fresh) {
+    const step = steps()[current()];
+    if (fresh) {
+      const total = step.added + step.changed + step.deleted;
+      const search = total > 8 ? node("input", {
+        type: "search", class: "pd-search", placeholder: "Find a path", "aria-label": "Find a path in this layer",
+        oninput: () => ask(0, search.value),
+      }) : null;
+      files.replaceChildren(
+        node("div", { class: "pd-files-head" }, node("h4", { class: "pd-title" }, headline(step)), search),
+        why(step) ? node("p", { class: "pd-note" }, why(step)) : null,
+        node("div", { class: "pd-files-list" }));
+    }
+    const list = node("ul", { "aria-label": "Files of this layer", tabindex: listing.files.length ? 0 : null }, ...listing.files.map(file));
+    const left = listing.total - listing.files.length;
+    const more = left > 0 ? node("button", {
+      type: "button", class: "pd-button", onclick: () => ask(listing.files.length, listing.search),
+    }, `Show ${Math.min(left, PAGE).toLocaleString("en")} more of ${left.toLocaleString("en")}`) : null;
+    files.lastElementChild.replaceChildren(list, ...(more ? [more] : []));
+  }
+
+  function headline(step) {
+    if (step.empty) return "No files: only the image's configuration changes";
+    if (!view().explained) return `A layer of ${bytes(step.size)}`;
+    return `${plural(step.added + step.changed + step.deleted, "path")} in this layer`;
+  }
+
+  const why = (step) => step.reason || "";
+
+  function file([kind, path, size]) {
+    const cut = path.lastIndexOf("/") + 1;
+    return node("li", {},
+      node("span", { class: `pd-${kind}`, "aria-hidden": "true" }, MARKS[kind][0]),
+      node("code", { class: kind === "D" ? "pd-gone" : "" }, node("span", { class: "pd-soft" }, path.slice(0, cut)), path.slice(cut)),
+      node("span", { class: "pd-sr" }, MARKS[kind][1]),
+      node("span", { class: "pd-num pd-soft" }, kind === "D" ? "" : bytes(size)));
+  }
+
+  root.id = `pd-layers-${Math.random().toString(36).slice(2)}`;
+  model.on("change:view", build);
+  model.on("change:step", show);
+  model.on("msg:custom", onMessage);
+  el.append(root);
+  build();
+  return () => {
+    stop();
+    model.off("change:view", build);
+    model.off("change:step", show);
+    model.off("msg:custom", onMessage);
+  };
+}
+
+export default { render };

@@ -1,0 +1,46 @@
+"""The live view of an image's layers: what each instruction made, with a slider through time.
+
+Shows what `notebook/layers_view.py` has read; asks it for further files as the
+reader wants them, so that an image of any size opens with a small message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+_HERE = Path(__file__).parent
+
+FilesOf = Callable[[int, int, str], tuple[list[list[Any]], int]]
+"""(step, offset, search) → ([[kind, path, size], …], how many there are)."""
+
+
+class LayersWidget(anywidget.AnyWidget):
+    """One image.
+
+    Args:
+        view: The document that `layers.js` describes at its top.
+        files_of: Reads more files of one step.
+    """
+
+    _esm = _HERE / "layers.js"
+    _css = (_HERE.parent / "theme.css").read_text() + (_HERE / "layers.css").read_text()
+
+    view = traitlets.Dict().tag(sync=True)
+    step = traitlets.Int(0).tag(sync=True)
+
+    def __init__(self, view: dict[str, Any], files_of: FilesOf) -> None:
+        super().__init__(view=view, step=max(len(view["steps"]) - 1, 0))
+        self._files_of = files_of
+        self.on_msg(self._answer)
+
+    def _answer(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
+        if message.get("type") != "files":
+            return
+        step, offset, search = int(message["step"]), int(message["offset"]), str(message["search"])
+        files, total = self._files_of(step, offset, search)
+        self.send({**message, "files": files, "total": total})
