@@ -8,6 +8,7 @@ engine/events.py): events say *that* a container started, the trace says *how*.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -39,30 +40,40 @@ class TraceEvent(msgspec.Struct, frozen=True):
 
 
 class Trace:
-    """A bounded record of trace events with live subscribers; used from the event loop only."""
+    """A bounded record of trace events with live subscribers; `emit` may be called from any thread."""
 
     def __init__(self, capacity: int = 20_000) -> None:
         self._events: deque[TraceEvent] = deque(maxlen=capacity)
         self._subscribers: set[asyncio.Queue[TraceEvent]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
         self._seq = 0
 
     def emit(self, source: str, kind: str, subject: str = "", **data: Any) -> TraceEvent:
         """Record one step and hand it to every subscriber."""
-        self._seq += 1
-        event = TraceEvent(self._seq, time.monotonic_ns(), time.time_ns(), source, kind, subject, data)
-        self._events.append(event)
+        with self._lock:
+            self._seq += 1
+            event = TraceEvent(self._seq, time.monotonic_ns(), time.time_ns(), source, kind, subject, data)
+            self._events.append(event)
+            if self._subscribers and self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._hand_out, event)
+        return event
+
+    def _hand_out(self, event: TraceEvent) -> None:
         for queue in self._subscribers:
             if not queue.full():
                 queue.put_nowait(event)
-        return event
 
     def select(self, subject: str | None = None, since_seq: int = 0) -> list[TraceEvent]:
         """Return the remembered events after `since_seq`, oldest first; of one subject if given."""
-        return [e for e in self._events if e.seq > since_seq and (subject is None or e.subject == subject)]
+        with self._lock:
+            events = list(self._events)
+        return [e for e in events if e.seq > since_seq and (subject is None or e.subject == subject)]
 
     async def follow(self, subject: str | None = None) -> AsyncIterator[TraceEvent]:
         """Yield events as they happen, until the consumer stops; a consumer 1,000 behind loses events."""
         queue: asyncio.Queue[TraceEvent] = asyncio.Queue(maxsize=1000)
+        self._loop = asyncio.get_running_loop()
         self._subscribers.add(queue)
         try:
             while True:
