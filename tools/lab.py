@@ -1,0 +1,45 @@
+"""`make lab`: prepare the base images, start JupyterLab at notebooks/ and print its URL."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pydock_lab.client.connection import Connection
+from pydock_lab.errors import LabError
+
+ROOT = Path(__file__).resolve().parent.parent
+BASES = ("hello-world", "busybox", "alpine", "python", "redis")
+
+
+def prepare() -> None:
+    """Have every base image of the lessons in the engine; what can't be had is said, not fatal."""
+    connection = Connection()
+    have = {tag.partition(":")[0] for image in connection.client.images.list() for tag in image.tags}
+    for base in BASES:
+        if base in have:
+            continue
+        print(f"preparing {base}", flush=True)
+        for line in connection.client.api.pull(base, tag="latest", stream=True, decode=True):
+            if message := line.get("error"):
+                print(f"  {base}: {message}", file=sys.stderr)
+    connection.close()
+
+
+def main() -> int:
+    """Prepare, then become JupyterLab."""
+    os.environ.setdefault("PYDOCK_WHEELHOUSE", str(ROOT / ".wheelhouse"))
+    try:
+        prepare()
+    except LabError as error:
+        print(f"make lab: {error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)
+        return 1
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={ROOT / 'notebooks'}", "--no-browser"]
+    if os.geteuid() == 0:
+        command.append("--allow-root")
+    os.execv(sys.executable, [*command, *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
