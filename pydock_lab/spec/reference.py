@@ -22,6 +22,11 @@ _DIGEST_RE = re.compile(r"^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[
 _ID_RE = re.compile(r"^[a-f0-9]{64}$")
 
 
+def is_digest(text: str) -> bool:
+    """Whether `text` is a whole sha256 digest, `sha256:` and 64 digits."""
+    return text.startswith("sha256:") and bool(_ID_RE.match(text[7:]))
+
+
 @dataclass(frozen=True)
 class Reference:
     """A parsed reference: `domain/path[:tag][@digest]`."""

@@ -17,7 +17,18 @@ from typing import Any
 
 import msgspec
 
-_TABLES = ("images", "tags", "layers", "containers", "volumes", "networks", "build_cache", "builds", "distribution")
+_TABLES = (
+    "images",
+    "tags",
+    "layers",
+    "holds",
+    "containers",
+    "volumes",
+    "networks",
+    "build_cache",
+    "builds",
+    "distribution",
+)
 
 
 class Database:

@@ -1,19 +1,47 @@
 """Layers: directories of changes, stacked by chain_id, and their tars.
 
 A layer is stored once, unpacked, in the form overlayfs wants (whiteouts are 0:0
-character devices, opaque directories carry an xattr). Source: OCI image-spec
-layer.md and config.md (chain_id).
+character devices, opaque directories carry an xattr). Its tar is put together
+again when asked for: from its recipe where it came as a tar, else as pack.py
+writes it. Source: OCI image-spec layer.md and config.md (chain_id).
+
+    ROOT/<16 digits of the chain_id>   the directory of changes: short, since all of a
+                                       stack's must fit into one page of mount options
+    ROOT/recipes/<the same>            see recipe.py
+    ROOT/tmp                           in the making, or being removed
+
+A layer counts once it is in the database, and stays while somebody holds it or a
+layer above it; who holds what is in the database too. May be called from any
+thread; what reads or writes a whole layer blocks.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+import shutil
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from pydock_lab.daemon.store import changes, recipe
+from pydock_lab.daemon.store.archive import Limits, unpack
+from pydock_lab.daemon.store.changes import Change
 from pydock_lab.daemon.store.database import Database
+from pydock_lab.daemon.store.pack import Packer
 from pydock_lab.daemon.trace import Trace
+from pydock_lab.errors import InvalidParameter, NotFound
+
+__all__ = ["Change", "Layer", "LayerStore", "chain_id"]
+
+# Holders that begin so are forgotten when the daemon starts: work that died with it.
+TRANSIENT = "tmp:"
 
 
 @dataclass(frozen=True)
@@ -25,7 +53,7 @@ class Layer:
         diff_id: `sha256:…` of this layer's uncompressed tar.
         parent: chain_id of the layer below, or None.
         path: Absolute directory holding the changes.
-        size: Bytes of regular file content, as Docker counts a layer's size.
+        size: Bytes of its files, as Docker counts a layer's size.
     """
 
     chain_id: str
@@ -35,57 +63,339 @@ class Layer:
     size: int
 
 
-@dataclass(frozen=True)
-class Change:
-    """One path that a layer adds (A), changes (C) or deletes (D); `path` absolute in the rootfs."""
-
-    kind: str
-    path: str
-    size: int
+def chain_id(parent: str | None, diff_id: str) -> str:
+    """Return the id of a stack: of `diff_id` on top of the stack `parent`."""
+    if parent is None:
+        return diff_id
+    return f"sha256:{hashlib.sha256(f'{parent} {diff_id}'.encode()).hexdigest()}"
 
 
 class LayerStore:
-    """All layers of one data root."""
+    """All layers of one data root.
 
-    def __init__(self, root: Path, database: Database, trace: Trace, *, rootless: bool = False) -> None:
+    Args:
+        root: Absolute, as short as can be, on the file system where containers have their upperdirs.
+        rootless: The engine is root in a user namespace only (`userxattr` overlays).
+        limits: What one layer's tar may unpack to.
+    """
+
+    def __init__(
+        self, root: Path, database: Database, trace: Trace, *, rootless: bool = False, limits: Limits | None = None
+    ) -> None:
         self.root = root
+        self._database = database
+        self._documents = database.table("layers")
+        self._holds = database.table("holds")
+        self._trace = trace
+        self._rootless = rootless
+        self._limits = limits or Limits()
+        self._recipes = root / "recipes"
+        self._temporary = root / "tmp"
+        self._lock = threading.RLock()
+        self._records: dict[str, dict[str, Any]] = dict(self._documents.items())
+        self._held: dict[str, set[str]] = {holder: set(stacks) for holder, stacks in self._holds.items()}
+        for directory in (self._recipes, self._temporary):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._recover()
 
     def get(self, chain_id: str) -> Layer:
         """Return a layer. Raises NotFound."""
-        raise NotImplementedError
+        record = self._record(chain_id)
+        return Layer(chain_id, record["diff_id"], record["parent"], self._path(chain_id), record["size"])
 
-    def apply(self, tar: IO[bytes], parent: str | None, *, diff_id: str | None = None) -> Layer:
-        """Unpack an uncompressed layer tar on top of `parent`; verify `diff_id` where it is given."""
-        raise NotImplementedError
+    def __contains__(self, chain_id: str) -> bool:
+        return chain_id in self._records
 
-    def adopt(self, upper: Path, parent: str | None) -> Layer:
-        """Make a layer of a container's upperdir by moving it (no copy); the caller's upper is gone."""
-        raise NotImplementedError
+    def has_diff(self, diff_id: str) -> bool:
+        """Whether any stack has this layer."""
+        with self._lock:
+            return any(record["diff_id"] == diff_id for record in self._records.values())
 
-    def snapshot(self, upper: Path, parent: str | None) -> Layer:
+    def apply(
+        self, tar: IO[bytes], parent: str | None, *, diff_id: str | None = None, holder: str | None = None
+    ) -> Layer:
+        """Unpack an uncompressed layer tar on top of `parent`; verify `diff_id` where it is given.
+
+        Args:
+            tar: Read to its end, unless `parent` and `diff_id` name a layer that is there already.
+            parent: chain_id of the stack below, or None.
+            diff_id: What the tar's digest has to be.
+            holder: Holds the new stack from its first moment.
+
+        Raises:
+            InvalidParameter: the tar is malformed, or its digest another.
+        """
+        if diff_id is not None and (there := self._hold_if_there(chain_id(parent, diff_id), holder)):
+            return there
+        started = time.monotonic_ns()
+        directory = self._new_directory(parent)
+        writer = recipe.RecipeWriter(self._temporary / f"{directory.name}.recipe")
+        digesting = _DigestReader(tar)
+        try:
+            unpacked = unpack(
+                io.BufferedReader(digesting, 1 << 20),
+                directory,
+                layer=True,
+                rootless=self._rootless,
+                lowers=self.lower_paths(parent),
+                limits=self._limits,
+                recipe=writer,
+            )
+            writer.close()
+            if diff_id is not None and digesting.digest != diff_id:
+                raise InvalidParameter(f"layers from manifest don't match image configuration: diff_id {diff_id}")
+            document = _document(digesting.digest, parent, unpacked.size)
+            document |= {"recipe": True, "displaced": writer.displaced}
+            layer = self._admit(directory, document, holder, recipe=writer.path)
+        finally:
+            writer.abandon()
+            self._discard(directory)
+        self._emit("layer.unpacked", layer, duration_ns=time.monotonic_ns() - started, entries=unpacked.entries)
+        return layer
+
+    def adopt(self, upper: Path, parent: str | None, *, holder: str | None = None) -> Layer:
+        """Make a layer of a container's upperdir by moving it (no copy); the caller's upper is gone.
+
+        Args:
+            upper: On the store's file system; nothing has it mounted any more. Its own mode and owner
+                become those of the rootfs' `/`.
+            parent: chain_id of the stack below, or None.
+            holder: Holds the new stack from its first moment.
+        """
+        started = time.monotonic_ns()
+        packer = Packer(upper, rootless=self._rootless)
+        sha256 = hashlib.sha256()
+        for chunk in packer.chunks():
+            sha256.update(chunk)
+        document = _document(f"sha256:{sha256.hexdigest()}", parent, packer.size)
+        layer = self._admit(upper, document, holder)
+        self._discard(upper)
+        self._emit("layer.adopted", layer, duration_ns=time.monotonic_ns() - started)
+        return layer
+
+    def snapshot(self, upper: Path, parent: str | None, *, holder: str | None = None) -> Layer:
         """Make a layer of an upperdir that stays in use (commit): a copy."""
-        raise NotImplementedError
+        chunks = Packer(upper, rootless=self._rootless).chunks()
+        return self.apply(io.BufferedReader(_ChunkReader(chunks), 1 << 20), parent, holder=holder)
 
     def tar(self, chain_id: str) -> Iterator[bytes]:
         """Yield the layer's uncompressed tar; its sha256 is diff_id."""
-        raise NotImplementedError
+        record = self._record(chain_id)
+        if record.get("recipe"):
+            displaced = [(path, before, kept) for path, before, kept in record["displaced"]]
+            return recipe.replay(self._recipes / self._path(chain_id).name, self._path(chain_id), displaced)
+        return Packer(self._path(chain_id), rootless=self._rootless).chunks()
+
+    def stack(self, chain_id: str | None) -> list[Layer]:
+        """Return the layers of a stack, topmost first."""
+        layers: list[Layer] = []
+        while chain_id is not None:
+            layers.append(self.get(chain_id))
+            chain_id = layers[-1].parent
+        return layers
 
     def lower_paths(self, chain_id: str | None) -> list[Path]:
         """Return the diff directories of a stack, topmost first: overlay's lowerdir."""
-        raise NotImplementedError
+        return [layer.path for layer in self.stack(chain_id)]
 
     def changes(self, chain_id: str) -> list[Change]:
         """Return what one layer does to the stack below it."""
-        raise NotImplementedError
+        layer = self.get(chain_id)
+        return changes.compare(layer.path, self.lower_paths(layer.parent), rootless=self._rootless)
 
     def diff(self, upper: Path, parent: str | None) -> list[Change]:
         """Return what an upperdir does to its image (`docker diff`)."""
-        raise NotImplementedError
+        return changes.compare(upper, self.lower_paths(parent), rootless=self._rootless)
 
     def hold(self, chain_id: str, holder: str) -> None:
-        """Keep a stack from being collected for the sake of an image, container or cache entry."""
-        raise NotImplementedError
+        """Keep a stack from being collected for the sake of an image, container or cache entry.
+
+        Raises:
+            NotFound: it has been collected already.
+        """
+        with self._lock:
+            self._record(chain_id)
+            stacks = self._held.setdefault(holder, set())
+            if chain_id not in stacks:
+                stacks.add(chain_id)
+                self._holds.put(holder, sorted(stacks))
 
     def release(self, holder: str) -> int:
         """Give up all that `holder` held; remove layers nobody holds; return bytes freed."""
-        raise NotImplementedError
+        with self._lock, self._database.transaction():
+            stacks = self._held.pop(holder, set())
+            self._holds.delete(holder)
+            directories, freed = self._collect(stacks)
+        self._discard(*directories)
+        return freed
+
+    def holders(self, chain_id: str) -> set[str]:
+        """Return who holds a stack, or one on top of it."""
+        with self._lock:
+            above = {chain_id}
+            for other in self._records:
+                if any(layer in above for layer in self._chain(other)):
+                    above.add(other)
+            return {holder for holder, stacks in self._held.items() if stacks & above}
+
+    def total_size(self) -> int:
+        """Return the bytes of all layers (`docker system df`)."""
+        with self._lock:
+            return sum(record["size"] for record in self._records.values())
+
+    def _record(self, chain_id: str) -> dict[str, Any]:
+        try:
+            return self._records[chain_id]
+        except KeyError:
+            raise NotFound(f"layer {chain_id} does not exist") from None
+
+    def _path(self, chain_id: str) -> Path:
+        return self.root / chain_id.removeprefix("sha256:")[:16]
+
+    def _chain(self, chain_id: str | None) -> Iterator[str]:
+        while chain_id is not None:
+            yield chain_id
+            chain_id = self._records[chain_id]["parent"]
+
+    def _hold_if_there(self, chain_id: str, holder: str | None) -> Layer | None:
+        with self._lock:
+            if chain_id not in self._records:
+                return None
+            if holder is not None:
+                self.hold(chain_id, holder)
+            return self.get(chain_id)
+
+    def _new_directory(self, parent: str | None) -> Path:
+        """Make an empty directory for a layer, like the one it covers: it becomes the root of the mount."""
+        directory = self._temporary / secrets.token_hex(8)
+        directory.mkdir(mode=0o755)
+        directory.chmod(0o755)
+        if parent is not None:
+            shutil.copystat(self._path(parent), directory)
+            status = self._path(parent).stat()
+            with contextlib.suppress(PermissionError):
+                os.chown(directory, status.st_uid, status.st_gid)
+            for name in os.listxattr(directory):
+                os.removexattr(directory, name)  # copystat brings overlayfs' own along
+        return directory
+
+    def _admit(
+        self, directory: Path, document: dict[str, Any], holder: str | None, recipe: Path | None = None
+    ) -> Layer:
+        """Make a finished directory a layer; if the same one is there already, leave the directory behind."""
+        stack = chain_id(document["parent"], document["diff_id"])
+        with self._lock:
+            if there := self._hold_if_there(stack, holder):
+                return there
+            if document["parent"] is not None:
+                self._record(document["parent"])
+            path = self._path(stack)
+            if path.exists():
+                raise FileExistsError(f"{path} belongs to another layer")
+            if recipe is not None:
+                recipe.rename(self._recipes / path.name)
+                with contextlib.suppress(FileNotFoundError):
+                    recipe.with_name(f"{recipe.name}.d").rename(self._recipes / f"{path.name}.d")
+            directory.rename(path)
+            with self._database.transaction():
+                self._documents.put(stack, document)
+                self._records[stack] = document
+                if holder is not None:
+                    self.hold(stack, holder)
+            return self.get(stack)
+
+    def _collect(self, stacks: set[str]) -> tuple[list[Path], int]:
+        """Forget the layers of these stacks that nobody needs; return what to remove and its bytes."""
+        held = set().union(*self._held.values())
+        parents = {record["parent"] for record in self._records.values()}
+        directories: list[Path] = []
+        freed = 0
+        for stack in stacks:
+            current: str | None = stack
+            while current in self._records and current not in held and current not in parents:
+                record = self._records.pop(current)
+                self._documents.delete(current)
+                freed += record["size"]
+                path = self._path(current)
+                for part in (path, self._recipes / path.name, self._recipes / f"{path.name}.d"):
+                    aside = self._temporary / secrets.token_hex(8)
+                    with contextlib.suppress(FileNotFoundError):
+                        part.rename(aside)
+                        directories.append(aside)
+                current = record["parent"]
+                parents = {other["parent"] for other in self._records.values()}
+        return directories, freed
+
+    def _recover(self) -> None:
+        """Clean up after a process that was killed: what was in the making, and what nobody holds."""
+        for holder in [holder for holder in self._held if holder.startswith(TRANSIENT)]:
+            del self._held[holder]
+            self._holds.delete(holder)
+        with self._database.transaction():
+            self._collect(set(self._records))
+        known = {self._path(stack).name for stack in self._records}
+        for place in (self.root, self._recipes):
+            for path in place.iterdir():
+                if path not in (self._recipes, self._temporary) and path.name.removesuffix(".d") not in known:
+                    path.rename(self._temporary / secrets.token_hex(8))
+        left = list(self._temporary.iterdir())
+        if left:  # half a gigabyte of small files takes seconds, and the daemon is to answer at once
+            threading.Thread(target=self._discard, args=left, daemon=True).start()
+
+    def _discard(self, *paths: Path) -> None:
+        for path in paths:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _emit(self, kind: str, layer: Layer, **data: Any) -> None:
+        self._trace.emit(
+            "store", kind, layer.chain_id, diff_id=layer.diff_id, size=layer.size, path=str(layer.path), **data
+        )
+
+
+def _document(diff_id: str, parent: str | None, size: int) -> dict[str, Any]:
+    return {"diff_id": diff_id, "parent": parent, "size": size}
+
+
+class _DigestReader(io.RawIOBase):
+    """Reads through to another stream and digests what passes."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._source.read(len(buffer))
+        self._sha256.update(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._sha256.hexdigest()}"
+
+
+class _ChunkReader(io.RawIOBase):
+    """An iterator of bytes as a stream."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            try:
+                self._rest = next(self._chunks)
+            except StopIteration:
+                return 0
+        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
