@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydock_lab.client.daemon_start import ensure_daemon
 from pydock_lab.client.hijack import HijackedStream, hijack, open_socket
@@ -82,7 +82,7 @@ class Connection:
         import json
 
         with self._lab_response(path, query, stream=True) as response:
-            for line in response.iter_lines(chunk_size=None):
+            for line in response.iter_lines():
                 if line:
                     yield json.loads(line)
 
@@ -97,6 +97,48 @@ class Connection:
         version = self.client.api.api_version
         target = f"/v{version}{path}" + (f"?{urlencode(query)}" if query else "")
         return hijack(open_socket(self.address, self._tls), target, document)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        document: Any = None,
+        *,
+        body: Any = None,
+        stream: bool = False,
+        headers: Mapping[str, str] | None = None,
+        **query: str | int | bool | None,
+    ) -> requests.Response:
+        """Make a request that docker-py has no method for.
+
+        Args:
+            method: `GET`, `POST`, …
+            path: Without the version: `/containers/ID/wait`.
+            document: JSON body, or None.
+            body: Bytes or an iterable of bytes instead of a document.
+            stream: Return when the headers are there; the body comes as it is read.
+            headers: More headers.
+            query: Parameters of the URL; booleans become 1 or 0, None is left out.
+
+        Raises:
+            docker.errors.APIError: the engine answered with an error.
+        """
+        api = self.client.api
+        parameters = {
+            name: int(value) if isinstance(value, bool) else value for name, value in query.items() if value is not None
+        }
+        response: requests.Response = api.request(
+            method,
+            f"{api.base_url}/v{api.api_version}{quote(path)}",
+            params=parameters,
+            json=document,
+            data=body,
+            stream=stream,
+            headers=dict(headers or {}),
+            timeout=None,
+        )
+        _raise_for_status(response)
+        return response
 
     def close(self) -> None:
         """Close what is open; the daemon goes on."""
@@ -123,20 +165,22 @@ class Connection:
             ) from error
 
     def _lab_response(self, path: str, query: Mapping[str, str], *, stream: bool) -> requests.Response:
-        import docker.errors
-
         if not self.is_lab:
             raise Unavailable(_NOT_OURS, hint=_NOT_OURS_HINT)
         api = self.client.api
-        response = api.get(f"{api.base_url}/lab/{path.lstrip('/')}", params=dict(query), stream=stream)
+        url = f"{api.base_url}/lab/{path.lstrip('/')}"
+        response: requests.Response = api.get(url, params=dict(query), stream=stream, timeout=None)
         if response.status_code == 404 and "page not found" in response.text:
             raise NotImplementedYet(f"this engine has no /lab/{path.lstrip('/')}")
-        if response.status_code >= 400:
-            docker.errors.create_api_error_from_http_exception(_http_error(response))
+        _raise_for_status(response)
         return response
 
 
-def _http_error(response: requests.Response) -> requests.HTTPError:
+def _raise_for_status(response: requests.Response) -> None:
     import requests
+    from docker.errors import create_api_error_from_http_exception
 
-    return requests.HTTPError(f"{response.status_code} for {response.url}", response=response)
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)

@@ -90,8 +90,10 @@ def _start(socket_path: Path, log_path: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise Unavailable(f"the engine ended as it started (exit status {process.returncode})\n"
-                              f"{_log_end(log_path, began_at)}", hint=f"its log is {log_path}")
+            raise Unavailable(
+                f"the engine ended as it started (exit status {process.returncode})\n{_log_end(log_path, began_at)}",
+                hint=f"its log is {log_path}",
+            )
         if answers_ping(socket_path):
             # Whoever started it is its parent: reap it should it end first.
             threading.Thread(target=process.wait, name="pydock-daemon-reaper", daemon=True).start()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydock_lab.client.commands import values
+from pydock_lab.client.commands import mounts, values
 from pydock_lab.client.commands.failure import HelpRequested, UsageError
 from pydock_lab.client.commands.grammar import Command, Flag
 
@@ -29,6 +29,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "decimal": values.nano_cpus,
     "duration": values.duration_ns,
     "filter": _filter,
+    "mount": mounts.mount,
 }
 
 

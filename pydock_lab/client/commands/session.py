@@ -30,12 +30,15 @@ class Progress:
         status: `Pulling fs layer`, `Downloading`, `Status: Downloaded newer image for …`.
         id: The layer (12 digits) or tag it is about, or "" for a line of its own.
         current, total: Bytes, 0 where unknown.
+        aside: It is not what the command was asked for (a `run` that has to pull first): a
+            terminal shows it on stderr, as Docker does, so that stdout stays the container's.
     """
 
     status: str
     id: str = ""
     current: int = 0
     total: int = 0
+    aside: bool = False
 
 
 @dataclass(frozen=True)

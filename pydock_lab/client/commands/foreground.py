@@ -1,0 +1,151 @@
+"""A process in the foreground: its output as it comes, stdin, Ctrl-C, its exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.session import ResizeCallback, Session
+from pydock_lab.client.hijack import HijackedStream
+
+if TYPE_CHECKING:
+    import requests
+
+_CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
+_FORCED_AFTER = 3
+"""Docker's CLI, too, gives up at the third interrupt and leaves the container running."""
+
+
+def carry(
+    session: Session,
+    stream: HijackedStream,
+    *,
+    tty: bool,
+    interactive: bool,
+    detach_keys: str,
+    resized: ResizeCallback,
+) -> bool:
+    """Show a process's output until it ends, feeding it stdin where `-i` asked for that.
+
+    Returns:
+        Whether the user detached and left the process running.
+    """
+    terminal = session.output.terminal() if tty else None
+    if terminal is not None:
+        keys = parse_detach_keys(detach_keys) if interactive else b""
+        return terminal.attach(stream, detach_keys=keys, resized=resized)
+    if interactive:
+        if session.stdin is None:
+            stream.close_write()
+        else:
+            _feed(session.stdin, stream)
+    for name, data in stream.chunks() if tty else stream.frames():
+        session.output.write(name, data)
+    return False
+
+
+def require_terminal(session: Session, *, tty: bool, interactive: bool) -> None:
+    """Refuse `-it` where stdin is a pipe, as Docker does.
+
+    Raises:
+        CommandError: in Docker's words.
+    """
+    if tty and interactive and session.stdin is not None and session.output.terminal() is None:
+        raise CommandError("the input device is not a TTY")
+
+
+@contextlib.contextmanager
+def signals_forwarded(forward: Callable[[str], None]) -> Iterator[None]:
+    """Hand Ctrl-C and SIGTERM to the container instead of dying of them.
+
+    Only the main thread gets signals; elsewhere this does nothing. The third
+    signal raises KeyboardInterrupt.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = 0
+
+    def handle(number: int, _frame: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen >= _FORCED_AFTER:
+            raise KeyboardInterrupt
+        # In a thread: the interrupted code may be inside the same HTTP client.
+        threading.Thread(target=_forward, args=(forward, signal.Signals(number).name), daemon=True).start()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def begin_wait(session: Session, container_id: str, *, condition: str) -> requests.Response:
+    """Ask the engine to tell the exit status; returns when the engine has heard, before the process need run."""
+    return session.connection.request("POST", f"/containers/{container_id}/wait", stream=True, condition=condition)
+
+
+def end_wait(response: requests.Response) -> int:
+    """Return the exit status the engine promised in `begin_wait`.
+
+    Raises:
+        CommandError: the engine could not wait, in its words.
+    """
+    with response:
+        document = response.json()
+    if error := (document.get("Error") or {}).get("Message"):
+        raise CommandError(f"Error response from daemon: {error}", exit_code=125)
+    return int(document["StatusCode"])
+
+
+def parse_detach_keys(text: str) -> bytes:
+    """`ctrl-p,ctrl-q` → b"\\x10\\x11"; empty means Docker's default, which is that.
+
+    Raises:
+        CommandError: a key is unknown.
+    """
+    keys = b""
+    for key in (text or "ctrl-p,ctrl-q").split(","):
+        name = key.removeprefix("ctrl-")
+        if key == name and len(key) == 1:
+            keys += key.encode()
+        elif key != name and len(name) == 1 and name.isalpha():
+            keys += bytes([ord(name.lower()) - ord("a") + 1])
+        elif key != name and name in _CONTROL:
+            keys += bytes([_CONTROL[name]])
+        else:
+            raise CommandError(f"invalid detach keys ({text}): Unknown character: '{key}'")
+    return keys
+
+
+def _forward(forward: Callable[[str], None], name: str) -> None:
+    from docker.errors import APIError
+
+    with contextlib.suppress(APIError):  # it may have exited meanwhile
+        forward(name)
+
+
+def _feed(stdin: BinaryIO, stream: HijackedStream) -> None:
+    def copy() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while data := _read_some(stdin):
+                stream.write(data)
+        stream.close_write()
+
+    threading.Thread(target=copy, name="stdin", daemon=True).start()
+
+
+def _read_some(stdin: BinaryIO) -> bytes:
+    """Read what is there; past Python's buffer, whose lock a thread left behind would hold at exit."""
+    try:
+        descriptor = stdin.fileno()
+    except OSError:
+        return stdin.read(65536)
+    return os.read(descriptor, 65536)

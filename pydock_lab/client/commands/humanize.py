@@ -1,0 +1,72 @@
+"""Sizes and times as Docker's tables write them. Source: docker/go-units."""
+
+from __future__ import annotations
+
+import datetime
+
+_DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_HOUR = 3600
+
+
+def size(count: float, *, precision: int = 3) -> str:
+    """7654321 → `7.65MB` (powers of 1000)."""
+    return _scaled(count, 1000.0, _DECIMAL, precision)
+
+
+def binary_size(count: float) -> str:
+    """1610612736 → `1.5GiB` (powers of 1024)."""
+    return _scaled(count, 1024.0, _BINARY, 4)
+
+
+def duration(seconds: float) -> str:
+    """95 → `About a minute`; never negative."""
+    whole = int(max(seconds, 0))
+    minutes, hours = whole // 60, int(max(seconds, 0) / _HOUR + 0.5)
+    if whole < 1:
+        return "Less than a second"
+    if whole < 60:
+        return "1 second" if whole == 1 else f"{whole} seconds"
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else f"{minutes} minutes"
+    if hours < 48:
+        return "About an hour" if hours == 1 else f"{hours} hours"
+    if hours < 24 * 7 * 2:
+        return f"{hours // 24} days"
+    if hours < 24 * 30 * 2:
+        return f"{hours // 24 // 7} weeks"
+    if hours < 24 * 365 * 2:
+        return f"{hours // 24 // 30} months"
+    return f"{int(seconds / _HOUR) // 24 // 365} years"
+
+
+def ago(seconds: float) -> str:
+    """95 → `About a minute ago`."""
+    return f"{duration(seconds)} ago"
+
+
+def local_time(epoch_s: float) -> str:
+    """Seconds since the epoch as `2026-11-23 19:22:16 +0000 UTC`, in local time."""
+    moment = datetime.datetime.fromtimestamp(int(epoch_s)).astimezone()
+    return f"{moment:%Y-%m-%d %H:%M:%S %z %Z}"
+
+
+def parse_time(text: str) -> float:
+    """An RFC 3339 time with nanoseconds, as the API writes it, in seconds since the epoch; 0 for Go's zero time."""
+    if not text or text.startswith("0001-"):
+        return 0.0
+    main, dot, rest = text.removesuffix("Z").partition(".")
+    digits = len(rest) - len(rest.lstrip("0123456789"))
+    offset = rest[digits:] if dot else ""
+    if not dot and len(main) > 19:
+        main, offset = main[:19], main[19:]
+    moment = datetime.datetime.fromisoformat(main + (offset or "+00:00"))
+    return moment.timestamp() + (float(f"0.{rest[:digits]}") if digits else 0.0)
+
+
+def _scaled(count: float, base: float, units: tuple[str, ...], precision: int) -> str:
+    step = 0
+    while count >= base and step < len(units) - 1:
+        count /= base
+        step += 1
+    return f"{count:.{precision}g}{units[step]}"
