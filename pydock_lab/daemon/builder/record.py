@@ -95,7 +95,7 @@ class BuildRecord:
         self.steps[-1]["output"] = "".join(kept[-_TAIL_LINES:])[-8192:]
 
     def end(self, state: str) -> None:
-        """The running step has ended: done, cached, failed or canceled."""
+        """The running step has ended: done, cached, failed or canceled; one that has ended stays as it is."""
         if self.steps and self.steps[-1]["state"] == "running":
             self.note(state=state, duration_ns=time.monotonic_ns() - self._step_started)
 

@@ -1,0 +1,263 @@
+"""The transient container of a RUN step: no record, no name, gone when its process is.
+
+Its writable directory becomes the step's layer. So that the mount points of
+/dev, /proc, /etc/hosts and the like don't get into the layer, they lie in a
+directory of their own between the image and the writable one (Docker's "init
+layer"). Source: moby daemon/initlayer/setup_unix.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
+from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.network import etcfiles
+from pydock_lab.daemon.network.bridges import Networks
+from pydock_lab.daemon.network.endpoint import Endpoint
+from pydock_lab.daemon.runtime import oci
+from pydock_lab.daemon.runtime.client import Runtime
+from pydock_lab.daemon.runtime.request import Attachment, Exit, LaunchRequest, Log, OverlayRoot
+from pydock_lab.errors import LabError
+
+_FRAME = struct.Struct(">BxxxI")
+_READ = 64 << 10
+_DIRECTORIES = ("/dev/pts", "/dev/shm", "/proc", "/sys")
+_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/console")
+_MTAB = "/etc/mtab"
+PIPES = "/dev/pipes"
+
+Write = Callable[[int, bytes], None]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a RUN step needs besides the files of its image.
+
+    Attributes:
+        args: Argument vector.
+        env: `KEY=value` each.
+        cwd: Absolute inside the rootfs.
+        user: As USER has it.
+        network: default, bridge, none, host or a network's name.
+        extra_hosts: `name:address` each.
+        shm_bytes: 0 for the default.
+        resources: OCI `linux.resources`.
+        rlimits: (name, soft, hard) each.
+        cgroup_parent: Below the cgroup root, or "".
+        files: Name → content of files shown below /dev/pipes: here-documents that are scripts.
+    """
+
+    args: list[str]
+    env: list[str]
+    cwd: str = "/"
+    user: str = ""
+    network: str = "default"
+    extra_hosts: tuple[str, ...] = ()
+    shm_bytes: int = 0
+    resources: dict[str, Any] = field(default_factory=dict)
+    rlimits: tuple[tuple[str, int, int], ...] = ()
+    cgroup_parent: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+
+class StepContainer:
+    """One container, used once.
+
+    Args:
+        scratch: An existing empty directory on the layers' file system; `upper` appears in it.
+        lowers: The image's layers, topmost first.
+    """
+
+    def __init__(
+        self, config: DaemonConfig, runtime: Runtime, networks: Networks, scratch: Path, lowers: list[Path]
+    ) -> None:
+        self.id = secrets.token_hex(32)
+        self.upper = scratch / "upper"
+        self._config = config
+        self._runtime = runtime
+        self._networks = networks
+        self._scratch = scratch
+        self._lowers = lowers
+
+    async def run(self, settings: RunSettings, write: Write) -> Exit:
+        """Run the command to its end.
+
+        Args:
+            settings: What to run and how.
+            write: Takes (1 for stdout or 2 for stderr, bytes) as they come.
+
+        Raises:
+            LaunchError: the command could not be started.
+        """
+        endpoint: Endpoint | None = None
+        private = settings.network not in ("none", "host")
+        try:
+            if private:
+                name = "bridge" if settings.network in ("default", "") else settings.network
+                endpoint = await self._networks.allocate(name, self.id)
+            request = await asyncio.to_thread(self._prepare, settings, endpoint)
+            return await self._run(request, write)
+        finally:
+            # A canceled build must not be canceled a second time while it cleans up.
+            await asyncio.shield(self._clean(endpoint))
+
+    async def _run(self, request: LaunchRequest, write: Write) -> Exit:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_READ)
+        try:
+            with theirs:
+                await self._runtime.attach(
+                    self.id, theirs.fileno(), stdin=False, stdout=True, stderr=True, tty=False
+                )
+            reading = asyncio.create_task(_read_frames(reader, write))
+            try:
+                await self._runtime.launch(request)
+                ended = await self._runtime.wait(self.id)
+                await reading
+            finally:
+                reading.cancel()
+            return ended
+        finally:
+            writer.close()
+
+    async def _clean(self, endpoint: Endpoint | None) -> None:
+        """Kill what still runs, forget the container, give its address back."""
+        # Each may fail where the container never came to life or has ended already.
+        with contextlib.suppress(LabError):
+            await self._runtime.signal(self.id, signal.SIGKILL)
+            await self._runtime.wait(self.id)
+        with contextlib.suppress(LabError):
+            await self._runtime.detached(self.id)
+        with contextlib.suppress(LabError):
+            await self._runtime.delete(self.id)
+        if endpoint is not None:
+            await self._networks.release(endpoint)
+
+    def _prepare(self, settings: RunSettings, endpoint: Endpoint | None) -> LaunchRequest:
+        """Make the directories and files of the container; return its launch."""
+        for name in ("upper", "work", "init"):
+            (self._scratch / name).mkdir(mode=0o755)
+        lowers = self._lowers
+        if lowers:
+            WritableRootfs(self.upper, lowers, rootless=self._config.rootless).like(self.upper, lowers[0])
+        make_mount_points(self._scratch / "init", lowers, rootless=self._config.rootless)
+        mounts = self._write_files(settings, endpoint)
+        hostname = socket.gethostname() if settings.network == "host" else self.id[:12]
+        config = oci.default_config(
+            settings.args,
+            env=settings.env,
+            cwd=settings.cwd,
+            user=settings.user,
+            hostname=hostname,
+            mounts=mounts,
+            network=settings.network if settings.network in ("none", "host") else "bridge",
+            uts="host" if settings.network == "host" else "private",
+            cgroups_path=os.path.join(settings.cgroup_parent or "/pydock", self.id),
+            resources=settings.resources,
+            rlimits=settings.rlimits,
+            **({"shm_bytes": settings.shm_bytes} if settings.shm_bytes else {}),
+        )
+        root = OverlayRoot(
+            lower=[str(path) for path in (self._scratch / "init", *lowers)],
+            upper=str(self.upper),
+            work=str(self._scratch / "work"),
+            userxattr=self._config.rootless,
+        )
+        return LaunchRequest(
+            id=self.id,
+            bundle=str(self._config.exec_root / "bundles" / self.id),
+            config=config,
+            root=root,
+            attachments=[] if endpoint is None else [_attachment(endpoint)],
+            log=Log(driver="none"),
+            rootless=self._config.rootless,
+            single_id=self._config.single_id,
+        )
+
+    def _write_files(self, settings: RunSettings, endpoint: Endpoint | None) -> list[oci.Config]:
+        resolv = etcfiles.ResolvConf.of_host()
+        if settings.network != "host":
+            resolv = resolv.reachable()
+        addresses = [] if endpoint is None else [a for a in (endpoint.address, endpoint.address6) if a]
+        gateway = "127.0.0.1" if endpoint is None else endpoint.gateway
+        files = {
+            "hostname": f"{self.id[:12]}\n",
+            "hosts": etcfiles.render_hosts(self.id[:12], "", addresses, list(settings.extra_hosts), gateway),
+            "resolv.conf": resolv.render(),
+        }
+        for name, text in files.items():
+            (self._scratch / name).write_text(text)
+        mounts = [oci.bind(str(self._scratch / name), f"/etc/{name}") for name in files]
+        for number, (name, text) in enumerate(settings.files.items()):
+            script = self._scratch / f"script-{number}"
+            script.write_text(text)
+            script.chmod(0o755)
+            mounts.append(oci.bind(str(script), f"{PIPES}/{name}", read_only=True))
+        return mounts
+
+
+def make_mount_points(init: Path, lowers: list[Path], *, rootless: bool) -> None:
+    """Make in `init` whatever of Docker's mount points an image lacks."""
+    rootfs = WritableRootfs(init, lowers, rootless=rootless)
+    if lowers:
+        rootfs.like(init, lowers[0])
+    for path in _DIRECTORIES:
+        if _absent(rootfs, path):
+            rootfs.real_directory(path)
+    for path in (*_FILES, _MTAB):
+        if not _absent(rootfs, path):
+            continue
+        directory, _, name = path.rpartition("/")
+        real = rootfs.real_directory(directory) / name
+        if path == _MTAB:
+            real.symlink_to("/proc/mounts")
+        else:
+            real.touch(0o755)
+
+
+def _absent(rootfs: Rootfs, path: str) -> bool:
+    try:
+        return rootfs.resolve(path, follow=False) is None
+    except OSError:
+        return False  # a file is where a directory should be: the launch will say so
+
+
+def _attachment(endpoint: Endpoint) -> Attachment:
+    return Attachment(
+        bridge=endpoint.bridge,
+        host_ifname=endpoint.host_ifname,
+        ifname="eth0",
+        mac=endpoint.mac,
+        address=f"{endpoint.address}/{endpoint.prefix}" if endpoint.address else "",
+        gateway=endpoint.gateway,
+        address6=f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else "",
+        gateway6=endpoint.gateway6,
+        mtu=endpoint.mtu,
+    )
+
+
+async def _read_frames(reader: asyncio.StreamReader, write: Write) -> None:
+    """Read Docker's stream frames (stream number, length, bytes) to the end."""
+    try:
+        while True:
+            number, length = _FRAME.unpack(await reader.readexactly(_FRAME.size))
+            while length:
+                data = await reader.read(min(length, _READ))
+                if not data:
+                    return
+                write(number, data)
+                length -= len(data)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return
+
