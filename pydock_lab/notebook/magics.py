@@ -13,7 +13,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
@@ -34,6 +34,13 @@ LINE_MAGICS = ("docker", *NOUNS, "lab")
 CELL_MAGICS = ("dockerfile", "docker", "container")
 
 Magic = Callable[..., Any]
+F = TypeVar("F", bound=Magic)
+T = TypeVar("T")
+
+
+def _own_words(function: F) -> F:
+    """Keep IPython from expanding `$` and braces before words.py reads the line."""
+    return cast(F, no_var_expand(function))
 
 
 class LabMagics:
@@ -72,27 +79,27 @@ class LabMagics:
         """The line magics by name."""
 
         def of_noun(noun: str) -> Magic:
-            @no_var_expand
+            @_own_words
             def magic(line: str) -> Shown:
                 return self._command([noun, *self._words(line)])
 
             magic.__doc__ = f"`docker {noun} …`; `%{noun} --help` lists the commands."
             return magic
 
-        functions = {noun: of_noun(noun) for noun in NOUNS}
+        functions: dict[str, Magic] = {noun: of_noun(noun) for noun in NOUNS}
         return functions | {"docker": self.docker, "lab": self.lab}
 
     def cell_functions(self) -> dict[str, Magic]:
         """The cell magics by name."""
 
-        @no_var_expand
+        @_own_words
         def container(line: str, cell: str) -> Shown:
             """`docker container …` with the cell's text as its standard input."""
             return self._command(["container", *self._words(line)], stdin=cell)
 
         return {"dockerfile": self.dockerfile, "docker": self.docker, "container": container}
 
-    @no_var_expand
+    @_own_words
     def docker(self, line: str, cell: str | None = None) -> Shown:
         """Run a whole docker command line: `%docker run --rm alpine true`.
 
@@ -101,7 +108,7 @@ class LabMagics:
         words = self._words(line)
         return self._command(words[1:] if words[:1] == ["docker"] else words, stdin=cell)
 
-    @no_var_expand
+    @_own_words
     def dockerfile(self, line: str, cell: str) -> Shown:
         """Build the cell: `%%dockerfile -t TAG [--context DIR] [flags of docker build]`.
 
@@ -112,7 +119,7 @@ class LabMagics:
         context = _take_option(words, "--context") or "."
         return self._command(["image", "build", "--file", "-", *words, context], stdin=cell)
 
-    @no_var_expand
+    @_own_words
     def lab(self, line: str) -> Any:
         """What the lab adds to Docker: `%lab doctor`, `%lab layers IMAGE`, `%lab volume NAME`."""
         from pydock_lab.notebook.lab_commands import run
@@ -171,7 +178,7 @@ class LabMagics:
         )
         return run_line(argv, session)
 
-    def _guarded(self, act: Callable[[], Any]) -> Any:
+    def _guarded(self, act: Callable[[], T]) -> T:
         """Turn what commands raise into what a learner reads."""
         try:
             return act()

@@ -34,9 +34,7 @@ class Screen:
         self._steady = steady
         self._left = limit
         self._dropped = 0
-        self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
-        }
+        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
         self._build: BuildView | None = None
         self._transfer: TransferView | None = None
         self._live: Live | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from typing import Any
 
 from pydock_lab.client.commands.session import Result
@@ -52,9 +53,9 @@ class Shown(Result):
         if self.columns:
             display(self.bundle(), raw=True)
         elif self.text:
-            print(self.steady.text(self.text))
+            sys.stdout.write(f"{self.steady.text(self.text)}\n")
         if self.exit_code:
-            print(f"(exit status {self.exit_code})")
+            sys.stdout.write(f"(exit status {self.exit_code})\n")
 
     def bundle(self) -> Bundle:
         """The table as a mimebundle."""

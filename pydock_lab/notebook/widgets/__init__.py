@@ -1,0 +1,1 @@
+"""The live views, one anywidget each: name.py, name.js, name.css."""

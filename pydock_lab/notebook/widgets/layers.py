@@ -19,7 +19,7 @@ FilesOf = Callable[[int, int, str], tuple[list[list[Any]], int]]
 """(step, offset, search) → ([[kind, path, size], …], how many there are)."""
 
 
-class LayersWidget(anywidget.AnyWidget):
+class LayersWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
     """One image.
 
     Args:

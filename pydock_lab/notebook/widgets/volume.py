@@ -24,11 +24,12 @@ _UNWATCHED_S = 600.0
 Look = Callable[[], dict[str, Any]]
 
 
-class VolumeWidget(anywidget.AnyWidget):
+class VolumeWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
     """One volume.
 
     Args:
-        look: Reads the engine; returns the document that `volume.js` describes at its top.
+        view: The document that `volume.js` describes at its top, as it is now.
+        look: Reads the engine anew; called from the view's own thread.
     """
 
     _esm = _HERE / "volume.js"
@@ -36,8 +37,8 @@ class VolumeWidget(anywidget.AnyWidget):
 
     view = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, look: Look) -> None:
-        super().__init__(view=look())
+    def __init__(self, view: dict[str, Any], look: Look) -> None:
+        super().__init__(view=view)
         self._look = look
         self._watched_at = time.monotonic()
         self._closed = threading.Event()

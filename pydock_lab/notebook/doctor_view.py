@@ -1,0 +1,43 @@
+"""`%lab doctor`: which boundaries are real on this machine, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.display import display
+
+from pydock_lab.client.connection import Connection
+from pydock_lab.notebook.html import Markup, frame, tag
+
+_MARKS = {"real": ("✓", "pd-A"), "limited": ("~", "pd-C"), "missing": ("✕", "pd-D")}
+
+
+def show(connection: Connection) -> None:
+    """Examine the engine's machine and show what was found."""
+    report = connection.lab("doctor")
+    display({"text/plain": plain(report), "text/html": str(html(report))}, raw=True)
+
+
+def plain(report: dict[str, Any]) -> str:
+    """The report as text."""
+    lines = [f"{report['kernel']}, engine as {report['tier']}"]
+    for check in report["checks"]:
+        lines.append(f"{_MARKS[check['state']][0]} {check['name']:<20} {check['state']:<8} {check['detail']}")
+    return "\n".join(lines)
+
+
+def html(report: dict[str, Any]) -> Markup:
+    """The report as a table."""
+    rows = []
+    for check in report["checks"]:
+        mark, colour = _MARKS[check["state"]]
+        rows.append(
+            tag(
+                "tr",
+                tag("th", check["name"], scope="row"),
+                tag("td", tag("span", f"{mark} {check['state']}", class_=colour), style="white-space:nowrap"),
+                tag("td", check["detail"]),
+            )
+        )
+    caption = tag("caption", f"{report['kernel']}, engine as {report['tier']}")
+    return frame(tag("table", caption, tag("tbody", *rows), class_="pd-table"), label="Doctor")

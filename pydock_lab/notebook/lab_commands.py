@@ -1,0 +1,82 @@
+"""`%lab …`: what the lab adds to Docker's commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydock_lab.client.commands.failure import UsageError
+from pydock_lab.client.connection import Connection
+from pydock_lab.notebook.steady import Steady
+
+_PAGE = """Usage:  %lab COMMAND
+
+See what stands behind Docker's commands
+
+Commands:
+  doctor          Which boundaries between containers are real on this machine
+  layers IMAGE    What each instruction of an image made: sizes, cache, files
+  volume NAME     One volume's files as the host and every container see them"""
+
+
+def run(words: list[str], connection: Connection, steady: Steady) -> Any:
+    """Carry out one line of `%lab`.
+
+    Raises:
+        UsageError: there is no such command, or it takes other arguments.
+        CommandError: the engine refused, in Docker's words.
+    """
+    if not words or words[0] in ("--help", "-h", "help"):
+        sys.stdout.write(f"{_PAGE}\n")
+        return None
+    name, arguments = words[0], words[1:]
+    if name not in _COMMANDS:
+        raise UsageError(f"%lab: unknown command: {name}\n\n{_PAGE}")
+    command, placeholder = _COMMANDS[name]
+    wanted = 1 if placeholder else 0
+    if len(arguments) != wanted:
+        count = "1 argument" if wanted else "no arguments"
+        raise UsageError(f"%lab: 'lab {name}' takes {count}\n\nUsage:  %lab {name} {placeholder}".rstrip())
+    return _told(lambda: command(*arguments, connection, steady))
+
+
+def _told(act: Callable[[], Any]) -> Any:
+    """Give an engine's error the words of the docker CLI."""
+    from pydock_lab.client.commands.execute import engine_hint, engine_message
+    from pydock_lab.client.commands.failure import CommandError
+    from pydock_lab.errors import LabError
+
+    try:
+        return act()
+    except LabError:
+        raise
+    except Exception as error:
+        if (message := engine_message(error)) is None:
+            raise
+        raise CommandError(message, hint=engine_hint(error)) from error
+
+
+def _doctor(connection: Connection, steady: Steady) -> None:
+    from pydock_lab.notebook.doctor_view import show
+
+    show(connection)
+
+
+def _layers(image: str, connection: Connection, steady: Steady) -> None:
+    from pydock_lab.notebook.layers_view import show
+
+    show(image, connection, steady)
+
+
+def _volume(name: str, connection: Connection, steady: Steady) -> None:
+    from pydock_lab.notebook.volume_view import show
+
+    show(name, connection, steady)
+
+
+_COMMANDS: Mapping[str, tuple[Callable[..., None], str]] = {
+    "doctor": (_doctor, ""),
+    "layers": (_layers, "IMAGE"),
+    "volume": (_volume, "NAME"),
+}

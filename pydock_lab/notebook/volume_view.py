@@ -1,0 +1,164 @@
+"""`%lab volume NAME`: one volume's files as the host and every container see them.
+
+Remembers, as long as the view is open, which containers mounted the volume, so
+that one that is removed is seen to leave its data behind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker.errors
+import requests
+from IPython.display import display
+
+from pydock_lab.client.connection import Connection
+from pydock_lab.errors import LabError
+from pydock_lab.notebook.html import Markup, frame, tag
+from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.steady import Steady
+from pydock_lab.notebook.units import byte_count, plural
+
+_GONE = "The container and its writable layer are gone. The volume was never part of them."
+_STOPPED = "Not running, so nothing is mounted. Started again, it sees these files again."
+_STATES = {"running": "●", "exited": "○", "created": "○", "paused": "‖", "removed": "✕"}
+
+
+def show(name: str, connection: Connection, steady: Steady) -> None:
+    """Display the view: the live one over its still picture."""
+    from pydock_lab.notebook.widgets.volume import VolumeWidget
+
+    look = VolumeLook(name, connection)
+    view = look.read()
+    # A connection of its own: the view's thread looks while the cell's commands talk to the engine.
+    background = VolumeLook(name, Connection(), memory=look.memory)
+    live = VolumeWidget(view, background)
+    display(live._repr_mimebundle_()[0] | bundle(view, steady), raw=True)
+
+
+class VolumeLook:
+    """Reads one volume, again and again.
+
+    Args:
+        name: Of the volume.
+        connection: Used by one thread only.
+        memory: Observers seen so far, by key.
+    """
+
+    def __init__(self, name: str, connection: Connection, *, memory: dict[str, dict[str, Any]] | None = None) -> None:
+        self.name = name
+        self.memory: dict[str, dict[str, Any]] = {} if memory is None else memory
+        self._connection = connection
+
+    def __call__(self) -> dict[str, Any]:
+        """Read it for a view that is open already: what goes wrong is shown, not raised."""
+        try:
+            return self.read()
+        except docker.errors.NotFound:
+            return self._document("removed", [], f"There is no volume {self.name} any more.")
+        except (docker.errors.DockerException, requests.exceptions.RequestException, LabError) as error:
+            return self._document("unknown", [], f"The engine does not answer: {error}")
+
+    def read(self) -> dict[str, Any]:
+        """Return the document that widgets/volume.js describes.
+
+        Raises:
+            docker.errors.NotFound: there is no such volume.
+        """
+        seen = self._connection.lab(f"volumes/{self.name}/files")["observers"]
+        observers: dict[str, dict[str, Any]] = {observer["key"]: observer for observer in seen}
+        for key, old in self.memory.items():
+            if key not in observers:
+                observers[key] = {**old, "state": "removed", "files": None}
+        self.memory.update(observers)
+        ordered = [self._noted(observers[key]) for key in self.memory]
+        return self._document("", ordered, verdict(ordered))
+
+    def _document(self, state: str, observers: list[dict[str, Any]], text: str) -> dict[str, Any]:
+        return {"volume": self.name, "state": state, "observers": observers, "verdict": text}
+
+    @staticmethod
+    def _noted(observer: dict[str, Any]) -> dict[str, Any]:
+        note = ""
+        if observer["state"] == "removed":
+            note = _GONE
+        elif observer["files"] is None:
+            note = _STOPPED if observer["kind"] == "container" else "Only root may look into this directory."
+        return {**observer, "note": note}
+
+
+def verdict(observers: list[dict[str, Any]]) -> str:
+    """Say in one sentence what the observers prove."""
+    looking = [observer for observer in observers if observer["files"] is not None]
+    gone = [observer for observer in observers if observer["state"] == "removed"]
+    identities = [{file["identity"] for file in observer["files"]} for observer in looking]
+    if not looking:
+        return "Nobody can look into the volume now."
+    files = sum(not file["directory"] for file in looking[0]["files"])
+    outlived = f" It has outlived {plural(len(gone), 'container')}." if gone else ""
+    if not files:
+        return f"The volume is empty.{outlived}"
+    if len(looking) == 1:
+        return f"The volume holds {plural(files, 'file')} and no running container mounts it.{outlived}"
+    if all(identity == identities[0] for identity in identities):
+        return (
+            f"All {len(looking)} see the same {plural(files, 'file')}: device and inode numbers are equal, "
+            f"so nothing is copied.{outlived}"
+        )
+    return f"{len(looking)} observers, and they do not see the same files.{outlived}"
+
+
+def bundle(view: dict[str, Any], steady: Steady) -> Bundle:
+    """The still picture."""
+    return {"text/plain": steady.text(plain(view)), "text/html": steady.text(str(html(view)))}
+
+
+def plain(view: dict[str, Any]) -> str:
+    """One block of lines per observer."""
+    lines = [f"volume {view['volume']}"]
+    for observer in view["observers"]:
+        lines.append(f"  {_who(observer)}, at {observer['path']}")
+        if observer["note"]:
+            lines.append(f"      {observer['note']}")
+        for file in observer["files"] or []:
+            size = "" if file["directory"] else byte_count(file["size"])
+            lines.append(f"      {file['path']:<24} {size:>7}  {_first_line(file)}".rstrip())
+    return "\n".join([*lines, view["verdict"]])
+
+
+def html(view: dict[str, Any]) -> Markup:
+    """One row per observer."""
+    rows = []
+    for observer in view["observers"]:
+        files = [
+            tag(
+                "div",
+                tag("code", file["path"] + ("/" if file["directory"] else "")),
+                tag("span", f"  {byte_count(file['size'])}  ", class_="pd-soft") if not file["directory"] else None,
+                tag("code", _first_line(file), class_="pd-soft"),
+            )
+            for file in observer["files"] or []
+        ]
+        rows.append(
+            tag(
+                "tr",
+                tag("th", _who(observer), scope="row"),
+                tag("td", tag("code", observer["path"])),
+                tag("td", *files, tag("span", observer["note"], class_="pd-soft") if observer["note"] else None),
+            )
+        )
+    head = tag("tr", *(tag("th", name, scope="col") for name in ("Who looks", "Where", "What is seen")))
+    caption = tag("caption", f"Volume {view['volume']}")
+    table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="pd-table")
+    return frame(table, tag("p", view["verdict"], style="margin:6px 0 0"))
+
+
+def _who(observer: dict[str, Any]) -> str:
+    if observer["kind"] == "host":
+        return str(observer["title"])
+    return f"{observer['title']} {_STATES.get(observer['state'], '○')} {observer['state']}"
+
+
+def _first_line(file: dict[str, Any]) -> str:
+    line: str = file["text"].partition("\n")[0]
+    return f"“{line[:40]}”" if line else ""
