@@ -1,0 +1,1 @@
+"""Dockerfile text → typed instructions; pure, no I/O."""

@@ -20,7 +20,7 @@ class Flags:
     bools: dict[str, bool] = field(default_factory=dict)
 
     def string(self, name: str) -> str:
-        """Value of a string flag, or "" """
+        """Value of a string flag; empty where it is not given."""
         return self.strings.get(name, "")
 
     def all(self, name: str) -> tuple[str, ...]:

@@ -240,9 +240,9 @@ class _Parser:
         heredocs: tuple[Heredoc, ...] = ()
         if inner.name in _TAKES_HEREDOC and not inner.is_json and "<<" in logical:
             heredocs = tuple(self.heredoc_body(opened) for opened in find_heredocs(logical))
-        place = {"start_line": start, "end_line": self.position}
-        trigger = node.trigger and replace(node.trigger, heredocs=heredocs, **place)
-        return replace(node, heredocs=heredocs, trigger=trigger, comments=comments, **place)
+        end = self.position
+        trigger = node.trigger and replace(node.trigger, heredocs=heredocs, start_line=start, end_line=end)
+        return replace(node, heredocs=heredocs, trigger=trigger, comments=comments, start_line=start, end_line=end)
 
     def bare_node(self, logical: str) -> Node:
         keyword, flags, rest = split_line(logical)

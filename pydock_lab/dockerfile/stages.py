@@ -71,7 +71,8 @@ class Program:
     def base_of(self, stage: Stage, env: Mapping[str, str]) -> Stage | None:
         """Return the earlier stage that a stage is built on, or None where it is an image."""
         name = Lexer(self.escape).expand(stage.base.image, env).lower()
-        return next((earlier for earlier in reversed(self.stages[: stage.index]) if name and earlier.name == name), None)
+        earlier = reversed(self.stages[: stage.index])
+        return next((candidate for candidate in earlier if name and candidate.name == name), None)
 
     def target(self, name: str = "") -> Stage:
         """Return the stage to be built: by name or number, the last one by default."""

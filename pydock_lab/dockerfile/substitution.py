@@ -28,7 +28,7 @@ from pydock_lab.dockerfile.instructions import (
     Volume,
     Workdir,
 )
-from pydock_lab.dockerfile.parser import Heredoc, at_line
+from pydock_lab.dockerfile.parser import Heredoc
 from pydock_lab.errors import DockerfileError
 
 
@@ -37,7 +37,8 @@ def substitute(instruction: Instruction, env: Mapping[str, str], escape: str) ->
     try:
         return _substitute(instruction, env, Lexer(escape))
     except DockerfileError as error:
-        raise at_line(error, instruction.start_line, instruction.text) from None
+        # The text could be parsed: Docker names no line here, but the error carries it.
+        raise DockerfileError(error.message, line=instruction.start_line, text=instruction.text) from None
 
 
 def _substitute(instruction: Instruction, env: Mapping[str, str], lexer: Lexer) -> Instruction:

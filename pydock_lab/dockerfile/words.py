@@ -123,7 +123,7 @@ def _json_array(rest: str) -> list[str] | None:
         return None
     if not all(isinstance(item, str) for item in array):
         raise DockerfileError("when using JSON array syntax, arrays must be comprised of strings only")
-    return array
+    return list(array)
 
 
 def _json_or_whole(rest: str, escape: str) -> Arguments:

@@ -1,0 +1,1 @@
+"""Dockerfile → image: steps with a cache that says why."""

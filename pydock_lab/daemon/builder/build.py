@@ -45,7 +45,7 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 Resolve = Callable[..., Awaitable[Image]]
 
 
-class StepFailed(LabError):
+class StepFailedError(LabError):
     """A RUN command ended with a status other than 0."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -105,7 +105,7 @@ class Build:
             tar: The context as it came, compressed or not.
 
         Raises:
-            LabError: in Docker's words; StepFailed for a command that failed.
+            LabError: in Docker's words; StepFailedError for a command that failed.
         """
         await self._read(tar)
         target = self._program.target(self._options.target)
@@ -255,7 +255,7 @@ class Build:
             miss = Miss("image", "the image of the cached step has been removed")
         else:
             miss = cache.explain(prepared.inputs, first=first)
-        reason = {"field": miss.field, "text": miss.text, "changes": miss.changes}
+        reason = {"field": miss.field, "text": miss.text, "changes": list(miss.changes)}
         self._record.note(cache={"hit": False, "key": prepared.inputs.key(), "reason": reason})
         trace.emit("builder", "cache.missed", self._record.id, step=number, reason=reason)
         return None
@@ -331,7 +331,7 @@ class Build:
             if self._options.force_remove:
                 self._output.removed(container.id, force=True)
             command = " ".join(settings.args)
-            raise StepFailed(f"The command '{command}' returned a non-zero code: {ended.code}", ended.code)
+            raise StepFailedError(f"The command '{command}' returned a non-zero code: {ended.code}", ended.code)
         self._output.removed(container.id)
         return container.upper
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +91,7 @@ class Miss:
 
     field: str
     text: str
-    changes: list[dict[str, str]] = field(default_factory=list)
+    changes: Sequence[dict[str, str]] = ()
 
 
 class BuildCache:
@@ -134,7 +135,7 @@ class BuildCache:
     def clear(self) -> list[str]:
         """Drop every step; return their keys. Images stay."""
         keys = list(self.steps)
-        for row in self._documents.keys():
+        for row in self._documents.keys():  # noqa: SIM118 - no mapping
             self._documents.delete(row)
         self._steps = {}
         return keys

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import signal
 import socket
@@ -117,9 +116,7 @@ class StepContainer:
         reader, writer = await asyncio.open_connection(sock=ours, limit=_READ)
         try:
             with theirs:
-                await self._runtime.attach(
-                    self.id, theirs.fileno(), stdin=False, stdout=True, stderr=True, tty=False
-                )
+                await self._runtime.attach(self.id, theirs.fileno(), stdin=False, stdout=True, stderr=True, tty=False)
             reading = asyncio.create_task(_read_frames(reader, write))
             try:
                 await self._runtime.launch(request)
@@ -163,10 +160,10 @@ class StepContainer:
             mounts=mounts,
             network=settings.network if settings.network in ("none", "host") else "bridge",
             uts="host" if settings.network == "host" else "private",
-            cgroups_path=os.path.join(settings.cgroup_parent or "/pydock", self.id),
+            cgroups_path=f"{settings.cgroup_parent or '/pydock'}/{self.id}",
             resources=settings.resources,
             rlimits=settings.rlimits,
-            **({"shm_bytes": settings.shm_bytes} if settings.shm_bytes else {}),
+            shm_bytes=settings.shm_bytes or oci.DEFAULT_SHM_BYTES,
         )
         root = OverlayRoot(
             lower=[str(path) for path in (self._scratch / "init", *lowers)],
@@ -260,4 +257,3 @@ async def _read_frames(reader: asyncio.StreamReader, write: Write) -> None:
                 length -= len(data)
     except (asyncio.IncompleteReadError, ConnectionError):
         return
-

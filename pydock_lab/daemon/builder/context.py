@@ -8,7 +8,7 @@ import lzma
 import os
 import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.store.archive import unpack
@@ -16,7 +16,7 @@ from pydock_lab.daemon.store.tree import Tree, clean
 from pydock_lab.dockerfile.ignore import Ignore
 from pydock_lab.errors import InvalidParameter, NotImplementedYet, SystemFailure
 
-_MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_MAGIC: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _TAR_MAGIC_AT = 257
 _DOCKERFILE_LIMIT = 16 << 20

@@ -143,7 +143,7 @@ class Copier:
             _copy_content(source, real)
             self._linked[inode] = real
         elif kind == stat.S_IFLNK:
-            real.symlink_to(os.readlink(source))
+            real.symlink_to(source.readlink())
         elif kind == stat.S_IFIFO:
             os.mkfifo(real)
         elif kind == stat.S_IFSOCK:
@@ -159,7 +159,7 @@ class Copier:
         copy_xattrs(place.real[0], real)
         if not stat.S_ISLNK(status.st_mode):
             mode = stat.S_IMODE(status.st_mode) if self.ownership.mode is None else self.ownership.mode
-            os.chmod(real, mode)
+            real.chmod(mode)
         os.utime(real, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
         if place.is_directory:
             self._touched.append((real, status))
@@ -227,9 +227,7 @@ def _accounts(rootfs: Rootfs, path: str) -> dict[str, int]:
 def clamp_times(upper: Path, epoch: int) -> None:
     """Make nothing in a directory tree newer than `epoch` (seconds): SOURCE_DATE_EPOCH."""
     limit = epoch * 10**9
-    for top, directories, files in os.walk(upper, topdown=False):
-        for name in (*files, *directories):
-            path = os.path.join(top, name)
-            if os.lstat(path).st_mtime_ns > limit:
-                os.utime(path, ns=(limit, limit), follow_symlinks=False)
+    for path in upper.rglob("*"):
+        if path.lstat().st_mtime_ns > limit:
+            os.utime(path, ns=(limit, limit), follow_symlinks=False)
     os.utime(upper, ns=(limit, limit))

@@ -25,7 +25,7 @@ def file_digest(path: Path, status: os.stat_result, *, with_owner: bool) -> str:
     if kind == stat.S_IFREG:
         _add_content(digest, path)
     elif kind == stat.S_IFLNK:
-        digest.update(os.fsencode(os.readlink(path)))
+        digest.update(os.fsencode(path.readlink()))
     elif kind in (stat.S_IFCHR, stat.S_IFBLK):
         digest.update(str(status.st_rdev).encode())
     return f"sha256:{digest.hexdigest()}"

@@ -153,11 +153,11 @@ class Draft:
                 words = (name if value is None else f"{name}={value}" for name, value in pairs_or_none)
                 return "ARG " + " ".join(words)
             case Expose(ports=ports):
-                exposed = {port: {} for text in ports for port in read_ports(text)}
+                exposed: dict[str, Any] = {port: {} for text in ports for port in read_ports(text)}
                 self.config["ExposedPorts"] = {**(self.config.get("ExposedPorts") or {}), **exposed}
                 return "EXPOSE " + " ".join(ports)
             case Volume(paths=paths):
-                volumes = dict.fromkeys(paths, {})
+                volumes: dict[str, Any] = {path: {} for path in paths}
                 self.config["Volumes"] = {**(self.config.get("Volumes") or {}), **volumes}
                 return f"VOLUME [{' '.join(paths)}]"
             case User(user=user):

@@ -132,7 +132,9 @@ class Planner:
             cgroup_parent=self.options.cgroup_parent,
             files=files,
         )
-        shown = [f"|{len(declared)}", *sorted(f"{name}={value}" for name, value in declared.items())] if declared else []
+        shown = sorted(f"{name}={value}" for name, value in declared.items())
+        if shown:
+            shown.insert(0, f"|{len(shown)}")
         text = " ".join(words) if instruction.command.shell_form else json.dumps(words)
         inputs = self._inputs(
             "RUN",
@@ -226,7 +228,9 @@ def _refuse_unknown(instruction: Transfer) -> None:
     elif any(source.startswith(("http://", "https://")) for source in instruction.sources):
         raise InvalidParameter("COPY failed: source can't be a URL for COPY")
     if instruction.chmod and not all(digit in "01234567" for digit in instruction.chmod):
-        raise InvalidParameter(f"invalid chmod parameter: '{instruction.chmod}'. it should be octal string and between 0 and 07777")
+        raise InvalidParameter(
+            f"invalid chmod parameter: '{instruction.chmod}'. it should be octal string and between 0 and 07777"
+        )
 
 
 def _flags(instruction: Copy | Add) -> list[str]:

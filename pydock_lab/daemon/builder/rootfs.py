@@ -60,7 +60,7 @@ class Rootfs:
     @property
     def root(self) -> Place:
         """The root directory."""
-        return Place("/", os.stat(self.layers[0]), self.layers)
+        return Place("/", self.layers[0].stat(), self.layers)
 
     def child(self, directory: Place, name: str) -> Place | None:
         """Return one entry of a directory, not following a link."""
@@ -117,7 +117,7 @@ class Rootfs:
                 links += 1
                 if links > _MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                target = os.readlink(entry.real[0])
+                target = str(entry.real[0].readlink())
                 if target.startswith("/"):
                     del stack[1:]
                 steps.extendleft(reversed([part for part in target.split("/") if part not in ("", ".")]))
@@ -131,7 +131,7 @@ class Rootfs:
         """Return what a directory holds, by name."""
         names: set[str] = set()
         for real in directory.real:
-            names.update(os.listdir(real))
+            names.update(path.name for path in real.iterdir())
         places = (self.child(directory, name) for name in sorted(names))
         return [place for place in places if place is not None]
 
@@ -231,7 +231,7 @@ class WritableRootfs(Rootfs):
         self.own(real, status.st_uid, status.st_gid)
         copy_xattrs(model, real)
         if not stat.S_ISLNK(status.st_mode):
-            os.chmod(real, stat.S_IMODE(status.st_mode))
+            real.chmod(stat.S_IMODE(status.st_mode))
         os.utime(real, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 

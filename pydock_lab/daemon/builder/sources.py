@@ -121,7 +121,8 @@ class SourceTree:
             return None
         names = [posixpath.basename(entry.path) for entry in self.rootfs.entries(place)]
         where = "the build context" if self.is_context else "the source"
-        return f"{where} holds: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}" if names else f"{where} is empty"
+        more = ", …" if len(names) > 8 else ""
+        return f"{where} holds: {', '.join(names[:8])}{more}" if names else f"{where} is empty"
 
 
 def _check_inside(word: str) -> None:

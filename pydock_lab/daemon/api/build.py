@@ -1,0 +1,218 @@
+"""`/build`: the classic protocol (a tar goes up, JSON lines come down), prune and cancel.
+
+Source: Docker Engine API 1.47, ImageBuild, BuildPrune; moby api/server/router/build.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from pydock_lab.daemon.api.app import json_response
+from pydock_lab.daemon.builder.builder import RunningBuild
+from pydock_lab.daemon.builder.options import BuildOptions
+from pydock_lab.daemon.engine.engine import Engine
+from pydock_lab.errors import InvalidParameter, NotImplementedYet, SystemFailure
+
+_TRUE = ("1", "true", "True", "TRUE", "t", "T")
+_BUILDER_V2 = "2"
+
+T = TypeVar("T")
+
+
+def routes(engine: Engine) -> list[web.RouteDef]:
+    """Return the routes of this noun."""
+    build = BuildRoutes(engine)
+    return [
+        web.post("/build", build.post_build),
+        web.post("/build/prune", build.post_prune),
+        web.post("/build/cancel", build.post_cancel),
+    ]
+
+
+class BuildRoutes:
+    """The handlers of `/build`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._builder = engine.builder
+
+    async def post_build(self, request: web.Request) -> web.StreamResponse:
+        """Build an image from the tar in the body; a client that goes away cancels its build."""
+        options = read_options(request)
+        build = self._builder.begin(options)
+        try:
+            await _receive(request, build)
+            build.start()
+            return await _stream(request, build)
+        except BaseException:
+            # Also a client that has gone: nothing of the build may go on or stay.
+            await asyncio.shield(asyncio.ensure_future(build.cancel()))
+            raise
+
+    async def post_prune(self, request: web.Request) -> web.Response:
+        """Forget the build cache."""
+        return json_response(self._builder.prune())
+
+    async def post_cancel(self, request: web.Request) -> web.Response:
+        """Stop the build that was begun with this `buildid`."""
+        build_id = request.query.get("id", "")
+        if not build_id:
+            raise SystemFailure("build ID not provided")
+        await asyncio.shield(asyncio.ensure_future(self._builder.cancel(build_id)))
+        return web.Response(status=200)
+
+
+async def _receive(request: web.Request, build: RunningBuild) -> None:
+    """Write the body to the build's tar as it comes."""
+    with build.tar.open("wb") as file:
+        async for chunk in request.content.iter_any():
+            file.write(chunk)
+
+
+async def _stream(request: web.Request, build: RunningBuild) -> web.StreamResponse:
+    """Send the build's messages; a failure before the first one is the answer's status instead."""
+    headers = {"Content-Type": "application/json", "X-Pydock-Build": build.id}
+    response = web.StreamResponse(headers=headers)
+    async with contextlib.aclosing(build.messages()) as messages:
+        async for message in messages:
+            if not response.prepared:
+                await response.prepare(request)
+            await response.write(msgspec.json.encode(message) + b"\r\n")
+    if not response.prepared:
+        await response.prepare(request)
+    await response.write_eof()
+    return response
+
+
+def read_options(request: web.Request) -> BuildOptions:
+    """Read the query and the registry header of `POST /build`.
+
+    Raises:
+        InvalidParameter: a parameter is malformed.
+        NotImplementedYet: a parameter asks for what this engine can't do.
+    """
+    query = request.query
+    _refuse(query)
+    memory, memory_swap = _number(query, "memory"), _number(query, "memswap")
+    return BuildOptions(
+        dockerfile=query.get("dockerfile") or "Dockerfile",
+        tags=tuple(tag for tag in query.getall("t", []) if tag),
+        build_args=_json(query, "buildargs", dict[str, str | None]) or {},
+        labels=_json(query, "labels", dict[str, str]) or {},
+        no_cache=_flag(query, "nocache"),
+        pull=_flag(query, "pull"),
+        remove=_flag(query, "rm", default=True),
+        force_remove=_flag(query, "forcerm"),
+        quiet=_flag(query, "q"),
+        target=query.get("target", ""),
+        network=query.get("networkmode") or "default",
+        extra_hosts=_extra_hosts(query),
+        shm_bytes=_number(query, "shmsize"),
+        resources=_resources(query, memory, memory_swap),
+        rlimits=_ulimits(query),
+        platform=query.get("platform", ""),
+        cache_from=tuple(_json(query, "cachefrom", list[str]) or ()),
+        registry_auth=_registry_auth(request),
+        build_id=query.get("buildid", ""),
+        cgroup_parent=query.get("cgroupparent", ""),
+    )
+
+
+def _refuse(query: Any) -> None:
+    """Say plainly what this engine does not do."""
+    if query.get("version", "") == _BUILDER_V2:
+        raise NotImplementedYet(
+            "this engine has no BuildKit: unset DOCKER_BUILDKIT or set DOCKER_BUILDKIT=0",
+            hint="docker build without the buildx plugin uses the classic builder, which this engine has",
+        )
+    if remote := query.get("remote", ""):
+        if remote != "client-session":
+            raise NotImplementedYet(f"building from a remote context ({remote}) is not implemented yet")
+        raise NotImplementedYet("building from a client session needs BuildKit, which this engine does not have")
+    if _flag(query, "squash"):
+        raise InvalidParameter("squash is only supported with experimental mode")
+    network = query.get("networkmode", "")
+    if network.startswith("container:"):
+        raise NotImplementedYet("building in another container's network is not implemented yet")
+
+
+def _flag(query: Any, name: str, *, default: bool = False) -> bool:
+    value = query.get(name)
+    return default if value is None else value in _TRUE
+
+
+def _number(query: Any, name: str) -> int:
+    value = query.get(name, "")
+    if not value:
+        return 0
+    try:
+        return int(value)
+    except ValueError:
+        raise InvalidParameter(f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
+
+
+def _json(query: Any, name: str, kind: type[T]) -> T | None:
+    value = query.get(name, "")
+    if not value:
+        return None
+    try:
+        return msgspec.json.decode(value, type=kind | None)  # type: ignore[no-any-return, operator]
+    except msgspec.MsgspecError as error:
+        raise InvalidParameter(f"error reading {name}: {error}") from None
+
+
+def _extra_hosts(query: Any) -> tuple[str, ...]:
+    """Docker's CLI repeats the parameter, docker-py sends one JSON object."""
+    hosts: list[str] = []
+    for value in query.getall("extrahosts", []):
+        if value.startswith("{"):
+            pairs: dict[str, str] = msgspec.json.decode(value, type=dict[str, str])
+            hosts += [f"{name}:{address}" for name, address in pairs.items()]
+        elif value.startswith("["):
+            hosts += msgspec.json.decode(value, type=list[str])
+        elif value:
+            hosts.append(value)
+    return tuple(hosts)
+
+
+def _resources(query: Any, memory: int, memory_swap: int) -> dict[str, Any]:
+    """Limits for RUN as OCI `linux.resources`."""
+    limits: dict[str, Any] = {}
+    if memory > 0:
+        limits["memory"] = {"limit": memory, "swap": memory_swap or 2 * memory}
+    cpu = {
+        "shares": _number(query, "cpushares"),
+        "quota": _number(query, "cpuquota"),
+        "period": _number(query, "cpuperiod"),
+        "cpus": query.get("cpusetcpus", ""),
+        "mems": query.get("cpusetmems", ""),
+    }
+    if any(cpu.values()):
+        limits["cpu"] = {name: value for name, value in cpu.items() if value}
+    return limits
+
+
+def _ulimits(query: Any) -> tuple[tuple[str, int, int], ...]:
+    rows = _json(query, "ulimits", list[dict[str, Any]]) or []
+    try:
+        return tuple((row["Name"], int(row["Soft"]), int(row["Hard"])) for row in rows)
+    except (KeyError, ValueError, TypeError):
+        raise InvalidParameter("error reading ulimit settings") from None
+
+
+def _registry_auth(request: web.Request) -> dict[str, dict[str, str]]:
+    """Read `X-Registry-Config`: base64 of registry → AuthConfig; a malformed one counts as none, as in Docker."""
+    header = request.headers.get("X-Registry-Config", "")
+    if not header:
+        return {}
+    try:
+        padded = header + "=" * (-len(header) % 4)
+        return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=dict[str, dict[str, str]])
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        return {}
