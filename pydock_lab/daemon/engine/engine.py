@@ -71,9 +71,7 @@ def build_engine(config: DaemonConfig) -> Engine:
     images = Images(image_store, layers, blobs, registry, catalog, events, trace)
     volumes = Volumes(VolumeStore(config.data_root / "volumes", database), events)
     runtime = Runtime(config.exec_root, trace)
-    networks = Networks(
-        database.table("networks"), trace, exec_root=config.exec_root, rootless=config.rootless, config=config
-    )
+    networks = Networks(database.table("networks"), trace, config)
     containers = Containers(config, database, runtime, layers, images, volumes, networks, events, trace)
     execs = Execs(containers, runtime, events)
     builder = Builder(config, database, runtime, layers, image_store, networks, images.resolve_or_pull, events, trace)

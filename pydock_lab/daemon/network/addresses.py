@@ -96,12 +96,17 @@ class AddressPool:
                 heapq.heappush(self._freed, number)
 
 
+def overlaps(network: Network4or6, others: Iterable[Network4or6]) -> bool:
+    """Tell whether a range shares an address with one of the others; the two families never do."""
+    return any(network.version == other.version and network.overlaps(other) for other in others)
+
+
 def free_subnet(taken: Iterable[Network4or6]) -> ipaddress.IPv4Network:
     """Return the first of Docker's default pools that overlaps nothing in `taken`."""
-    occupied = [network for network in taken if network.version == 4]
+    occupied = list(taken)
     for pool, prefix in _DEFAULT_POOLS:
         for subnet in ipaddress.IPv4Network(pool).subnets(new_prefix=prefix):
-            if not any(subnet.overlaps(network) for network in occupied):
+            if not overlaps(subnet, occupied):
                 return subnet
     raise NotFound(
         "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",

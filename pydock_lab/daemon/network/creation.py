@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from pydock_lab.daemon.network.addresses import Network4or6, free_subnet, unique_local_subnet
+from pydock_lab.daemon.network.addresses import Network4or6, free_subnet, overlaps, unique_local_subnet
 from pydock_lab.daemon.network.record import BRIDGE_NAME, DRIVER_MTU, PREDEFINED, NetworkRecord, Subnet
 from pydock_lab.errors import Conflict, Forbidden, InvalidParameter, NotFound
 
@@ -74,7 +74,7 @@ def new_network(
     blocks = [_subnet(block) for block in config if block.get("Subnet")]
     ours = [s.network for record in existing for s in (record.subnet4, record.subnet6) if s is not None]
     for block in blocks:
-        if any(block.network.overlaps(network) for network in ours if network.version == block.network.version):
+        if overlaps(block.network, ours):
             raise Forbidden("Pool overlaps with other one on this address space")
     subnet4 = next((block for block in blocks if block.network.version == 4), None)
     subnet6 = next((block for block in blocks if block.network.version == 6), None)

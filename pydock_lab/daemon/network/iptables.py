@@ -156,8 +156,11 @@ class IptablesFirewall:
 
     def add(self, forwards: Iterable[Forward]) -> None:
         """Append DNAT rules in one call; a rule for one address goes before those for any."""
+        place = len(self._policy.bridges) + 1  # behind the bridges' RETURN
+        chain = self._chains["DNAT"]
         rules = "".join(
-            f"-{'I' if forward.host_ip else 'A'} {self._chains['DNAT']} {_dnat(forward)}\n" for forward in forwards
+            f"-I {chain} {place} {_dnat(forward)}\n" if forward.host_ip else f"-A {chain} {_dnat(forward)}\n"
+            for forward in forwards
         )
         if rules:
             self._iptables.restore(f"*nat\n{rules}COMMIT\n")
@@ -178,7 +181,9 @@ class IptablesFirewall:
 def chains(names: dict[str, str], policy: Policy) -> str:
     """Return iptables-restore's input that fills our chains with this policy."""
     ordered = sorted(policy.forwards, key=lambda forward: not forward.host_ip)
-    nat = [f"-A {names['DNAT']} {_dnat(forward)}" for forward in ordered]
+    # A container that calls a published port is answered by the proxy, as with Docker (see nftables.py).
+    nat = [f"-A {names['DNAT']} -i {bridge.name} -j RETURN" for bridge in policy.bridges]
+    nat += [f"-A {names['DNAT']} {_dnat(forward)}" for forward in ordered]
     forward_rules, guard = [], []
     forward_rules.append(f"-A {names['FWD']} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
     for bridge in policy.bridges:

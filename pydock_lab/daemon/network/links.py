@@ -15,19 +15,24 @@ import contextlib
 import errno
 import hashlib
 import ipaddress
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydock_lab.errors import KernelError
+
 if TYPE_CHECKING:
-    from pyroute2 import IPRoute
+    from pyroute2.iproute.linux import IPRoute
 
 T = TypeVar("T")
 
 _SYSCTL = Path("/proc/sys/net")
+_IFA_F_NODAD = 0x02  # linux/if_addr.h: the subnet is ours alone, no need to look for a duplicate
 
 
 def link_tag(data_root: Path) -> str:
@@ -87,7 +92,7 @@ class Links:
         present = link_names()
         for name in names:
             if name in present:
-                await self._call(lambda ipr, name=name: _delete(ipr, name))
+                await self._call(partial(_delete, name=name))
 
     async def set_default_route(self, name: str, address: str) -> None:
         """Make a dummy link that takes everything no other route takes (rootless: netfilter picks it up)."""
@@ -108,11 +113,16 @@ class Links:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._with_socket, work)
 
     def _with_socket(self, work: Callable[[Any], T]) -> T:
-        if self._ipr is None:
-            from pyroute2 import IPRoute
+        from pyroute2.iproute.linux import IPRoute
+        from pyroute2.netlink.exceptions import NetlinkError
 
-            self._ipr = IPRoute()
-        return work(self._ipr)
+        try:
+            if self._ipr is None:
+                logging.getLogger("pyroute2").setLevel(logging.WARNING)  # it logs every message at DEBUG
+                self._ipr = IPRoute()
+            return work(self._ipr)
+        except NetlinkError as error:
+            raise KernelError("netlink", error.code) from error
 
 
 def _add_bridge(ipr: Any, bridge: Bridge) -> bool:
@@ -125,15 +135,12 @@ def _add_bridge(ipr: Any, bridge: Bridge) -> bool:
             fields["broadcast"] = str(interface.network.broadcast_address)
         else:
             fields["flags"] = _IFA_F_NODAD
-        with _existing_is_fine():
+        with _passing_over(errno.EEXIST):
             ipr.addr("add", index=index, **fields)
     # Lets the host's own loopback reach published ports; the firewall guards 127/8 from the other side.
     write_sysctl(f"ipv4/conf/{bridge.name}/route_localnet", "1")
     ipr.link("set", index=index, state="up")
     return made
-
-
-_IFA_F_NODAD = 0x02  # linux/if_addr.h: the subnet is ours alone, no need to look for a duplicate
 
 
 def _add_link(ipr: Any, name: str, kind: str, **fields: Any) -> bool:
@@ -146,15 +153,16 @@ def _add_link(ipr: Any, name: str, kind: str, **fields: Any) -> bool:
 def _add_dummy(ipr: Any, name: str, address: str) -> None:
     _add_link(ipr, name, "dummy")
     index = socket.if_nametoindex(name)
-    with _existing_is_fine():
+    with _passing_over(errno.EEXIST):
         ipr.addr("add", index=index, address=address, prefixlen=32)
     ipr.link("set", index=index, state="up")
-    with _existing_is_fine():
+    with _passing_over(errno.EEXIST):
         ipr.route("add", dst="0.0.0.0/0", oif=index)
 
 
 def _delete(ipr: Any, name: str) -> None:
-    with contextlib.suppress(OSError):  # gone between the look and the deed
+    # OSError: gone between the look and the deed.
+    with contextlib.suppress(OSError), _passing_over(errno.ENODEV):
         ipr.link("del", index=socket.if_nametoindex(name))
 
 
@@ -164,10 +172,13 @@ def _mac(bridge: Bridge) -> str:
     return "02:42:" + ":".join(digest[i : i + 2] for i in range(0, 8, 2))
 
 
-class _existing_is_fine(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a phrase in `with`)
-    """Pass over EEXIST: what was asked for is there."""
+@contextlib.contextmanager
+def _passing_over(code: int) -> Iterator[None]:
+    """Pass over one errno: what was asked for is there (EEXIST) or gone (ENODEV) already."""
+    from pyroute2.netlink.exceptions import NetlinkError
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        return isinstance(error, NetlinkError) and error.code == errno.EEXIST
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != code:
+            raise

@@ -118,6 +118,7 @@ table inet {table} {{
   }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
+{_own_calls(policy.redirect)}
 {published}
 {_redirect(policy.redirect, "iifname @bridges")}
   }}
@@ -161,6 +162,15 @@ def _postrouting_rules(bridge: BridgeRules) -> list[str]:
         if bridge.subnet6:
             rules.append(f'ip6 saddr {bridge.subnet6} oifname != "{bridge.name}" masquerade')
     return rules
+
+
+def _own_calls(redirect: Redirect | None) -> str:
+    """A container that calls a published port is answered by the proxy, as with Docker.
+
+    The kernel's way would lead back into the bridge port it came from, which br_netfilter turns into a
+    hairpin that the bridge refuses. Rootless the proxy is in another namespace, and br_netfilter is off.
+    """
+    return "" if redirect else "    iifname @bridges fib daddr type local return"
 
 
 def _redirect(redirect: Redirect | None, match: str) -> str:

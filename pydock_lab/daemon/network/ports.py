@@ -170,7 +170,7 @@ class HostPorts:
 
 
 class _PortTaken(SystemFailure):
-    """This port is in use; another one of a range may not be."""
+    """The port is in use; another one of a range may not be."""
 
 
 def forwards(endpoint: Endpoint, bindings: list[PortBinding]) -> list[Forward]:

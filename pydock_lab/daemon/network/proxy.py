@@ -14,6 +14,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 log = logging.getLogger("pydock.network")
 
@@ -112,7 +113,7 @@ class TcpProxy:
             raise
         here, there = Pipe(), Pipe()
         for pipe, sock in ((here, connection), (there, onward)):
-            transport, _ = await self._loop.create_connection(lambda pipe=pipe: pipe, sock=sock)
+            transport, _ = await self._loop.create_connection(partial(_same, pipe), sock=sock)
             self._transports = {t for t in self._transports if not t.is_closing()} | {transport}
         here.join(there)
 
@@ -124,6 +125,10 @@ class TcpProxy:
             task.cancel()
         for transport in self._transports:
             transport.abort()
+
+
+def _same(pipe: Pipe) -> Pipe:
+    return pipe
 
 
 def _reset(connection: socket.socket) -> None:

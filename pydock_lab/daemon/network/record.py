@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,6 +23,19 @@ BRIDGE_DEFAULT = "com.docker.network.bridge.default_bridge"
 DRIVER_MTU = "com.docker.network.driver.mtu"
 
 PREDEFINED = ("bridge", "host", "none")
+
+
+class Documents(Protocol):
+    """Where networks and endpoints are remembered: key → JSON document (store.database.Documents)."""
+
+    def put(self, key: str, document: Any) -> None:
+        """Write or replace one document."""
+
+    def delete(self, key: str) -> None:
+        """Forget one document; no error if there is none."""
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return every (key, document), in key order."""
 
 
 class Subnet(msgspec.Struct, frozen=True):
