@@ -1,7 +1,6 @@
 """The catalogue over HTTP (our own routes): what stands in for base images, and make one now.
 
-    GET  /lab/catalog                 the recipes
-    POST /lab/catalog/REFERENCE/build assemble and tag the stand-in for a reference, `python:3.12-alpine`
+Outside of Docker's API: `pydock catalog` and the notebook ask here.
 """
 
 from __future__ import annotations
@@ -21,9 +20,11 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     catalog = engine.catalog
 
     async def get_catalog(request: web.Request) -> web.Response:
+        """The recipes."""
         return json_response([_document(recipe) for recipe in await asyncio.to_thread(catalog.recipes)])
 
     async def post_catalog_build(request: web.Request) -> web.Response:
+        """Assemble and tag the stand-in for a reference, `/lab/catalog/python:3.12-alpine/build`."""
         reference = references.parse(request.match_info["reference"])
         # A client that goes away does not undo it: the image is whole or not there.
         image = await asyncio.shield(asyncio.to_thread(catalog.build, reference))

@@ -57,12 +57,11 @@ def read_elf(path: Path) -> Elf | None:
 
 
 def _read(file: IO[bytes]) -> Elf:
-    file.seek(0)
-    identity = file.read(16)
+    identity = _read_at(file, 0, 16)
     wide = identity[4] == _CLASS64
     order = "<" if identity[5] == _LITTLE_ENDIAN else ">"
     header = struct.Struct(order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"))
-    fields = header.unpack(file.read(header.size))
+    fields = header.unpack(_read_at(file, 16, header.size))
     machine, table, entry_size, entries = fields[1], fields[4], fields[8], fields[9]
     segments = [_read_segment(file, table + entry_size * index, order, wide) for index in range(entries)]
     interpreter = ""
