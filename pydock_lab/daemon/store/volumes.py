@@ -29,7 +29,6 @@ class Volume:
         created_ns: Nanoseconds since the epoch.
         labels: The user's own words.
         options: `type`, `o` and `device` as mount(8) takes them, for data that is elsewhere.
-        anonymous: Made without a name, for one container.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Volume:
     created_ns: int
     labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
-    anonymous: bool = False
 
 
 class VolumeStore:
@@ -53,9 +51,7 @@ class VolumeStore:
             for name, document in self._documents.items()
         }
 
-    def create(
-        self, name: str, *, labels: dict[str, str], options: dict[str, str], anonymous: bool = False
-    ) -> Volume:
+    def create(self, name: str, *, labels: dict[str, str], options: dict[str, str]) -> Volume:
         """Make a volume, or return the one of that name as it is.
 
         Raises:
@@ -70,7 +66,7 @@ class VolumeStore:
         with self._lock:
             if there := self._volumes.get(name):
                 return there
-            volume = Volume(name, self._root / name / "_data", time.time_ns(), labels, options, anonymous)
+            volume = Volume(name, self._root / name / "_data", time.time_ns(), labels, options)
             volume.mountpoint.mkdir(parents=True, exist_ok=True)
             # The directory's own mode, whatever the daemon's umask is: any user of a container enters it.
             volume.mountpoint.parent.chmod(0o701)
