@@ -1,10 +1,12 @@
 """A build as it runs, and the still picture it leaves.
 
-Fed with `BuildEvent`s; the plain text is what the docker CLI prints.
+Fed with `BuildEvent`s. The plain text has a line per step; what a step printed
+is in the HTML, and in the text while it runs or when it has failed.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 
@@ -14,7 +16,8 @@ from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
 
 _TAIL_LINES = 8
-_KEPT_LINES = 200
+_KEPT_CHARACTERS = 20_000
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MARKS = {
     "running": ("●", "running"),
     "built": ("✓", "built"),
@@ -30,12 +33,17 @@ class _Step:
     state: str = "running"
     began_at: float = field(default_factory=time.monotonic)
     took_s: float = 0.0
-    output: list[str] = field(default_factory=list)
+    output: str = ""
 
     def end(self, state: str) -> None:
         if self.state == "running":
             self.state = state
             self.took_s = time.monotonic() - self.began_at
+
+    def lines(self) -> list[str]:
+        """What the step printed, without colours; of a line drawn again and again the last state."""
+        text = _COLOURS.sub("", self.output).replace("\r\n", "\n").rstrip()
+        return [line.rpartition("\r")[2] for line in text.split("\n")] if text else []
 
 
 class BuildView:
@@ -52,12 +60,10 @@ class BuildView:
         self._notices: list[str] = []
         self._tags: list[str] = []
         self._image_id = ""
-        self._raw: list[str] = []
         self._error = ""
 
     def add(self, event: BuildEvent) -> None:
         """Take note of what the build said."""
-        self._raw.append(event.raw)
         self._total = event.steps or self._total
         step = self._steps[-1] if self._steps else None
         if event.kind == "step":
@@ -67,7 +73,7 @@ class BuildView:
         elif event.kind == "cached" and step:
             step.end("cached")
         elif event.kind == "output" and step:
-            step.output = [*"".join([*step.output, event.text]).splitlines(keepends=True)][-_KEPT_LINES:]
+            step.output = (step.output + event.text)[-_KEPT_CHARACTERS:]
         elif event.kind == "committed" and step:
             step.end("built")
         elif event.kind == "notice":
@@ -89,9 +95,16 @@ class BuildView:
 
     def bundle(self) -> Bundle:
         """Draw the present state."""
-        text = self._steady.text("".join(self._raw).rstrip("\n"))
-        html = self._steady.text(str(self._html()))
-        return {"text/plain": text or "building …", "text/html": html}
+        return {"text/plain": self._steady.text(self._plain()), "text/html": self._steady.text(str(self._html()))}
+
+    def _plain(self) -> str:
+        lines = []
+        for step in self._steps:
+            mark, word = _MARKS[step.state]
+            lines.append(f"{step.number}/{self._total} {mark} {word:<8} {step.text}")
+            if step.state in ("running", "failed"):
+                lines += [f"      {line}" for line in step.lines()[-_TAIL_LINES:]]
+        return "\n".join([*self._notices, *lines, self._headline()])
 
     def _html(self) -> Markup:
         rows = [self._row(step) for step in self._steps]
@@ -128,7 +141,7 @@ class BuildView:
         )
 
     def _output(self, step: _Step) -> Markup | None:
-        lines = [line.rstrip("\r\n").rpartition("\r")[2] for line in step.output]
+        lines = step.lines()
         if not lines:
             return None
         if step.state in ("running", "failed"):

@@ -1,0 +1,41 @@
+"""Outputs that can be compared: ids and clocks."""
+
+from __future__ import annotations
+
+import secrets
+
+from pydock_lab.notebook.steady import Steady
+
+
+def test_without_a_seed_nothing_changes() -> None:
+    text = f"{secrets.token_hex(32)} 3 seconds ago"
+    assert Steady().text(text) == text
+
+
+def test_ids_are_renumbered_in_the_order_of_their_appearance() -> None:
+    def told() -> str:
+        one, two = secrets.token_hex(32), secrets.token_hex(32)
+        steady = Steady("seed")
+        return steady.text(f"{one}\nsha256:{two} {one[:12]}") + steady.text(f"<code>{two[:12]}</code>")
+
+    assert told() == told()
+
+
+def test_short_and_long_form_of_an_id_stay_one_id() -> None:
+    real = "ab" * 32
+    long, short = Steady("seed").text(f"{real} {real[:12]}").split()
+    assert long != real
+    assert long.startswith(short)
+
+
+def test_clocks_are_left_vague() -> None:
+    steady = Steady("seed")
+    assert steady.text("Up 3 minutes") == steady.text("Up Less than a second")
+    assert steady.text("2 hours ago") == steady.text("About a minute ago")
+    assert steady.text("2026-11-23T19:22:08.123456789Z") == steady.text("2025-01-02T03:04:05Z")
+    assert steady.text("took 1.2 s") == steady.text("took 30 ms")
+
+
+def test_what_only_looks_like_an_id_stays() -> None:
+    text = "127.0.0.1:5000 123456789012 deadbeef notes-app:1.0 abcdefabcdef-x"
+    assert Steady("seed").text(text) == text
