@@ -1,0 +1,167 @@
+"""The streams of a container: attach, logs, wait, stats.
+
+Source: Docker Engine API 1.47, ContainerAttach, ContainerLogs, ContainerWait, ContainerStats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from pydock_lab.daemon.api import hijack
+from pydock_lab.daemon.api.app import json_response
+from pydock_lab.daemon.api.detachkeys import parse_detach_keys
+from pydock_lab.daemon.api.query import flag, number, to_end
+from pydock_lab.daemon.api.router import requested_version
+from pydock_lab.daemon.engine.containers.launch import cgroup_path
+from pydock_lab.daemon.engine.containers.logs import LogQuery, read_logs
+from pydock_lab.daemon.engine.containers.record import Container
+from pydock_lab.daemon.engine.containers.stats import read_stats
+from pydock_lab.daemon.engine.engine import Engine
+from pydock_lab.daemon.engine.timestamps import parse_time_ns
+from pydock_lab.errors import Conflict, InvalidParameter, NotImplementedYet
+
+_CONDITIONS = ("", "not-running", "next-exit", "removed")
+
+
+def routes(engine: Engine) -> list[web.RouteDef]:
+    """The route table."""
+    h = _Streams(engine)
+    return [
+        web.post("/containers/{name}/attach", h.post_attach),
+        web.get("/containers/{name}/attach/ws", h.get_attach_websocket, allow_head=False),
+        web.get("/containers/{name}/logs", h.get_logs, allow_head=False),
+        web.post("/containers/{name}/wait", h.post_wait),
+        web.get("/containers/{name}/stats", h.get_stats, allow_head=False),
+    ]
+
+
+class _Streams:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._containers = engine.containers
+
+    async def post_attach(self, request: web.Request) -> web.StreamResponse:
+        """`docker attach`, and the first thing `docker run` does."""
+        container = self._containers.get(request.match_info["name"])
+        keys = parse_detach_keys(request.query.get("detachKeys", ""))
+        if container.state.status == "paused":
+            raise Conflict(f"container {container.id} is paused, unpause the container before attach")
+        if container.state.status == "restarting":
+            raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+        with hijack.Hijack(request) as client:
+            await client.accept(hijack.content_type(container.tty, requested_version(request)))
+            if flag(request, "logs"):
+                await self._replay(container, client, request)
+            if flag(request, "stream"):
+                await to_end(
+                    self._engine.runtime.attach(
+                        container.id,
+                        client.fd,
+                        stdin=flag(request, "stdin") and bool(container.record.config["OpenStdin"]),
+                        stdout=flag(request, "stdout"),
+                        stderr=flag(request, "stderr"),
+                        tty=container.tty,
+                        initial=client.early,
+                        detach_keys=keys,
+                    )
+                )
+            self._engine.events.publish("container", "attach", container.id, container.event_attributes())
+            return client.response()
+
+    async def get_attach_websocket(self, request: web.Request) -> web.StreamResponse:
+        """Attach through a WebSocket; not here."""
+        raise NotImplementedYet("attach through a WebSocket is not supported by this engine", hint="use POST …/attach")
+
+    async def get_logs(self, request: web.Request) -> web.StreamResponse:
+        """`docker logs`."""
+        container = self._containers.get(request.match_info["name"])
+        query = _log_query(request, container)
+        if container.record.host_config["LogConfig"]["Type"] == "none":
+            raise NotImplementedYet("configured logging driver does not support reading")
+        response = web.StreamResponse(
+            headers={"Content-Type": hijack.content_type(container.tty, requested_version(request))}
+        )
+        await response.prepare(request)
+        async for chunk in read_logs(container, self._containers.launcher.log_path(container.id), query):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    async def post_wait(self, request: web.Request) -> web.StreamResponse:
+        """`docker wait`: the header at once (clients start the container after it), the status at the end."""
+        container = self._containers.get(request.match_info["name"])
+        condition = request.query.get("condition", "")
+        if condition not in _CONDITIONS:
+            raise InvalidParameter(f'invalid condition: "{condition}"')
+        end = _condition(container, condition)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        # An empty write makes aiohttp send the header now.
+        await response.write(b"")
+        answer: dict[str, Any] = {"StatusCode": await end if end is not None else container.state.exit_code}
+        if container.state.error and not container.state.running:
+            answer["Error"] = {"Message": container.state.error}
+        await response.write(msgspec.json.encode(answer) + b"\n")
+        await response.write_eof()
+        return response
+
+    async def get_stats(self, request: web.Request) -> web.StreamResponse:
+        """`docker stats`: one document, or one a second until the client goes."""
+        container = self._containers.get(request.match_info["name"])
+        stream, one_shot = flag(request, "stream", True), flag(request, "one-shot")
+        path = cgroup_path(container.record)
+        document = await asyncio.to_thread(read_stats, container, path, None)
+        if not stream:
+            if not one_shot and container.state.running:
+                await asyncio.sleep(1)
+                document = await asyncio.to_thread(read_stats, container, path, document)
+            return json_response(document)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(msgspec.json.encode(document) + b"\n")
+        while self._containers.table.holds(container):
+            await asyncio.sleep(1)
+            document = await asyncio.to_thread(read_stats, container, path, document)
+            await response.write(msgspec.json.encode(document) + b"\n")
+        await response.write_eof()
+        return response
+
+    async def _replay(self, container: Container, client: hijack.Hijack, request: web.Request) -> None:
+        """Write what the container printed so far (`logs=1`)."""
+        query = LogQuery(stdout=flag(request, "stdout"), stderr=flag(request, "stderr"), tty=container.tty)
+        path = self._containers.launcher.log_path(container.id)
+        async for chunk in read_logs(container, path, query):
+            await client.send(chunk)
+
+
+def _condition(container: Container, condition: str) -> asyncio.Future[int] | None:
+    """Return a future of the status, or None where the condition holds already."""
+    if condition == "removed":
+        return container.removal()
+    if condition == "next-exit":
+        return container.next_exit()
+    active = container.state.running or container.state.status == "restarting"
+    return container.next_exit() if active else None
+
+
+def _log_query(request: web.Request, container: Container) -> LogQuery:
+    stdout, stderr = flag(request, "stdout"), flag(request, "stderr")
+    if not (stdout or stderr):
+        raise InvalidParameter("Bad parameters: you must choose at least one stream")
+    tail = request.query.get("tail", "all")
+    since, until = request.query.get("since", "0"), request.query.get("until", "0")
+    return LogQuery(
+        stdout=stdout,
+        stderr=stderr,
+        since_ns=parse_time_ns(since) if since not in ("", "0") else 0,
+        until_ns=parse_time_ns(until) if until not in ("", "0") else 0,
+        tail=number(request, "tail", -1) if tail.lstrip("-").isdigit() else -1,
+        follow=flag(request, "follow"),
+        timestamps=flag(request, "timestamps"),
+        details=flag(request, "details"),
+        tty=container.tty,
+    )

@@ -1,0 +1,92 @@
+"""`/exec`: further processes in running containers.
+
+Source: Docker Engine API 1.47, Exec; moby api/server/router/container/exec.go.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import msgspec
+from aiohttp import web
+
+from pydock_lab.daemon.api import hijack
+from pydock_lab.daemon.api.app import json_response
+from pydock_lab.daemon.api.containers import terminal_size
+from pydock_lab.daemon.api.detachkeys import parse_detach_keys
+from pydock_lab.daemon.api.query import to_end
+from pydock_lab.daemon.api.router import requested_version
+from pydock_lab.daemon.engine.engine import Engine
+from pydock_lab.daemon.engine.execs import Exec, Streams
+from pydock_lab.errors import InvalidParameter, LabError
+
+
+class StartBody(TypedDict, total=False):
+    """The body of `POST /exec/{id}/start`."""
+
+    Detach: bool
+    Tty: bool
+    ConsoleSize: list[int] | None
+
+
+_decoder = msgspec.json.Decoder(StartBody)
+
+
+def routes(engine: Engine) -> list[web.RouteDef]:
+    """The route table."""
+    h = _Exec(engine)
+    return [
+        web.post("/containers/{name}/exec", h.post_create),
+        web.post("/exec/{id}/start", h.post_start),
+        web.post("/exec/{id}/resize", h.post_resize),
+        web.get("/exec/{id}/json", h.get_inspect, allow_head=False),
+    ]
+
+
+class _Exec:
+    def __init__(self, engine: Engine) -> None:
+        self._containers = engine.containers
+        self._execs = engine.execs
+
+    async def post_create(self, request: web.Request) -> web.StreamResponse:
+        """Prepare a process; 201 with its id."""
+        body = await request.read()
+        process = self._execs.create(self._containers.get(request.match_info["name"]), body)
+        return json_response({"Id": process.id}, status=201)
+
+    async def post_start(self, request: web.Request) -> web.StreamResponse:
+        """Run it: detached, or with the request's connection as its streams."""
+        process = self._execs.get(request.match_info["id"])
+        try:
+            body = _decoder.decode(await request.read() or b"{}")
+        except msgspec.DecodeError as error:
+            raise InvalidParameter(f"invalid JSON: {error}") from None
+        given = body.get("ConsoleSize") or process.config.get("ConsoleSize") or []
+        size = (given[0], given[1]) if len(given) == 2 else None
+        if body.get("Detach"):
+            await to_end(self._execs.start(process, None, size=size))
+            return web.Response(status=200)
+        return await self._attached(request, process, size)
+
+    async def _attached(
+        self, request: web.Request, process: Exec, size: tuple[int, int] | None
+    ) -> web.StreamResponse:
+        self._execs.check_startable(process)
+        keys = parse_detach_keys(process.config.get("DetachKeys") or "")
+        with hijack.Hijack(request) as client:
+            await client.accept(hijack.content_type(process.tty, requested_version(request)))
+            try:
+                await to_end(self._execs.start(process, Streams(client.fd, client.early, keys), size=size))
+            except LabError as error:
+                await client.fail(error.message, tty=process.tty)
+            return client.response()
+
+    async def post_resize(self, request: web.Request) -> web.StreamResponse:
+        """Set the size of its terminal."""
+        rows, columns = terminal_size(request)
+        await self._execs.resize(self._execs.get(request.match_info["id"]), rows, columns)
+        return web.Response(status=200)
+
+    async def get_inspect(self, request: web.Request) -> web.StreamResponse:
+        """Its state and exit status."""
+        return json_response(self._execs.inspect(self._execs.get(request.match_info["id"])))

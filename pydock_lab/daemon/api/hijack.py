@@ -1,0 +1,110 @@
+"""Taking the connection of a request away from aiohttp: attach and exec.
+
+Docker's clients ask with `Connection: Upgrade, Upgrade: tcp` (or not at all,
+the old way) and then speak raw bytes in both directions. The socket goes to
+the keeper, which outlives this daemon; nothing the client sent early may be
+lost. Source: moby api/server/httputils (HijackConnection), Docker Engine API,
+ContainerAttach.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from types import TracebackType
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from pydock_lab.errors import SystemFailure
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+
+
+class Hijack:
+    """The connection of one request, held apart from aiohttp; a context manager.
+
+    Made before anything is awaited, so that aiohttp reads nothing more. An
+    error before `accept` is answered in HTTP; after it, `fail` writes it into the stream.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        transport = request.transport
+        if transport is None:
+            raise SystemFailure("the client has gone")
+        self._request = request
+        self._transport: asyncio.Transport = transport
+        self._upgrade = request.headers.get("Upgrade", "").lower() == "tcp"
+        self._accepted = False
+        if transport.is_reading():
+            transport.pause_reading()
+        # A descriptor of our own: aiohttp closes its one when the handler returns.
+        self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+
+    def __enter__(self) -> Hijack:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+        if not self._accepted and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def fd(self) -> int:
+        """The connected socket."""
+        return self._socket.fileno()
+
+    @property
+    def early(self) -> bytes:
+        """What the client sent behind its request in the same packets."""
+        # aiohttp keeps it for its own WebSocket upgrade; there is no public name for it.
+        tail: bytes = getattr(self._request.protocol, "_message_tail", b"")
+        return tail
+
+    async def accept(self, content_type: str) -> None:
+        """Answer the request; from now on the connection is the client's and the process's."""
+        if self._upgrade:
+            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        else:
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n"
+        self._accepted = True
+        await asyncio.get_running_loop().sock_sendall(self._socket, f"{head}\r\n".encode())
+
+    async def send(self, data: bytes) -> None:
+        """Write raw bytes to the client."""
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    async def fail(self, message: str, *, tty: bool) -> None:
+        """Tell the client on its stream what went wrong (too late for a status)."""
+        text = f"{message}\r\n".encode()
+        frame = text if tty else bytes((2, 0, 0, 0)) + len(text).to_bytes(4, "big") + text
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._socket, frame)
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def response(self) -> web.StreamResponse:
+        """Return what the handler returns: aiohttp writes nothing and lets the connection go."""
+        return _Hijacked()
+
+
+class _Hijacked(web.StreamResponse):
+    """A response that has been written already."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write no header; the connection is not to be used again."""
+        self.force_close()
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write no end."""
+
+
+def content_type(tty: bool, version: tuple[int, int]) -> str:
+    """Return the type of an attached stream: clients since API 1.42 tell frames by it."""
+    return MULTIPLEXED if not tty and version >= (1, 42) else RAW

@@ -1,0 +1,37 @@
+"""Query arguments as Docker's daemon reads them. Source: moby api/server/httputils/form.go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from pydock_lab.errors import InvalidParameter
+
+T = TypeVar("T")
+
+
+def flag(request: web.Request, name: str, default: bool = False) -> bool:
+    """Return a boolean argument: anything but "", 0, no, false, none is true."""
+    value = request.query.get(name)
+    if value is None:
+        return default
+    return value.strip().lower() not in ("", "0", "no", "false", "none")
+
+
+def number(request: web.Request, name: str, default: int) -> int:
+    """Return an integer argument. Raises InvalidParameter."""
+    value = request.query.get(name, "")
+    if not value:
+        return default
+    try:
+        return int(value)
+    except ValueError:
+        raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
+
+
+async def to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Let work that changes state go on to its end, even if the client goes away."""
+    return await asyncio.shield(asyncio.ensure_future(work))

@@ -1,0 +1,5 @@
+"""The container noun; `Containers` is its door."""
+
+from pydock_lab.daemon.engine.containers.containers import Containers
+
+__all__ = ["Containers"]

@@ -1,0 +1,278 @@
+"""All containers of one daemon: the one door through which api, execs and builder come in.
+
+Each part of a container's life has its own module (creation, lifecycle,
+storage, networking, …); here they are put together, and here is what concerns
+all containers at once: recovery, the daemon's end, prune. Source: moby daemon/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.engine.containers import inspect, listing, settings
+from pydock_lab.daemon.engine.containers.creation import Created, Creation
+from pydock_lab.daemon.engine.containers.files import ContainerFiles
+from pydock_lab.daemon.engine.containers.launch import Launcher, resources
+from pydock_lab.daemon.engine.containers.lifecycle import Lifecycle
+from pydock_lab.daemon.engine.containers.networking import Networking
+from pydock_lab.daemon.engine.containers.record import Container
+from pydock_lab.daemon.engine.containers.request import CreateBody, Update
+from pydock_lab.daemon.engine.containers.storage import ContainerStorage
+from pydock_lab.daemon.engine.containers.table import ContainerTable
+from pydock_lab.daemon.engine.events import Events
+from pydock_lab.daemon.engine.filters import Filters
+from pydock_lab.daemon.engine.images import Images
+from pydock_lab.daemon.engine.restart import RestartPolicy
+from pydock_lab.daemon.engine.timestamps import parse_time_ns
+from pydock_lab.daemon.engine.volumes import Volumes
+from pydock_lab.daemon.network.bridges import Networks
+from pydock_lab.daemon.runtime.client import Runtime
+from pydock_lab.daemon.runtime.request import Exit
+from pydock_lab.daemon.store.database import Database
+from pydock_lab.daemon.store.layers import LayerStore
+from pydock_lab.daemon.trace import Trace
+from pydock_lab.errors import Conflict, InvalidParameter, LabError
+
+log = logging.getLogger("pydock.containers")
+
+_KILLED = 137
+_SHUTDOWN_PATIENCE_S = 15
+
+
+class Containers:
+    """The containers of one daemon.
+
+    Attributes:
+        table: All of them.
+        lifecycle: start, stop, kill, pause, …
+        files: archive, export, changes.
+        launcher: Where their files are.
+    """
+
+    def __init__(
+        self,
+        config: DaemonConfig,
+        database: Database,
+        runtime: Runtime,
+        layers: LayerStore,
+        images: Images,
+        volumes: Volumes,
+        networks: Networks,
+        events: Events,
+        trace: Trace,
+    ) -> None:
+        self._config = config
+        self._runtime = runtime
+        self._images = images
+        self._events = events
+        self.table = ContainerTable(database.table("containers"))
+        self.launcher = Launcher(config, self.table, layers)
+        self.networking = Networking(networks, events)
+        self._storage = ContainerStorage(config, self.launcher, layers, volumes, runtime)
+        self._creation = Creation(self.table, self.launcher, layers, images, self._storage)
+        self.lifecycle = Lifecycle(
+            self.table, self.launcher, self.networking, runtime, events, trace, self._remove_when_ended
+        )
+        self.files = ContainerFiles(self.launcher, layers, runtime)
+        volumes.register_users(self._volume_users)
+
+    async def start(self, running: list[str]) -> None:
+        """Take up what an earlier daemon left.
+
+        Args:
+            running: Ids of containers that the keeper still holds.
+        """
+        for container in self.table.load():
+            self._storage.remove(container)
+            self.table.discard(container)
+            await self._storage.remove_volumes(container)
+        for container in self.table:
+            if container.state.running and container.id in running and self._config.live_restore:
+                self.lifecycle.adopt(container)
+            elif container.state.status in ("running", "paused", "restarting"):
+                await self._bury(container, alive=container.id in running)
+        for container_id in running:
+            if container_id not in {container.id for container in self.table}:
+                await self._end_stray(container_id)
+        self._storage.sweep({container.id for container in self.table})
+        for container in self.table:
+            policy = RestartPolicy(container.record.host_config["RestartPolicy"])
+            ran_before = container.state.started_at_ns > 0 and not container.state.running
+            if ran_before and policy.starts_with_daemon(stopped_by_hand=container.record.stopped_by_hand):
+                self.lifecycle.schedule(container, 0)
+
+    async def stop_all(self) -> None:
+        """Stop every container as the daemon ends, unless they are to live on."""
+        self.lifecycle.shutting_down = True
+        if not self._config.live_restore:
+            running = [c for c in self.table if c.state.running or c.state.status == "restarting"]
+            await asyncio.gather(*(self._stop_for_shutdown(container) for container in running))
+        await self.lifecycle.close()
+        await self._storage.close()
+
+    def get(self, reference: str) -> Container:
+        """Find a container by id, name or id prefix. Raises NotFound `No such container: …`."""
+        return self.table.get(reference)
+
+    async def create(self, body: CreateBody, name: str = "") -> Created:
+        """Make a container; see creation.py."""
+        created = await self._creation.create(body, name)
+        self._publish(created.container, "create")
+        return created
+
+    def select(self, filters: Filters, *, everything: bool = False, limit: int = 0) -> list[Container]:
+        """Return the containers that a list request asks for, newest first; see listing.py."""
+        return listing.select(
+            self.table,
+            filters,
+            everything=everything,
+            limit=limit,
+            find=self.table.get,
+            ancestors=lambda name: {self._images.resolve(name).id},
+        )
+
+    def inspect(self, container: Container) -> dict[str, Any]:
+        """Return Docker's inspect document."""
+        return inspect.inspect(container, self.launcher)
+
+    def rename(self, container: Container, name: str) -> None:
+        """Give a container another name. Raises InvalidParameter / Conflict."""
+        if not name.removeprefix("/"):
+            raise InvalidParameter("Neither old nor new names may be empty")
+        if name.removeprefix("/") == container.name:
+            raise InvalidParameter("Renaming a container with the same name as its current name")
+        try:
+            bare = self.table.check_name(name)
+        except InvalidParameter as error:
+            raise InvalidParameter(f"Error when allocating new name: {error.message}") from None
+        except Conflict as error:
+            raise Conflict(f"Error when allocating new name: {error.message}") from None
+        old = container.name
+        self.table.rename(container, bare)
+        self._publish(container, "rename", oldName=f"/{old}")
+
+    async def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container.
+
+        Args:
+            container: Any; one that is gone already is no error.
+            force: Kill it first if it runs.
+            volumes: Also its anonymous volumes.
+
+        Raises:
+            Conflict: it runs, or is being removed already.
+        """
+        status = container.state.status
+        if status == "removing":
+            raise Conflict(f"removal of container {container.id} is already in progress")
+        if container.state.running or status == "restarting":
+            if not force:
+                advice = (
+                    "container is paused and must be unpaused first"
+                    if status == "paused"
+                    else "container is running: stop the container before removing or force remove"
+                    if status == "running"
+                    else "container is restarting: stop the container before removing or force remove"
+                )
+                raise Conflict(f'cannot remove container "/{container.name}": {advice}')
+            await self.lifecycle.end(container)
+        async with container.lock:
+            await self._discard(container, volumes=volumes)
+
+    async def prune(self, filters: Filters) -> dict[str, Any]:
+        """Remove all containers that do not run; return Docker's answer."""
+        filters.check(("label", "label!", "until"))
+        until_ns = min((parse_time_ns(value) for value in filters.values("until")), default=None)
+        deleted, freed = [], 0
+        for container in self.table:
+            record = container.record
+            if record.state.running or record.state.status in ("restarting", "removing") or not record.complete:
+                continue
+            if not filters.labels(container.labels) or (until_ns is not None and record.created_ns > until_ns):
+                continue
+            size = await self.files.size_rw(container)
+            try:
+                await self.remove(container)
+            except LabError as error:
+                log.warning("prune of %s failed: %s", container.name, error.message)
+                continue
+            deleted.append(record.id)
+            freed += size
+        self._events.publish("container", "prune", "", {"reclaimed": str(freed)})
+        return {"ContainersDeleted": deleted or None, "SpaceReclaimed": freed}
+
+    async def update(self, container: Container, changes: Update) -> list[str]:
+        """Change limits and restart policy; return warnings. Raises InvalidParameter / Conflict."""
+        record = container.record
+        host = dict(record.host_config)
+        policy = changes.get("RestartPolicy")
+        host.update({key: value for key, value in changes.items() if key != "RestartPolicy" and value})
+        if policy and policy.get("Name"):
+            settings.check_restart_policy(policy, auto_remove=host["AutoRemove"])
+            host["RestartPolicy"] = {"MaximumRetryCount": 0, **policy}
+        settings.check_resources(host)
+        if container.state.running and any(key != "RestartPolicy" for key in changes):
+            await self._runtime.update(container.id, resources(host))
+        record.host_config = host
+        self.lifecycle.forget_policy(container)
+        self.table.save(container)
+        self._publish(container, "update")
+        return []
+
+    async def _discard(self, container: Container, *, volumes: bool) -> None:
+        if not self.table.holds(container):
+            return
+        container.state.status = "removing"
+        await self._runtime.detached(container.id)
+        self._storage.remove(container)
+        self.table.discard(container)
+        if volumes:
+            await self._storage.remove_volumes(container)
+        self._publish(container, "destroy")
+        container.removed()
+
+    async def _remove_when_ended(self, container: Container) -> None:
+        async with container.lock:
+            if not container.state.running:
+                await self._discard(container, volumes=True)
+
+    async def _stop_for_shutdown(self, container: Container) -> None:
+        removed = container.removal() if container.record.host_config["AutoRemove"] else None
+        try:
+            timeout_s = min(container.record.config.get("StopTimeout", 10), _SHUTDOWN_PATIENCE_S)
+            await self.lifecycle.stop(container, timeout_s=timeout_s)
+            if removed is not None:
+                await asyncio.wait_for(removed, _SHUTDOWN_PATIENCE_S)
+        except (LabError, asyncio.TimeoutError) as error:
+            log.warning("%s did not stop: %s", container.name, error)
+
+    async def _bury(self, container: Container, *, alive: bool) -> None:
+        """Note the end of a container that an earlier daemon did not see end."""
+        end = await self._end_stray(container.id) if alive else None
+        state = container.state
+        state.status, state.pid = "exited", 0
+        state.exit_code = end.code if end else _KILLED
+        state.finished_at_ns = end.finished_at_ns if end else time.time_ns()
+        await self.networking.disconnect(container, quiet=True)
+        self.table.save(container)
+        if container.record.host_config["AutoRemove"]:
+            await self._discard(container, volumes=True)
+
+    async def _end_stray(self, container_id: str) -> Exit:
+        """Kill a container that this daemon does not take over."""
+        await self._runtime.signal(container_id, 9)
+        end = await self._runtime.wait(container_id)
+        await self._runtime.delete(container_id)
+        return end
+
+    def _volume_users(self) -> Iterator[tuple[str, set[str]]]:
+        for container in self.table:
+            yield container.id, {point.name for point in container.record.mounts if point.type == "volume"}
+
+    def _publish(self, container: Container, action: str, **attributes: str) -> None:
+        self._events.publish("container", action, container.id, {**container.event_attributes(), **attributes})

@@ -1,0 +1,277 @@
+"""From a container's record to the LaunchRequest that the runtime carries out.
+
+Names namespaces, limits, rights and mounts; the OCI document itself is
+runtime/oci.py's. Source: moby daemon/oci_linux.go.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.engine.containers import mounts
+from pydock_lab.daemon.engine.containers.networking import network_mode
+from pydock_lab.daemon.engine.containers.record import Container, MountPoint, Record
+from pydock_lab.daemon.engine.containers.table import ContainerTable
+from pydock_lab.daemon.network import etcfiles
+from pydock_lab.daemon.runtime import oci
+from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest, Log, OverlayRoot
+from pydock_lab.daemon.store.layers import LayerStore
+from pydock_lab.errors import Conflict, InvalidParameter
+
+_SIZE_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+class Launcher:
+    """Knows where a container's files are, and writes its launch request."""
+
+    def __init__(self, config: DaemonConfig, table: ContainerTable, layers: LayerStore) -> None:
+        self._config = config
+        self._table = table
+        self._layers = layers
+
+    def directory(self, container_id: str) -> Path:
+        """Return the directory of all that is the container's own: files, log, writable layer."""
+        return self._config.data_root / "containers" / container_id
+
+    def log_path(self, container_id: str) -> Path:
+        """Return where its output is kept."""
+        return self.directory(container_id) / f"{container_id}-json.log"
+
+    def upper(self, container_id: str) -> Path:
+        """Return its writable layer."""
+        return self.directory(container_id) / "diff"
+
+    def overlay(self, container: Container) -> OverlayRoot:
+        """Return how its root is put together."""
+        directory = self.directory(container.id)
+        return OverlayRoot(
+            lower=[str(path) for path in self._layers.lower_paths(container.record.chain_id)],
+            upper=str(directory / "diff"),
+            work=str(directory / "work"),
+            userxattr=self._config.rootless,
+        )
+
+    def request(self, container: Container, attachments: list[Attachment]) -> LaunchRequest:
+        """Return everything the runtime needs to start the container.
+
+        Raises:
+            InvalidParameter, Conflict: what was asked can't be, in Docker's words.
+        """
+        record, host = container.record, container.record.host_config
+        size = host["ConsoleSize"]
+        return LaunchRequest(
+            id=record.id,
+            bundle=str(self._config.exec_root / "bundles" / record.id),
+            config=self._oci_config(container),
+            root=self.overlay(container),
+            attachments=attachments,
+            log=self._log(container),
+            stdin_open=bool(record.config["OpenStdin"]),
+            stdin_once=bool(record.config["StdinOnce"]),
+            init="builtin" if host.get("Init") else "",
+            rootless=self._config.rootless,
+            single_id=self._config.single_id,
+            console_size=(size[0], size[1]) if any(size or ()) else None,
+        )
+
+    def _oci_config(self, container: Container) -> dict[str, Any]:
+        record, config, host = container.record, container.record.config, container.record.host_config
+        seccomp, no_new_privileges = _security(host["SecurityOpt"] or [])
+        return oci.default_config(
+            [record.path, *record.args],
+            env=config["Env"] or [],
+            cwd=config["WorkingDir"] or "/",
+            user=config["User"],
+            groups=host["GroupAdd"] or [],
+            hostname=config["Hostname"],
+            domainname=config["Domainname"],
+            tty=config["Tty"],
+            read_only=host["ReadonlyRootfs"],
+            mounts=[*self._own_files(container), *mounts.oci_mounts(record.mounts, host.get("Tmpfs"))],
+            network=self._network(container),
+            pid=self._joined(container, host["PidMode"], "PID", "pid") or "private",
+            ipc=self._joined(container, host["IpcMode"], "IPC", "ipc") or "private",
+            uts="host" if host["UTSMode"] == "host" or network_mode(record) == "host" else "private",
+            cgroupns=host["CgroupnsMode"],
+            cgroups_path=cgroup_path(record),
+            resources=resources(host),
+            cap_add=host["CapAdd"] or [],
+            cap_drop=host["CapDrop"] or [],
+            privileged=host["Privileged"],
+            no_new_privileges=no_new_privileges,
+            seccomp=seccomp,
+            devices=host["Devices"] or [],
+            device_cgroup_rules=host["DeviceCgroupRules"] or [],
+            sysctls=host.get("Sysctls") or {},
+            rlimits=[(limit["Name"], limit["Soft"], limit["Hard"]) for limit in host["Ulimits"] or []],
+            oom_score_adj=host["OomScoreAdj"],
+            shm_bytes=host["ShmSize"],
+            masked_paths=host["MaskedPaths"],
+            readonly_paths=host["ReadonlyPaths"],
+            annotations=host.get("Annotations") or {},
+        )
+
+    def _own_files(self, container: Container) -> list[oci.Config]:
+        directory = self.directory(container.id)
+        taken = {point.destination for point in container.record.mounts}
+        read_only = container.record.host_config["ReadonlyRootfs"]
+        return [
+            oci.bind(str(directory / name), f"/etc/{name}", read_only=read_only)
+            for name in etcfiles.NAMES
+            if f"/etc/{name}" not in taken
+        ]
+
+    def _network(self, container: Container) -> str:
+        mode = network_mode(container.record)
+        if mode.startswith("container:"):
+            return self._joined(container, mode, "network", "net")
+        return mode if mode in ("host", "none") else "bridge"
+
+    def _joined(self, container: Container, mode: str, shown: str, namespace: str) -> str:
+        """Turn `container:ID` into the path of a namespace; other modes stay as they are."""
+        kind, _, reference = mode.partition(":")
+        if kind != "container":
+            return mode
+        other = self._table.get(reference)
+        if other is container:
+            raise InvalidParameter(f"cannot join own {shown} namespace")
+        if not other.state.running:
+            raise Conflict(f"cannot join {shown} of a non running container: {other.id}")
+        if namespace == "ipc" and other.record.host_config["IpcMode"] not in ("shareable", "host"):
+            raise InvalidParameter(
+                f"cannot join IPC of container {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the "
+                "donor container)"
+            )
+        return f"/proc/{other.state.pid}/ns/{namespace}"
+
+    def _log(self, container: Container) -> Log:
+        settings = container.record.host_config["LogConfig"]
+        options = settings["Config"] or {}
+        if settings["Type"] == "none":
+            return Log(driver="none")
+        attrs = {}
+        labels = container.labels
+        for name in filter(None, options.get("labels", "").split(",")):
+            if name in labels:
+                attrs[name] = labels[name]
+        env = dict(entry.partition("=")[::2] for entry in container.record.config["Env"] or [])
+        for name in filter(None, options.get("env", "").split(",")):
+            if name in env:
+                attrs[name] = env[name]
+        return Log(
+            driver=settings["Type"],
+            path=str(self.log_path(container.id)),
+            max_size=parse_size(options.get("max-size", "0")),
+            max_file=int(options.get("max-file", "1")),
+            attrs=attrs,
+        )
+
+
+def cgroup_path(record: Record) -> str:
+    """Return where a container's cgroup is, from the root of the hierarchies."""
+    parent: str = record.host_config["CgroupParent"] or "/pydock"
+    return f"/{parent.strip('/')}/{record.id}"
+
+
+def resolve_source(point: MountPoint) -> None:
+    """Make a missing bind source where Docker would.
+
+    Raises:
+        InvalidParameter: it is missing and may not be made.
+    """
+    if point.type != "bind" or Path(point.source).exists():
+        return
+    if not point.create_source:
+        raise InvalidParameter(
+            f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
+        )
+    Path(point.source).mkdir(parents=True, exist_ok=True)
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of `10m`, `1g`, `512k`; -1 and 0 mean no limit. Raises InvalidParameter."""
+    number = text.lower().removesuffix("b").rstrip("kmg")
+    unit = text.lower().removesuffix("b")[len(number) :]
+    try:
+        return max(0, int(float(number or "0") * _SIZE_UNITS[unit]))
+    except (ValueError, KeyError):
+        raise InvalidParameter(f"invalid size: '{text}'") from None
+
+
+def resources(host: dict[str, Any]) -> dict[str, Any]:
+    """Return OCI `linux.resources` for HostConfig's limits; only what was asked for."""
+    memory: dict[str, Any] = {}
+    if host["Memory"]:
+        memory["limit"] = host["Memory"]
+        # Docker's default: as much swap again as memory.
+        memory["swap"] = host["MemorySwap"] or host["Memory"] * 2
+    elif host["MemorySwap"]:
+        memory["swap"] = host["MemorySwap"]
+    if host["MemoryReservation"]:
+        memory["reservation"] = host["MemoryReservation"]
+    if host["MemorySwappiness"] is not None and host["MemorySwappiness"] >= 0:
+        memory["swappiness"] = host["MemorySwappiness"]
+    if host["OomKillDisable"]:
+        memory["disableOOMKiller"] = True
+    cpu: dict[str, Any] = {}
+    if host["NanoCpus"]:
+        cpu["period"], cpu["quota"] = 100_000, host["NanoCpus"] * 100_000 // 1_000_000_000
+    for key, name in (("CpuShares", "shares"), ("CpuPeriod", "period"), ("CpuQuota", "quota"), ("CpusetCpus", "cpus"),
+                      ("CpusetMems", "mems")):  # fmt: skip
+        if host[key]:
+            cpu[name] = host[key]
+    block: dict[str, Any] = {"weight": host["BlkioWeight"]} if host["BlkioWeight"] else {}
+    for key, name in (
+        ("BlkioDeviceReadBps", "throttleReadBpsDevice"),
+        ("BlkioDeviceWriteBps", "throttleWriteBpsDevice"),
+        ("BlkioDeviceReadIOps", "throttleReadIOPSDevice"),
+        ("BlkioDeviceWriteIOps", "throttleWriteIOPSDevice"),
+    ):
+        if host[key]:
+            block[name] = [_throttle(entry) for entry in host[key]]
+    limits: dict[str, Any] = {"memory": memory, "cpu": cpu, "blockIO": block}
+    if host["PidsLimit"] and host["PidsLimit"] > 0:
+        limits["pids"] = {"limit": host["PidsLimit"]}
+    return {key: value for key, value in limits.items() if value}
+
+
+def _throttle(entry: dict[str, Any]) -> dict[str, int]:
+    try:
+        device = Path(entry["Path"]).stat().st_rdev
+    except OSError:
+        raise InvalidParameter(f"no such file or directory: {entry.get('Path')}") from None
+    return {"major": os.major(device), "minor": os.minor(device), "rate": entry["Rate"]}
+
+
+def _security(options: list[str]) -> tuple[str | dict[str, Any], bool]:
+    """Read `--security-opt`: the seccomp profile and no-new-privileges."""
+    seccomp: str | dict[str, Any] = "default"
+    no_new_privileges = False
+    for option in options:
+        key, _, value = option.replace(":", "=", 1).partition("=") if "=" not in option else option.partition("=")
+        if option == "no-new-privileges":
+            no_new_privileges = True
+        elif key == "no-new-privileges":
+            no_new_privileges = value.lower() == "true"
+        elif key == "seccomp":
+            seccomp = _profile(value)
+        elif key not in ("apparmor", "label", "systempaths"):
+            raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
+    return seccomp, no_new_privileges
+
+
+def _profile(value: str) -> str | dict[str, Any]:
+    if value in ("unconfined", "default", "builtin", ""):
+        return "unconfined" if value == "unconfined" else "default"
+    try:
+        profile = msgspec.json.decode(value)
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from None
+    if not isinstance(profile, dict):
+        raise InvalidParameter("Decoding seccomp profile failed: it is not an object")
+    return profile

@@ -1,0 +1,220 @@
+r"""Reading what a container printed: the json-file log, from its end or its beginning, and live.
+
+The keeper writes the file (runtime); one record per line:
+`{"log":"…\n","stream":"stdout","time":"2024-…Z"}`, rotated to `.1`, `.2`, ….
+Source: moby daemon/logger/jsonfilelog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from pydock_lab.daemon.engine.containers.record import Container
+from pydock_lab.daemon.engine.timestamps import parse_time_ns
+
+_CHUNK = 1 << 18
+_POLL_S = 0.02
+_STREAMS = {"stdout": 1, "stderr": 2}
+
+
+class Line(msgspec.Struct):
+    """One record of the log."""
+
+    log: str = ""
+    stream: str = "stdout"
+    time: str = ""
+    attrs: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """What of the log is wanted.
+
+    Args:
+        stdout, stderr: Which streams.
+        since_ns, until_ns: Span of time, 0 for no bound.
+        tail: The last so many records, -1 for all.
+        follow: Go on until the container ends.
+        timestamps, details: Put the time, the attributes before each record.
+        tty: One raw stream, without frames.
+    """
+
+    stdout: bool = True
+    stderr: bool = True
+    since_ns: int = 0
+    until_ns: int = 0
+    tail: int = -1
+    follow: bool = False
+    timestamps: bool = False
+    details: bool = False
+    tty: bool = False
+
+
+async def read_logs(container: Container, path: Path, query: LogQuery) -> AsyncIterator[bytes]:
+    """Yield the wanted records as Docker's stream (frames, or raw with a tty), in chunks."""
+    reader = _LogReader(path, query)
+    try:
+        while chunk := await asyncio.to_thread(reader.read_past):
+            yield chunk
+        while query.follow and not reader.past_until:
+            # Asked before the read: what was written before the end is read after it.
+            alive = container.state.running or container.state.status == "restarting"
+            if output := reader.read_more():
+                yield output
+            elif not alive:
+                return
+            else:
+                await asyncio.sleep(_POLL_S)
+    finally:
+        reader.close()
+
+
+class _LogReader:
+    """One pass over a log: what was there, then what comes, across rotations."""
+
+    def __init__(self, path: Path, query: LogQuery) -> None:
+        self._path = path
+        self._query = query
+        self._rest = b""
+        self._files = _open_files(path)
+        if query.tail >= 0:
+            self._skip_to_tail(query.tail)
+        self.past_until = False
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+    def read_past(self) -> bytes:
+        """Return the next chunk of what was there, b"" at its end (blocking)."""
+        while self._files:
+            output, ended = self._read(self._files[0])
+            if output:
+                return output
+            if ended:
+                if len(self._files) == 1:
+                    return b""
+                self._files.pop(0).close()
+        return b""
+
+    def read_more(self) -> bytes:
+        """Return what has been written since, b"" for nothing."""
+        if not self._files:
+            self._files = _open_files(self._path)[-1:]
+            if not self._files:
+                return b""
+        output, ended = self._read(self._files[0])
+        if ended and not output and self._rotated():
+            self._files.pop(0).close()
+        return output
+
+    def _read(self, file: BinaryIO) -> tuple[bytes, bool]:
+        """Return rendered records, and whether the file has no more for now."""
+        data = file.read(_CHUNK)
+        if not data:
+            return b"", True
+        lines, newline, rest = (self._rest + data).rpartition(b"\n")
+        self._rest = rest
+        return (self._render(lines.split(b"\n")) if newline else b""), False
+
+    def _render(self, lines: list[bytes]) -> bytes:
+        query, output = self._query, []
+        for text in lines:
+            try:
+                line = _decode(text)
+            except msgspec.DecodeError:
+                continue
+            if not (query.stdout if line.stream == "stdout" else query.stderr):
+                continue
+            if query.since_ns or query.until_ns:
+                at_ns = parse_time_ns(line.time)
+                if at_ns < query.since_ns:
+                    continue
+                if query.until_ns and at_ns > query.until_ns:
+                    self.past_until = True
+                    break
+            message = self._decorate(line).encode("utf-8", "surrogateescape")
+            if not query.tty:
+                output.append(struct.pack(">BxxxL", _STREAMS.get(line.stream, 1), len(message)))
+            output.append(message)
+        return b"".join(output)
+
+    def _decorate(self, line: Line) -> str:
+        message = line.log
+        if self._query.details:
+            message = ",".join(f"{key}={value}" for key, value in sorted(line.attrs.items())) + " " + message
+        if self._query.timestamps:
+            moment, _, fraction = line.time.rstrip("Z").partition(".")
+            message = f"{moment}.{fraction.ljust(9, '0')}Z {message}"
+        return message
+
+    def _rotated(self) -> bool:
+        try:
+            return not os.path.samestat(os.fstat(self._files[0].fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _skip_to_tail(self, count: int) -> None:
+        """Move the files so that `count` records are left, reading backwards from the newest end."""
+        wanted = count
+        for index in range(len(self._files) - 1, -1, -1):
+            wanted = _seek_back(self._files[index], wanted)
+            if wanted <= 0:
+                for file in self._files[:index]:
+                    file.close()
+                del self._files[:index]
+                return
+
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
+def _open_files(path: Path) -> list[BinaryIO]:
+    """Open the log and its rotated parts, oldest first."""
+    files: list[BinaryIO] = []
+    for name in _names(path):
+        try:
+            files.append(name.open("rb"))
+        except FileNotFoundError:
+            break
+    files.reverse()
+    return files
+
+
+def _names(path: Path) -> Iterator[Path]:
+    yield path
+    number = 1
+    while True:
+        yield path.with_name(f"{path.name}.{number}")
+        number += 1
+
+
+def _seek_back(file: BinaryIO, count: int) -> int:
+    """Place a file before its last `count` lines; return how many lines are still missing."""
+    position = file.seek(0, os.SEEK_END)
+    if count <= 0:
+        return 0
+    newlines = 0
+    while position > 0:
+        start = max(0, position - _CHUNK)
+        file.seek(start)
+        block = file.read(position - start)
+        at = len(block)
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            # The newline at the very end closes the last line; it does not begin one.
+            newlines += 1
+            if newlines == count + 1:
+                file.seek(start + at + 1)
+                return 0
+        position = start
+    file.seek(0)
+    return count - newlines

@@ -1,0 +1,146 @@
+"""A container's places on its networks: taken when it starts, given back when it ends.
+
+Between `network` (which hands out Endpoints) and `runtime` (which takes
+Attachments); those two never meet. Source: moby daemon/container_operations.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydock_lab.daemon.engine.containers import ports
+from pydock_lab.daemon.engine.containers.record import Container, Record
+from pydock_lab.daemon.engine.events import Events
+from pydock_lab.daemon.network import etcfiles
+from pydock_lab.daemon.network.bridges import Networks
+from pydock_lab.daemon.network.endpoint import Endpoint
+from pydock_lab.daemon.runtime.request import Attachment
+from pydock_lab.errors import InvalidParameter
+
+_UNATTACHED = ("host", "none")
+
+
+def network_mode(record: Record) -> str:
+    """Return `bridge`, `host`, `none`, `container:ID` or the name of a network."""
+    if record.config.get("NetworkDisabled"):
+        return "none"
+    return str(record.host_config["NetworkMode"])
+
+
+def requested_networks(
+    host: dict[str, Any], endpoints_config: dict[str, dict[str, Any] | None], config: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return network name → EndpointSettings for a container that is being created.
+
+    Raises:
+        InvalidParameter: an address on a network that can't give one, in Docker's words.
+    """
+    mode = host["NetworkMode"]
+    if mode.startswith("container:"):
+        return {}
+    asked = {name: dict(settings or {}) for name, settings in endpoints_config.items()}
+    if "default" in asked:
+        asked.setdefault("bridge", asked.pop("default"))
+    networks = {mode: asked.pop(mode, {}), **asked}
+    if config.get("MacAddress"):
+        networks[mode].setdefault("MacAddress", config["MacAddress"])
+    for name, settings in networks.items():
+        wanted = settings.get("IPAMConfig") or {}
+        if name in ("bridge", *_UNATTACHED) and (wanted.get("IPv4Address") or wanted.get("IPv6Address")):
+            raise InvalidParameter("user specified IP address is supported on user defined networks only")
+        if name in ("bridge", *_UNATTACHED) and settings.get("Aliases"):
+            raise InvalidParameter("network-scoped aliases are only supported for user-defined networks")
+        if mode == "host" and len(networks) > 1:
+            raise InvalidParameter("conflicting options: host networking can't be used with other networks")
+    return networks
+
+
+class Networking:
+    """Takes and gives back the endpoints of containers."""
+
+    def __init__(self, networks: Networks, events: Events) -> None:
+        self.networks = networks
+        self._events = events
+
+    async def connect(self, container: Container) -> list[Attachment]:
+        """Take an address on every network of the container and open its ports; all of it or nothing.
+
+        Raises:
+            NotFound: `network NAME not found`.
+            SystemFailure: a port can't be opened.
+        """
+        record = container.record
+        if network_mode(record) in _UNATTACHED or not record.networks:
+            for name in record.networks:
+                self.networks.resolve(name)
+            return []
+        wanted = ports.requested(record.config, record.host_config)
+        try:
+            for name, settings in record.networks.items():
+                endpoint = await self.networks.allocate(name, record.id, config=settings, name=record.name)
+                record.endpoints[name] = endpoint
+                if wanted:
+                    bindings = await self.networks.publish(endpoint, wanted)
+                    record.endpoints[name] = _with_bindings(endpoint, bindings)
+                    wanted = []
+        except BaseException:
+            await self.disconnect(container, quiet=True)
+            raise
+        for name, endpoint in record.endpoints.items():
+            self._publish("connect", container, name, endpoint)
+        return [attachment(endpoint, f"eth{index}") for index, endpoint in enumerate(record.endpoints.values())]
+
+    async def disconnect(self, container: Container, *, quiet: bool = False) -> None:
+        """Give back everything; without `quiet` the events say so."""
+        endpoints, container.record.endpoints = container.record.endpoints, {}
+        for name, endpoint in endpoints.items():
+            await self.networks.release(endpoint)
+            if not quiet:
+                self._publish("disconnect", container, name, endpoint)
+
+    def write_files(self, container: Container, directory: Path) -> None:
+        """Write hosts and resolv.conf for the endpoints that the container has now."""
+        record, host = container.record, container.record.host_config
+        mode = network_mode(record)
+        endpoints = list(record.endpoints.values())
+        resolv = etcfiles.ResolvConf.of_host()
+        extra = host["ExtraHosts"] or []
+        if mode == "host" and not extra:
+            hosts = Path("/etc/hosts").read_text(errors="surrogateescape") if Path("/etc/hosts").exists() else ""
+        else:
+            gateway = endpoints[0].gateway if endpoints else "127.0.0.1"
+            addresses = [address for e in endpoints for address in (e.address, e.address6) if address]
+            hosts = etcfiles.render_hosts(
+                record.config["Hostname"], record.config["Domainname"], addresses, extra, gateway
+            )
+        if mode != "host":
+            resolv = resolv.reachable()
+        resolv = resolv.override(host["Dns"] or [], host["DnsSearch"] or [], host["DnsOptions"] or [])
+        (directory / "hosts").write_text(hosts, errors="surrogateescape")
+        (directory / "resolv.conf").write_text(resolv.render())
+
+    def _publish(self, action: str, container: Container, name: str, endpoint: Endpoint) -> None:
+        self._events.publish(
+            "network", action, endpoint.network_id, {"container": container.id, "name": name, "type": "bridge"}
+        )
+
+
+def attachment(endpoint: Endpoint, ifname: str) -> Attachment:
+    """Turn an endpoint into what the launch carries out."""
+    return Attachment(
+        bridge=endpoint.bridge,
+        host_ifname=endpoint.host_ifname,
+        ifname=ifname,
+        mac=endpoint.mac,
+        address=f"{endpoint.address}/{endpoint.prefix}" if endpoint.address else "",
+        gateway=endpoint.gateway,
+        address6=f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else "",
+        gateway6=endpoint.gateway6,
+        mtu=endpoint.mtu,
+    )
+
+
+def _with_bindings(endpoint: Endpoint, bindings: list[Any]) -> Endpoint:
+    return replace(endpoint, bindings=tuple(bindings))

@@ -1,0 +1,295 @@
+"""Execs: further processes in running containers. They are not remembered across daemons.
+
+Source: moby daemon/exec.go; Docker Engine API 1.47, Exec.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import msgspec
+
+from pydock_lab.daemon.engine.containers.containers import Containers
+from pydock_lab.daemon.engine.containers.record import Container
+from pydock_lab.daemon.engine.events import Events
+from pydock_lab.daemon.runtime import oci
+from pydock_lab.daemon.runtime.client import Runtime
+from pydock_lab.daemon.runtime.request import ExecRequest
+from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound
+
+
+class ExecConfig(TypedDict, total=False):
+    """The body of `POST /containers/{id}/exec`."""
+
+    AttachStdin: bool
+    AttachStdout: bool
+    AttachStderr: bool
+    ConsoleSize: list[int] | None
+    DetachKeys: str
+    Tty: bool
+    Env: list[str] | None
+    Cmd: list[str] | str | None
+    Privileged: bool
+    User: str
+    WorkingDir: str
+
+
+_ENDED_KEPT = 500
+_decoder = msgspec.json.Decoder(ExecConfig)
+
+
+@dataclass
+class Exec:
+    """One exec of one container.
+
+    Attributes:
+        process: OCI process.
+        exit_code: None until it has ended.
+    """
+
+    id: str
+    container: Container
+    config: ExecConfig
+    command: list[str]
+    pid: int = 0
+    running: bool = False
+    started: bool = False
+    exit_code: int | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    watch: asyncio.Task[None] | None = None
+
+    @property
+    def tty(self) -> bool:
+        """Its output is one raw stream."""
+        return self.config.get("Tty", False)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The client that an exec is attached to.
+
+    Args:
+        fd: Connected socket.
+        initial: What the client sent already.
+        detach_keys: Key sequence that detaches, or None for Docker's own.
+    """
+
+    fd: int
+    initial: bytes = b""
+    detach_keys: bytes | None = None
+
+
+class Execs:
+    """All execs of one daemon; used from the event loop only."""
+
+    def __init__(self, containers: Containers, runtime: Runtime, events: Events) -> None:
+        self._containers = containers
+        self._runtime = runtime
+        self._events = events
+        self._execs: dict[str, Exec] = {}
+        containers.lifecycle.probe = self.run
+
+    def create(self, container: Container, body: bytes) -> Exec:
+        """Prepare a process.
+
+        Raises:
+            Conflict: the container does not run, or is paused.
+            InvalidParameter: no command.
+        """
+        try:
+            config = _decoder.decode(body or b"{}")
+        except msgspec.DecodeError as error:
+            raise InvalidParameter(f"invalid JSON: {error}") from None
+        return self._add(container, config)
+
+    def get(self, exec_id: str) -> Exec:
+        """Find by full id. Raises NotFound `No such exec instance: …`."""
+        found = self._execs.get(exec_id)
+        if found is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        return found
+
+    async def start(self, process: Exec, streams: Streams | None, *, size: tuple[int, int] | None = None) -> None:
+        """Start a prepared process, attached to a client or on its own.
+
+        Raises:
+            Conflict: it was started before, or the container does not run.
+            InvalidParameter: the command can't be executed (the message tells 126 from 127).
+        """
+        container, config = process.container, process.config
+        self.check_startable(process)
+        process.started = process.running = True
+        if streams is not None:
+            await self._attach(process, streams)
+        self._publish(process, f"exec_start: {' '.join(process.command)}")
+        request = ExecRequest(
+            id=process.id,
+            container_id=container.id,
+            process=self._oci_process(process),
+            stdin_open=streams is not None and config.get("AttachStdin", False),
+            privileged=config.get("Privileged", False),
+            console_size=size,
+        )
+        try:
+            launched = await self._runtime.exec(request)
+        except LabError as error:
+            process.running = False
+            process.exit_code = getattr(error, "exit_code", 126)
+            process.ended.set()
+            await self._runtime.detached(process.id)
+            self._forget_in_container(process)
+            raise
+        process.pid = launched.pid
+        process.watch = asyncio.create_task(self._watch(process), name=f"exec {process.id[:12]}")
+
+    def check_startable(self, process: Exec) -> None:
+        """Refuse a second start, or one in a container that does not run. Raises Conflict."""
+        if process.started:
+            state = "is already running" if process.running else "has already run"
+            raise Conflict(f"Error: Exec command {process.id} {state}")
+        self._check_running(process.container)
+
+    async def resize(self, process: Exec, rows: int, columns: int) -> None:
+        """Set the size of its terminal. Raises Conflict."""
+        if not process.running:
+            raise Conflict(f"cannot resize a stopped container: exec {process.id} is not running")
+        await self._runtime.resize(process.id, rows, columns)
+
+    def inspect(self, process: Exec) -> dict[str, Any]:
+        """Return Docker's document."""
+        config = process.config
+        return {
+            "ID": process.id,
+            "Running": process.running,
+            "ExitCode": process.exit_code,
+            "ProcessConfig": {
+                "tty": process.tty,
+                "entrypoint": process.command[0],
+                "arguments": process.command[1:],
+                "privileged": config.get("Privileged", False),
+                "user": config.get("User", ""),
+            },
+            "OpenStdin": config.get("AttachStdin", False),
+            "OpenStderr": config.get("AttachStderr", False),
+            "OpenStdout": config.get("AttachStdout", False),
+            "CanRemove": process.exit_code is not None,
+            "ContainerID": process.container.id,
+            "DetachKeys": "",
+            "Pid": process.pid,
+        }
+
+    async def run(self, container: Container, command: list[str], timeout_s: float) -> tuple[int, str]:
+        """Run a command to its end and return its status and output (health checks).
+
+        Raises:
+            asyncio.TimeoutError: it did not end in time; it has been killed.
+        """
+        process = self._add(container, {"Cmd": command, "AttachStdout": True, "AttachStderr": True, "Tty": False})
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            with theirs:
+                await self.start(process, Streams(theirs.fileno()))
+            output = asyncio.create_task(_read_frames(ours))
+            try:
+                await asyncio.wait_for(process.ended.wait(), timeout_s)
+            except asyncio.TimeoutError:
+                output.cancel()
+                with contextlib.suppress(LabError):
+                    await self._runtime.signal(process.id, 9)
+                raise
+            return process.exit_code or 0, (await output).decode(errors="replace")
+        finally:
+            ours.close()
+
+    def _add(self, container: Container, config: ExecConfig) -> Exec:
+        self._check_running(container)
+        command = config.get("Cmd")
+        words = [command] if isinstance(command, str) else list(command or [])
+        if not words:
+            raise InvalidParameter("No exec command specified")
+        self._drop_ended()
+        process = Exec(secrets.token_hex(32), container, config, words)
+        self._execs[process.id] = process
+        container.exec_ids.append(process.id)
+        self._publish(process, f"exec_create: {' '.join(words)}")
+        return process
+
+    async def _attach(self, process: Exec, streams: Streams) -> None:
+        config = process.config
+        keys = {} if streams.detach_keys is None else {"detach_keys": streams.detach_keys}
+        await self._runtime.attach(
+            process.id,
+            streams.fd,
+            stdin=config.get("AttachStdin", False),
+            stdout=config.get("AttachStdout", False),
+            stderr=config.get("AttachStderr", False),
+            tty=process.tty,
+            initial=streams.initial,
+            **keys,
+        )
+
+    def _oci_process(self, process: Exec) -> dict[str, Any]:
+        config = process.config
+        base = self._containers.launcher.request(process.container, []).config
+        return oci.exec_process(
+            base,
+            process.command,
+            env=config.get("Env") or [],
+            cwd=config.get("WorkingDir", ""),
+            user=config.get("User") or None,
+            tty=process.tty,
+            privileged=config.get("Privileged", False),
+        )
+
+    async def _watch(self, process: Exec) -> None:
+        end = await self._runtime.wait(process.id)
+        process.running, process.exit_code, process.pid = False, end.code, 0
+        process.ended.set()
+        self._forget_in_container(process)
+        self._publish(process, "exec_die", exitCode=str(end.code))
+
+    def _forget_in_container(self, process: Exec) -> None:
+        with contextlib.suppress(ValueError):
+            process.container.exec_ids.remove(process.id)
+
+    def _drop_ended(self) -> None:
+        """Forget old execs; clients inspect one soon after its end."""
+        ended = [e for e in self._execs.values() if e.exit_code is not None]
+        for process in ended[:-_ENDED_KEPT]:
+            del self._execs[process.id]
+
+    @staticmethod
+    def _check_running(container: Container) -> None:
+        if container.state.status == "paused":
+            raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+        if not container.state.running:
+            raise Conflict(f"Container {container.id} is not running")
+
+    def _publish(self, process: Exec, action: str, **attributes: str) -> None:
+        container = process.container
+        self._events.publish(
+            "container",
+            action,
+            container.id,
+            {**container.event_attributes(), "execID": process.id, **attributes},
+        )
+
+
+async def _read_frames(connection: socket.socket) -> bytes:
+    """Read Docker's frames to the end and return what they carry."""
+    reader, writer = await asyncio.open_connection(sock=connection.dup())
+    output = b""
+    try:
+        while True:
+            header = await reader.readexactly(8)
+            output += await reader.readexactly(int.from_bytes(header[4:], "big"))
+    except asyncio.IncompleteReadError:
+        return output
+    finally:
+        writer.close()
