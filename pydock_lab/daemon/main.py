@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydock_lab import paths
 from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.rootless.broker import Broker
 from pydock_lab.errors import Conflict, InvalidParameter, LabError
 
 log = logging.getLogger("pydock.daemon")
@@ -32,6 +33,9 @@ def parse_flags(argv: list[str] | None = None) -> DaemonConfig:
     parser.add_argument("-b", "--bridge", default=None, help="name of the default bridge's link")
     parser.add_argument("-D", "--debug", action="store_true")
     parser.add_argument("--label", action="append", default=[])
+    # Set by the bootstrap of a plain user's daemon, not by people.
+    parser.add_argument("--broker-fd", type=int, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--single-id", action="store_true", help=argparse.SUPPRESS)
     flags = parser.parse_args(argv)
     exec_root = flags.exec_root.absolute()
     return DaemonConfig(
@@ -44,12 +48,17 @@ def parse_flags(argv: list[str] | None = None) -> DaemonConfig:
         bip=flags.bip,
         bridge=flags.bridge,
         debug=flags.debug,
+        rootless=flags.broker_fd is not None,
+        single_id=flags.single_id,
+        broker_fd=flags.broker_fd,
         labels=dict(label.partition("=")[::2] for label in flags.label),
     )
 
 
-def listen(host: str) -> socket.socket:
+def listen(host: str, broker_fd: int | None = None) -> socket.socket:
     """Open one address; a unix socket is 0600 and replaces one that nobody serves.
+
+    Rootless, a TCP socket comes from the broker: this process's own network is not the host's.
 
     Raises:
         Conflict: another daemon serves the address.
@@ -72,7 +81,10 @@ def listen(host: str) -> socket.socket:
             os.umask(umask)
     elif scheme == "tcp":
         address, _, port = rest.rpartition(":")
-        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if broker_fd is not None:
+            server = Broker(broker_fd).make_socket(socket.AF_INET, socket.SOCK_STREAM)
+        else:
+            server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((address or "127.0.0.1", int(port)))
     else:
@@ -92,7 +104,7 @@ async def serve(config: DaemonConfig) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    sockets = [listen(host) for host in config.hosts]
+    sockets = [listen(host, config.broker_fd) for host in config.hosts]
     engine = build_engine(config)
     await engine.start()
     runner = web.AppRunner(make_app(engine), access_log=None, handler_cancellation=True, shutdown_timeout=1)
@@ -111,6 +123,20 @@ async def serve(config: DaemonConfig) -> None:
                 Path(host.removeprefix("unix://")).unlink(missing_ok=True)
 
 
+def become_rootless(config: DaemonConfig, arguments: list[str]) -> int:
+    """Run this very daemon again as root of namespaces of its own; return its exit status."""
+    from pydock_lab.daemon.rootless import bootstrap
+
+    # Inside, the defaults would be root's: say where this user's roots and socket are.
+    roots = ["--data-root", str(config.data_root), "--exec-root", str(config.exec_root)]
+    hosts = [word for host in config.hosts for word in ("-H", host)] if not _names_host(arguments) else []
+    return bootstrap.run([*arguments, *roots, *hosts], config.exec_root)
+
+
+def _names_host(arguments: list[str]) -> bool:
+    return any(argument.startswith(("-H", "--host")) for argument in arguments)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a daemon in the foreground; return its exit status."""
     config = parse_flags(argv)
@@ -120,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
         stream=sys.stderr,
     )
     try:
+        if os.geteuid() != 0 and not config.rootless:
+            return become_rootless(config, sys.argv[1:] if argv is None else argv)
         asyncio.run(serve(config))
     except LabError as error:
         print(f"pydock daemon: {error.message}", file=sys.stderr)

@@ -17,6 +17,7 @@ import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -256,6 +257,7 @@ class Networks:
             except BaseException:
                 self._pools[record.id, 4].free(address)
                 raise
+        used = {endpoint.ifname for endpoint in self._endpoints.values() if endpoint.container_id == container_id}
         endpoint_id = secrets.token_hex(32)
         aliases = [*(settings.get("Aliases") or []), container_id[:12]] if record.user_defined else []
         endpoint = Endpoint(
@@ -274,6 +276,7 @@ class Networks:
             mtu=record.mtu,
             aliases=tuple(dict.fromkeys(aliases)),
             name=name,
+            ifname=next(ifname for ifname in map("eth{}".format, count()) if ifname not in used),
         )
         self._remember(endpoint)
         self._trace.emit("network", "address.reserved", container_id, network=record.name, address=address)

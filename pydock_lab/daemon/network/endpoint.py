@@ -30,7 +30,10 @@ class PortBinding:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A container's place on one network: plain values for the launch (runtime.request.Attachment)."""
+    """A container's place on one network: plain values for the launch (runtime.request.Attachment).
+
+    `name` is the container's; `ifname` what the link is called in it.
+    """
 
     network_id: str
     endpoint_id: str
@@ -48,3 +51,4 @@ class Endpoint:
     aliases: tuple[str, ...] = ()
     bindings: tuple[PortBinding, ...] = field(default=())
     name: str = ""
+    ifname: str = "eth0"
