@@ -56,7 +56,7 @@ class Node:
         flags: `--name=value` words before the arguments.
         arguments: As the instruction's own rules split them, variables not expanded.
         is_json: They were a JSON array (exec form).
-        original: The logical line: continuation lines joined, comments gone.
+        original: The logical line: continuation lines joined, comments gone; blanks at its end stay.
         heredocs: Here-documents that follow the line.
         trigger: The instruction behind ONBUILD.
         start_line: 1-based.
@@ -104,8 +104,10 @@ class Dockerfile:
         head = "".join(f"# {name}={value}\n" for name, value in self.directives.items())
         body = "\n".join(str(node) for node in self.nodes)
         # A last line that ends in an escape character would read as a continuation without this one.
-        tail = f" {self.escape}\n" if _continuation(self.escape).search(body.rpartition("\n")[2]) else "\n"
-        return head + body + tail
+        tail = f"{self.escape}\n" if _continuation(self.escape).search(body.rpartition("\n")[2]) else "\n"
+        text = head + body + tail
+        # The first byte order mark of a file is not part of its text.
+        return f"\ufeff{text}" if text.startswith("\ufeff") else text
 
 
 def parse(source: str | bytes) -> Dockerfile:
@@ -183,7 +185,7 @@ class _Parser:
             if not logical.strip():
                 continue
             try:
-                nodes.append(self.node(logical.strip(), start, tuple(comments)))
+                nodes.append(self.node(logical.lstrip(), start, tuple(comments)))
             except DockerfileError as error:
                 raise at_line(error, start, self.lines[start - 1]) from None
             comments = []

@@ -64,9 +64,9 @@ def instruction(node: Node) -> Instruction:
     try:
         if make is None:
             raise DockerfileError(f"unknown instruction: {node.keyword}{closest(node.keyword, _MAKERS)}")
-        return make(node, {"start_line": node.start_line, "end_line": node.end_line, "text": node.original})
+        return make(node, {"start_line": node.start_line, "end_line": node.end_line, "text": node.original.rstrip()})
     except DockerfileError as error:
-        raise at_line(error, node.start_line, node.original) from None
+        raise at_line(error, node.start_line, node.original.rstrip()) from None
 
 
 def _no_flags(node: Node) -> None:

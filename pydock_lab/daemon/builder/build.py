@@ -250,7 +250,7 @@ class Build:
             if image is not None:
                 origin = {"build": hit.build, "step": hit.step, "image": hit.image_id}
                 self._record.note(cache={"hit": True, "key": hit.key, "from": origin})
-                trace.emit("builder", "cache.hit", self._record.id, step=number, key=hit.key, **origin)
+                trace.emit("builder", "cache.hit", self._record.id, step=number, key=hit.key, origin=origin)
                 return image
             miss = Miss("image", "the image of the cached step has been removed")
         else:

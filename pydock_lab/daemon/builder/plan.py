@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import posixpath
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,14 +154,18 @@ class Planner:
                 f"When using {instruction.keyword} with more than one source file, "
                 "the destination must be a directory and end with a /"
             )
-        files = {posixpath.join(s.name, path): digest for s in sources for path, digest in s.digests.items()}
+        files = {"/".join(filter(None, (s.name, path))): d for s in sources for path, d in s.digests.items()}
         for heredoc in instruction.files:
             files[heredoc.name] = combined_digest([("", heredoc.text)])
-        flags = _flags(instruction)
-        words = [*flags, *instruction.sources, *(f"<<{h.name}" for h in instruction.files), instruction.destination]
-        # Without a blank behind the flags: so Docker's own history has it.
-        fingerprint = _fingerprint(sources, files)
-        comment = f"{instruction.keyword} {''.join(flags)}{fingerprint} in {instruction.destination} "
+        words = [
+            *_flags(instruction),
+            *instruction.sources,
+            *(f"<<{h.name}" for h in instruction.files),
+            instruction.destination,
+        ]
+        # Of the flags only this one, and without a blank behind it: so Docker's own history has it.
+        chown = f"--chown={instruction.chown}" if instruction.chown else ""
+        comment = f"{instruction.keyword} {chown}{_fingerprint(sources, files)} in {instruction.destination} "
         unpack = isinstance(instruction, Add) and instruction.unpack is not False
         keep_owner = bool(source_image) and not instruction.chown
         destination = self.draft.absolute(instruction.destination)
