@@ -1,0 +1,124 @@
+"""A JupyterLab of one's own, and a page of it in Chromium."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page
+
+_START_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab server.
+
+    Attributes:
+        url: `http://127.0.0.1:PORT`.
+        token: Lets a browser in.
+        notebooks: The directory it shows.
+    """
+
+    url: str
+    token: str
+    notebooks: Path
+
+
+@contextlib.contextmanager
+def jupyterlab(notebooks: Path, scratch: Path, environment: dict[str, str]) -> Iterator[Lab]:
+    """Start JupyterLab with its configuration, state and runtime files below `scratch`.
+
+    Args:
+        notebooks: What it shows.
+        scratch: An empty directory.
+        environment: Added to this process's; kernels inherit it.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    lab = Lab(f"http://127.0.0.1:{port}", secrets.token_hex(16), notebooks)
+    own = {f"JUPYTER_{kind}_DIR": str(scratch / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    own |= {"JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "spaces")}
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={notebooks}", "--no-browser", "--allow-root"]
+    command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={lab.token}"]
+    command += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    with (scratch / "jupyter.log").open("wb") as log:
+        server = subprocess.Popen(command, env=os.environ | own | environment, stdout=log, stderr=log, cwd=scratch)
+    try:
+        _wait_until_it_answers(lab, server, scratch / "jupyter.log")
+        yield lab
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_until_it_answers(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(f"{lab.url}/api/status?token={lab.token}").close()
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab does not start:\n{log.read_text()}")
+
+
+def set_theme(scratch: Path, theme: str) -> None:
+    """Choose `JupyterLab Light` or `JupyterLab Dark` for pages that are opened from now on."""
+    directory = scratch / "settings" / "@jupyterlab" / "apputils-extension"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (directory / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+
+
+class Notebook:
+    """One notebook open in a page.
+
+    Args:
+        page: A fresh page.
+        lab: The server.
+        name: Of the notebook, in the server's directory.
+    """
+
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        page.goto(f"{lab.url}/lab/tree/{name}?reset&token={lab.token}")
+        self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=60_000)
+
+    def run_all(self, timeout_s: float = 300) -> None:
+        """Restart the kernel, run every cell, and wait until the last one has its number."""
+        page = self.page
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.locator('.lm-Menu-item[data-command="runmenu:restart-and-run-all"]').click()
+        page.get_by_role("button", name="Restart").last.click()
+        idle = page.locator(
+            '.jp-NotebookPanel-toolbar [data-status="idle"], .jp-Notebook-ExecutionIndicator[data-status="idle"]'
+        )
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            page.wait_for_timeout(500)
+            prompts = [text.strip() for text in self.panel.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()]
+            if prompts and not any("*" in text or text == "[ ]:" for text in prompts) and idle.count():
+                return
+        raise TimeoutError("the notebook has not ended")
+
+    def cell(self, source: str) -> Locator:
+        """The code cell whose source contains a text, scrolled into view."""
+        found = self.panel.locator(".jp-CodeCell").filter(has=self.page.locator(".cm-content", has_text=source)).first
+        found.scroll_into_view_if_needed()
+        return found

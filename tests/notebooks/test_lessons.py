@@ -1,0 +1,63 @@
+"""Every lesson runs top to bottom on a fresh engine, shows what it is committed with, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_notebook.nb_regression import NBRegressionFixture
+
+from tests.conftest import Daemon
+
+LESSONS = sorted((Path(__file__).parent.parent.parent / "notebooks").glob("*.ipynb"))
+
+IGNORED = (
+    # Differ in every run: when a cell ran, and the ids of widgets.
+    "/cells/*/metadata/execution",
+    "/cells/*/outputs/*/data/application/vnd.jupyter.widget-view+json",
+    "/metadata/widgets",
+    # Depends on the Python that runs the suite.
+    "/metadata/language_info",
+    # Drawn from the same data as text/plain, which is compared; tests/unit/notebook checks the drawing.
+    "/cells/*/outputs/*/data/text/html",
+)
+REPLACED = (
+    # Base images are assembled from this machine's files: how many and how large they are is its own.
+    ("/cells/*/outputs/*/data/text/plain", r"\b\d+(\.\d+)?(B|kB|MB|GB)\b", "SIZE"),
+    ("/cells/*/outputs/*/data/text/plain", r"(?<= )[+~−]\d+\b", "FILES"),
+    ("/cells/*/outputs/*/data/text/plain", r" {2,}", "  "),
+    # Where this engine keeps its volumes.
+    ("/cells/*/outputs/*/data/text/plain", r"\S+/volumes/", "VOLUMES/"),
+)
+
+
+@pytest.fixture
+def kernel_environment(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kernel that a test starts talks to the test's daemon, with stable ids and clocks."""
+    monkeypatch.setenv("DOCKER_HOST", daemon.host)
+    monkeypatch.setenv("PYDOCK_SEED", "lesson")
+    yield
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_runs_twice_and_leaves_nothing_behind(lesson: Path, daemon: Daemon, kernel_environment: None) -> None:
+    checker = NBRegressionFixture(
+        exec_timeout=300, diff_ignore=IGNORED, diff_replace=REPLACED, diff_use_color=bool(os.environ.get("FORCE_COLOR"))
+    )
+    before = belongings(daemon)
+    for _ in range(2):
+        checker.check(str(lesson))
+        assert belongings(daemon) == before
+
+
+def belongings(daemon: Daemon) -> dict[str, list[str]]:
+    """What the engine holds that a lesson could have left: not the base images it pulled."""
+    lists = {
+        "containers": ("ps", "-aq"),
+        "volumes": ("volume", "ls", "-q"),
+        "images": ("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=notes-*"),
+    }
+    return {name: daemon.docker(*command).stdout.split() for name, command in lists.items()}
