@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydock_lab.daemon.builder.builder import Builder
 from pydock_lab.daemon.catalog.catalog import Catalog
 from pydock_lab.daemon.config import DaemonConfig
-from pydock_lab.daemon.engine.containers import Containers
+from pydock_lab.daemon.engine.containers.containers import Containers
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.execs import Execs
 from pydock_lab.daemon.engine.images import Images

@@ -1,5 +1,1 @@
-"""The container noun; `Containers` is its door."""
-
-from pydock_lab.daemon.engine.containers.containers import Containers
-
-__all__ = ["Containers"]
+"""The container noun: one module per part of a container's life; containers.py is its door."""

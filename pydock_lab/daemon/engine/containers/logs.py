@@ -109,13 +109,19 @@ class _LogReader:
     def read_more(self) -> bytes:
         """Return what has been written since, b"" for nothing."""
         if not self._files:
-            self._files = _open_files(self._path)[-1:]
-            if not self._files:
+            self._files = _open_files(self._path)
+        while self._files:
+            # Looked at before the read: a file that is rotated already gets no more.
+            rotated = len(self._files) == 1 and self._rotated(self._files[0])
+            output, ended = self._read(self._files[0])
+            if output or not ended:
+                return output
+            if rotated:
+                self._files += _open_newer(self._path, self._files[0])
+            if len(self._files) == 1:
                 return b""
-        output, ended = self._read(self._files[0])
-        if ended and not output and self._rotated():
             self._files.pop(0).close()
-        return output
+        return b""
 
     def _read(self, file: BinaryIO) -> tuple[bytes, bool]:
         """Return rendered records, and whether the file has no more for now."""
@@ -157,9 +163,9 @@ class _LogReader:
             message = f"{moment}.{fraction.ljust(9, '0')}Z {message}"
         return message
 
-    def _rotated(self) -> bool:
+    def _rotated(self, file: BinaryIO) -> bool:
         try:
-            return not os.path.samestat(os.fstat(self._files[0].fileno()), self._path.stat())
+            return not os.path.samestat(os.fstat(file.fileno()), self._path.stat())
         except FileNotFoundError:
             return False
 
@@ -188,6 +194,16 @@ def _open_files(path: Path) -> list[BinaryIO]:
             break
     files.reverse()
     return files
+
+
+def _open_newer(path: Path, known: BinaryIO) -> list[BinaryIO]:
+    """Open the parts of the log that came after one of them, oldest first."""
+    files = _open_files(path)
+    same = [os.path.samestat(os.fstat(file.fileno()), os.fstat(known.fileno())) for file in files]
+    newer = same.index(True) + 1 if True in same else 0
+    for file in files[:newer]:
+        file.close()
+    return files[newer:]
 
 
 def _names(path: Path) -> Iterator[Path]:

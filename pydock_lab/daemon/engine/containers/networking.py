@@ -90,7 +90,7 @@ class Networking:
             raise
         for name, endpoint in record.endpoints.items():
             self._publish("connect", container, name, endpoint)
-        return [attachment(endpoint, f"eth{index}") for index, endpoint in enumerate(record.endpoints.values())]
+        return _with_one_default_route([attachment(endpoint, endpoint.ifname) for endpoint in record.endpoints.values()])
 
     async def disconnect(self, container: Container, *, quiet: bool = False) -> None:
         """Give back everything; without `quiet` the events say so."""
@@ -140,6 +140,16 @@ def attachment(endpoint: Endpoint, ifname: str) -> Attachment:
         gateway6=endpoint.gateway6,
         mtu=endpoint.mtu,
     )
+
+
+def _with_one_default_route(attachments: list[Attachment]) -> list[Attachment]:
+    """Keep the first gateway of each family: a namespace has one way out."""
+    gateway = next((a.gateway for a in attachments if a.gateway), "")
+    gateway6 = next((a.gateway6 for a in attachments if a.gateway6), "")
+    return [
+        replace(a, gateway=a.gateway if a.gateway == gateway else "", gateway6=a.gateway6 if a.gateway6 == gateway6 else "")
+        for a in attachments
+    ]
 
 
 def _with_bindings(endpoint: Endpoint, bindings: list[Any]) -> Endpoint:
