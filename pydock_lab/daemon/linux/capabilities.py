@@ -1,6 +1,6 @@
 """Linux capabilities: their names and numbers, Docker's default set, and how `--cap-add`/`--cap-drop` combine.
 
-For setting them on a process see `drop_to` (capset(2), prctl(2) PR_CAPBSET_DROP).
+The calls that set them on a process are in syscalls.py (capset, prctl).
 Source: capabilities(7), include/uapi/linux/capability.h.
 """
 
@@ -112,3 +112,14 @@ def combine(add: Iterable[str] = (), drop: Iterable[str] = (), *, privileged: bo
         return [name for name in NAMES if name in added]
     kept = [name for name in DOCKER_DEFAULT if name not in dropped]
     return kept + [name for name in NAMES if name in added and name not in kept]
+
+
+def mask(names: Iterable[str]) -> int:
+    """Return a set of capabilities as bits; names the table lacks are left out."""
+    return sum(1 << NUMBERS[name] for name in set(names) if name in NUMBERS)
+
+
+def last_capability() -> int:
+    """Return the highest capability the running kernel knows."""
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        return int(file.read())

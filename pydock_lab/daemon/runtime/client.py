@@ -7,10 +7,43 @@ It outlives a daemon that dies, and a new daemon connects to it again.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest
+import pydock_lab
+from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.runtime.channel import receive_message, send_message
+from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord
 from pydock_lab.daemon.trace import Trace
+from pydock_lab.errors import Conflict, NotFound, SystemFailure, Unavailable
+
+_BOOT = "import sys; sys.path.append({root!r}); from pydock_lab.daemon.runtime.keeper import main; main({fd})"
+
+
+class LaunchError(SystemFailure):
+    """A process could not be started.
+
+    Attributes:
+        status: 400 where the image or the request is at fault, 500 otherwise.
+        exit_code: What the container's state and `docker run` show: 127 not found, 126 not
+            executable, 128 otherwise (`docker run` itself exits with 125 then).
+        steps: The plan as far as it came.
+    """
+
+    def __init__(self, message: str, *, exit_code: int, status: int, steps: list[StepRecord]) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.status = status  # type: ignore[misc]
+        self.steps = steps
 
 
 class Runtime:
@@ -19,35 +52,166 @@ class Runtime:
     def __init__(self, exec_root: Path, trace: Trace) -> None:
         self.exec_root = exec_root
         self.trace = trace
+        self._channel: socket.socket | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._sequence = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._exits: dict[str, asyncio.Future[Exit]] = {}
+        self._owners: dict[str, str] = {}
+        self._pids: dict[str, int] = {}
+        self._cgroup_paths: dict[str, str] = {}
+        self._bundles: dict[str, str] = {}
+        self._detached: dict[str, asyncio.Event] = {}
+        self._sending = asyncio.Lock()
+        self._layout = cgroups.detect()
+
+    # --- the keeper's life
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the keeper listens."""
+        return self.exec_root / "keeper.sock"
 
     async def start(self) -> list[str]:
         """Start the keeper, or connect to one that a dead daemon left; return ids that still run."""
-        raise NotImplementedError
+        self.exec_root.mkdir(parents=True, exist_ok=True)
+        channel = self._connect()
+        if channel is None:
+            channel = self._spawn()
+        channel.setblocking(False)
+        self._channel = channel
+        asyncio.get_running_loop().add_reader(channel.fileno(), self._on_readable)
+        running = []
+        for process in await self._request("hello"):
+            self._remember(process["id"], process["container_id"], process["pid"])
+            self._cgroup_paths[process["id"]] = process.get("cgroup", "")
+            self._bundles[process["id"]] = process.get("bundle", "")
+            if process["exit"] is not None:
+                self._settle(process["id"], process["exit"])
+            elif process["id"] == process["container_id"]:
+                running.append(process["id"])
+        return running
+
+    def _connect(self) -> socket.socket | None:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            channel.connect(str(self.socket_path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            channel.close()
+            return None
+        return channel
+
+    def _spawn(self) -> socket.socket:
+        """Exec a keeper on a socket that is listening already, so that connecting can't come too early."""
+        self.socket_path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contextlib.closing(listener):
+            umask = os.umask(0o177)
+            try:
+                listener.bind(str(self.socket_path))
+            finally:
+                os.umask(umask)
+            listener.listen(16)
+            root = str(Path(pydock_lab.__file__).parent.parent)
+            program = _BOOT.format(root=root, fd=listener.fileno())
+            with (self.exec_root / "keeper.log").open("ab") as log:
+                self._keeper = subprocess.Popen(
+                    [sys.executable, "-SIE", "-c", program],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[listener.fileno()],
+                    cwd="/",
+                    env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+                )
+            channel = self._connect()
+        if channel is None:
+            raise Unavailable("the runtime's keeper process did not start")
+        return channel
 
     async def close(self, *, stop_keeper: bool) -> None:
         """Let the keeper go; with `stop_keeper`, kill what still runs and end it."""
-        raise NotImplementedError
+        if self._channel is None:
+            return
+        if stop_keeper:
+            with contextlib.suppress(Unavailable):
+                await self._request("stop")
+        await self._hang_up(stop_keeper=stop_keeper)
+
+    async def _hang_up(self, *, stop_keeper: bool) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            asyncio.get_running_loop().remove_reader(channel.fileno())
+            if stop_keeper:
+                # The keeper closes its end when it ends; it may still have cgroups to remove.
+                await asyncio.to_thread(_wait_for_end, channel)
+            channel.close()
+        if self._keeper is not None and stop_keeper:
+            await asyncio.to_thread(self._keeper.wait, 10)
+            self.socket_path.unlink(missing_ok=True)
+        elif self._keeper is not None:
+            self._keeper.returncode = 0  # it lives on by design; nothing to warn about
+
+    # --- processes
 
     async def launch(self, request: LaunchRequest) -> Launched:
         """Start a container's init process; return when the process has been exec'ed.
 
         Raises:
             LaunchError: a step failed; nothing of the container is left (mounts, links, cgroups).
-                Its `exit_code` is 126 (can't be executed), 127 (not found) or 125/128 as Docker's.
+                Its `exit_code` is 126 (can't be executed), 127 (not found) or 128 as Docker's.
         """
-        raise NotImplementedError
+        fields = {
+            **vars(request),
+            "root": vars(request.root) if request.root else None,
+            "attachments": [vars(attachment) for attachment in request.attachments],
+            "log": vars(request.log),
+        }
+        self._cgroup_paths[request.id] = (request.config.get("linux") or {}).get("cgroupsPath") or ""
+        self._bundles[request.id] = request.bundle
+        self._expect_exit(request.id, request.id)
+        return await self._start("launch", request.id, fields, "create failed: runc create failed")
 
     async def exec(self, request: ExecRequest) -> Launched:
         """Start a further process in a running container."""
-        raise NotImplementedError
+        self._expect_exit(request.id, request.container_id)
+        return await self._start("exec", request.id, vars(request), "exec failed: exec failed")
+
+    async def _start(self, operation: str, id: str, fields: Mapping[str, Any], what_failed: str) -> Launched:
+        try:
+            result = await self._request(operation, request=fields)
+        except KeeperRefusal as refusal:
+            self._forget(id)
+            raise _launch_error(refusal.failure, what_failed) from None
+        except BaseException:
+            self._forget(id)
+            raise
+        steps = [StepRecord(**step) for step in result["steps"]]
+        self._pids[id] = result["pid"]
+        self.trace.emit(
+            "runtime",
+            "process.launched" if operation == "exec" else "container.launched",
+            id,
+            pid=result["pid"],
+            namespaces=result["namespaces"],
+            steps=result["steps"],
+            duration_ns=sum(step.duration_ns for step in steps),
+        )
+        return Launched(result["pid"], result["started_at_ns"], result["namespaces"], steps, result["warnings"])
 
     async def wait(self, process_id: str) -> Exit:
         """Wait for a container or an exec to end (any number of waiters; also after it ended)."""
-        raise NotImplementedError
+        exit_ = self._exits.get(process_id)
+        if exit_ is None:
+            raise NotFound(f"No such process: {process_id}")
+        return await asyncio.shield(exit_)
 
     async def signal(self, process_id: str, signum: int) -> None:
         """Send a signal to the init process (or the exec'ed process)."""
-        raise NotImplementedError
+        try:
+            await self._request("signal", id=process_id, signum=signum)
+        except KeeperRefusal:
+            raise Conflict(f"process {process_id} is not running") from None
 
     async def attach(
         self,
@@ -69,31 +233,66 @@ class Runtime:
         EOF of stdin; when the process has ended and all output is sent, it shuts the socket down.
         The fd is duplicated; the caller closes its own copy.
         """
-        raise NotImplementedError
+        asked = (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
+        await self._request(
+            "attach",
+            [fd],
+            id=process_id,
+            wants=[name for name, wanted in asked if wanted],
+            tty=tty,
+            initial=initial.hex(),
+            detach_keys=detach_keys.hex(),
+        )
+
+    def detaches(self, process_id: str) -> asyncio.Event:
+        """Return an event that is set when a client has left by its detach keys."""
+        return self._detached.setdefault(process_id, asyncio.Event())
 
     async def detached(self, process_id: str) -> None:
         """Forget a process whose launch never came (create, attach, then rm)."""
-        raise NotImplementedError
+        await self._request("detached", id=process_id)
 
     async def resize(self, process_id: str, rows: int, columns: int) -> None:
         """Set the size of the process's pty."""
-        raise NotImplementedError
+        try:
+            await self._request("resize", id=process_id, rows=rows, columns=columns)
+        except KeeperRefusal:
+            raise Conflict(f"cannot resize a stopped container: {process_id}") from None
+
+    # --- what needs no keeper: the cgroup
 
     async def pause(self, container_id: str) -> None:
         """Freeze every process of a container (freezer cgroup)."""
-        raise NotImplementedError
+        await asyncio.to_thread(self._cgroup(container_id).freeze, True)
 
     async def resume(self, container_id: str) -> None:
         """Thaw a container."""
-        raise NotImplementedError
+        await asyncio.to_thread(self._cgroup(container_id).freeze, False)
 
     async def processes(self, container_id: str) -> list[int]:
         """Return the host pids of a container's processes, init first."""
-        raise NotImplementedError
+        init = self._pids.get(container_id, 0)
+        if self._cgroup_paths.get(container_id) and self._layout.version:
+            pids = await asyncio.to_thread(self._cgroup(container_id).processes)
+        else:
+            pids = await asyncio.to_thread(_same_pid_namespace, init)
+        return sorted(pids, key=lambda pid: (pid != init, pid))
 
-    async def update(self, container_id: str, resources: dict[str, object]) -> None:
-        """Write OCI `linux.resources` to a running container's cgroup."""
-        raise NotImplementedError
+    async def update(self, container_id: str, resources: dict[str, object]) -> list[str]:
+        """Write OCI `linux.resources` to a running container's cgroup; return warnings."""
+        return await asyncio.to_thread(self._cgroup(container_id).apply, resources)
+
+    async def stats(self, container_id: str) -> dict[str, Any]:
+        """Return what a running container has used; see linux.cgroups.Cgroup.stats."""
+        return await asyncio.to_thread(self._cgroup(container_id).stats)
+
+    def _cgroup(self, container_id: str) -> cgroups.Cgroup:
+        path = self._cgroup_paths.get(container_id)
+        if not path or not self._layout.version:
+            raise SystemFailure(f"container {container_id} has no cgroup", hint="rootless without a delegated cgroup")
+        return self._layout.cgroup(path)
+
+    # --- files and links
 
     async def archive(
         self,
@@ -132,4 +331,141 @@ class Runtime:
 
     async def delete(self, container_id: str) -> None:
         """Remove the bundle, cgroups and the keeper's memory of a container that has ended."""
-        raise NotImplementedError
+        try:
+            await self._request("delete", id=container_id)
+        except KeeperRefusal as refusal:
+            raise Conflict(refusal.failure["message"]) from None
+        for id in [id for id, owner in self._owners.items() if owner == container_id]:
+            self._forget(id)
+        bundle = self._bundles.pop(container_id, "")
+        self._cgroup_paths.pop(container_id, None)
+        if bundle:
+            await asyncio.to_thread(shutil.rmtree, bundle, True)
+
+    # --- speaking with the keeper
+
+    def _remember(self, id: str, owner: str, pid: int) -> None:
+        self._expect_exit(id, owner)
+        self._pids[id] = pid
+
+    def _expect_exit(self, id: str, owner: str) -> None:
+        self._exits[id] = asyncio.get_running_loop().create_future()
+        self._owners[id] = owner
+
+    def _forget(self, id: str) -> None:
+        future = self._exits.pop(id, None)
+        if future is not None and not future.done():
+            future.cancel()
+        for table in (self._owners, self._pids, self._detached):
+            table.pop(id, None)
+
+    def _settle(self, id: str, fields: Mapping[str, Any]) -> None:
+        future = self._exits.get(id)
+        if future is not None and not future.done():
+            future.set_result(Exit(**fields))
+
+    async def _request(self, operation: str, fds: Sequence[int] = (), **arguments: Any) -> Any:
+        """Ask the keeper and return its result.
+
+        Raises:
+            KeeperRefusal: it could not.
+            Unavailable: it is not there.
+        """
+        if self._channel is None:
+            raise Unavailable("the runtime's keeper process is not running")
+        sequence = next(self._sequence)
+        future = self._answers[sequence] = asyncio.get_running_loop().create_future()
+        message = {"seq": sequence, "op": operation, **arguments}
+        try:
+            async with self._sending:
+                while self._channel is not None:
+                    try:
+                        send_message(self._channel, message, fds)
+                        break
+                    except BlockingIOError:
+                        await asyncio.sleep(0.001)
+            return await future
+        except (BrokenPipeError, ConnectionError):
+            raise Unavailable("the runtime's keeper process is gone") from None
+        finally:
+            self._answers.pop(sequence, None)
+
+    def _on_readable(self) -> None:
+        while self._channel is not None:
+            try:
+                message, _ = receive_message(self._channel)
+            except BlockingIOError:
+                return
+            except OSError:
+                message = None
+            if message is None:
+                self._on_lost()
+                return
+            event = message.get("event")
+            if event == "exit":
+                self._settle(message["id"], message["exit"])
+            elif event == "detached":
+                self.detaches(message["id"]).set()
+            else:
+                future = self._answers.get(message["seq"])
+                if future is not None and not future.done():
+                    if "error" in message:
+                        future.set_exception(KeeperRefusal(message["error"]))
+                    else:
+                        future.set_result(message["result"])
+
+    def _on_lost(self) -> None:
+        """The keeper is gone, and with it every container's output."""
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self._channel.close()
+            self._channel = None
+        failure = Unavailable("the runtime's keeper process is gone")
+        for future in [*self._answers.values(), *self._exits.values()]:
+            if not future.done():
+                future.set_exception(failure)
+                future.exception()  # nobody may be waiting
+
+
+class KeeperRefusal(SystemFailure):
+    """The keeper answered with an error; `failure` is what it said."""
+
+    def __init__(self, failure: dict[str, Any]) -> None:
+        super().__init__(str(failure.get("message", "")))
+        self.failure = failure
+
+
+def _launch_error(failure: Mapping[str, Any], what_failed: str) -> LaunchError:
+    """Word a failed launch as Docker does."""
+    kind, message = failure.get("kind"), str(failure["message"])
+    steps = [StepRecord(**step) for step in failure.get("steps") or ()]
+    if kind == "user":
+        return LaunchError(message, exit_code=125, status=400, steps=steps)
+    code = {"not_found": 127, "not_executable": 126}.get(str(kind), 128)
+    process = "unable to start container process: "
+    if kind not in ("not_found", "not_executable"):
+        process += "error during container init: "
+    prefix = "failed to create task for container: failed to create shim task: " if "create" in what_failed else ""
+    text = f"{prefix}OCI runtime {what_failed}: {process}{message}: unknown"
+    return LaunchError(text, exit_code=code, status=500 if code == 128 else 400, steps=steps)
+
+
+def _wait_for_end(channel: socket.socket) -> None:
+    """Read a channel to its end, ten seconds at most."""
+    channel.settimeout(10)
+    with contextlib.suppress(OSError):
+        while channel.recv(65536):
+            pass
+
+
+def _same_pid_namespace(init: int) -> list[int]:
+    """Return the pids that share a process's pid namespace."""
+    found = []
+    with contextlib.suppress(OSError):
+        wanted = os.stat(f"/proc/{init}/ns/pid").st_ino
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with contextlib.suppress(OSError):
+                    if os.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
+                        found.append(int(name))
+    return found

@@ -74,7 +74,7 @@ def tmpfs(destination: str, options: str = "") -> Config:
     }
 
 
-def default_config(
+def default_config(  # noqa: D417 - arguments whose names say it all are not described
     args: Sequence[str],
     *,
     env: Sequence[str] = (),
@@ -156,7 +156,7 @@ def default_config(
         "args": list(args),
         "env": environment(env, hostname=hostname, tty=tty),
         "cwd": cwd or "/",
-        "capabilities": {kind: granted for kind in ("bounding", "effective", "permitted")},
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), granted),
         "noNewPrivileges": no_new_privileges,
         "rlimits": [{"type": f"RLIMIT_{name.upper()}", "soft": soft, "hard": hard} for name, soft, hard in rlimits],
     }
@@ -200,7 +200,7 @@ def exec_process(
     if user is not None:
         process["user"] = {"username": user, "groups": base["user"].get("groups", [])}
     if privileged:
-        process["capabilities"] = {kind: list(caps.NAMES) for kind in ("bounding", "effective", "permitted")}
+        process["capabilities"] = {kind: caps.NAMES for kind in ("bounding", "effective", "permitted")}  # noqa: C420
     return process
 
 

@@ -123,6 +123,7 @@ class ExecRequest:
         stdin_open: Keep stdin open for an attached client.
         privileged: All capabilities, no seccomp filter.
         console_size: (rows, columns) or None.
+        single_id: As in LaunchRequest.
     """
 
     id: str
@@ -131,6 +132,7 @@ class ExecRequest:
     stdin_open: bool = False
     privileged: bool = False
     console_size: tuple[int, int] | None = None
+    single_id: bool = False
 
 
 @dataclass(frozen=True)

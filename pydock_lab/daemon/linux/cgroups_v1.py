@@ -1,0 +1,264 @@
+"""Cgroup v1, with the v2 tree beside it where the layout is hybrid.
+
+A process joins by writing `0` to `tasks`, not its pid to `cgroup.procs`: for
+the calling thread the kernel skips a lock over all processes whose first use
+costs an RCU grace period (17 ms measured on Linux 6.18).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import Any
+
+from pydock_lab.daemon.linux import cgroups
+
+# Nodes any container may make or use, besides those its config allows: Docker's
+# runtime adds the same. (type, major, minor, access)
+RUNTIME_DEVICES = ("c *:* m", "b *:* m", "c 1:7 rwm", "c 5:2 rwm", "c 136:* rwm")
+
+
+class CgroupV1:
+    """One container's cgroup in each v1 hierarchy and in the unified one; see cgroups.Cgroup."""
+
+    def __init__(self, mounts: dict[str, str], unified: str, path: str) -> None:
+        self.path = path.strip("/")
+        self.directories = {controller: f"{mount}/{self.path}" for controller, mount in mounts.items()}
+        self.unified = f"{unified}/{self.path}" if unified else ""
+
+    def paths(self) -> dict[str, str]:
+        """Return controller → absolute directory; `` is the unified one."""
+        return {**self.directories, **({"": self.unified} if self.unified else {})}
+
+    def prepare(self) -> int:
+        """Make the v2 directory of a hybrid layout and open it, for clone3's CLONE_INTO_CGROUP."""
+        if not self.unified:
+            return -1
+        try:
+            os.makedirs(self.unified, exist_ok=True)
+            return os.open(self.unified, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            self.unified = ""
+            return -1
+
+    def create(self) -> None:
+        """Make the directories; cpuset's need CPUs and memory nodes before a process may enter."""
+        for controller, directory in self.directories.items():
+            if controller == "cpuset":
+                self._create_cpuset(directory)
+                continue
+            try:
+                os.mkdir(directory)
+            except FileNotFoundError:
+                os.makedirs(directory, exist_ok=True)
+            except FileExistsError:
+                pass
+
+    @staticmethod
+    def _create_cpuset(directory: str) -> None:
+        """Make a cpuset directory; with clone_children a child takes over its parent's CPUs and nodes."""
+        parent = os.path.dirname(directory)
+        if not os.path.isdir(parent):
+            CgroupV1._create_cpuset(parent)
+        if cgroups.read(f"{parent}/cgroup.clone_children").strip() != "1" and cgroups.read(f"{parent}/cpuset.cpus"):
+            with contextlib.suppress(OSError):
+                cgroups.write(f"{parent}/cgroup.clone_children", 1)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if not cgroups.read(f"{directory}/{name}").strip():
+                cgroups.write(f"{directory}/{name}", cgroups.read(f"{parent}/{name}").strip())
+
+    def enter(self) -> None:
+        """Move the calling process in; it is in the unified one since its clone3."""
+        for directory in dict.fromkeys(self.directories.values()):
+            cgroups.write(f"{directory}/tasks", 0)
+
+    def add(self, pid: int) -> None:
+        """Move another process in."""
+        for directory in dict.fromkeys(self.paths().values()):
+            cgroups.write(f"{directory}/cgroup.procs", pid)
+
+    def apply(self, resources: cgroups.Resources) -> list[str]:
+        """Write OCI resources; return warnings."""
+        warnings: list[str] = []
+        if "memory" in self.directories:
+            self._apply_memory(resources.get("memory") or {}, warnings)
+        elif resources.get("memory"):
+            warnings.append("Your kernel does not support memory limit capabilities. Limitation discarded.")
+        self._apply_cpu(resources.get("cpu") or {}, warnings)
+        pids = (resources.get("pids") or {}).get("limit")
+        if pids is not None and "pids" in self.directories:
+            cgroups.try_write(
+                f"{self.directories['pids']}/pids.max",
+                pids if pids > 0 else "max",
+                warnings,
+                "Your kernel does not support PIDs limit capabilities. PIDs limit discarded.",
+            )
+        self._apply_blkio(resources.get("blockIO") or {}, warnings)
+        if "devices" in self.directories and resources.get("devices"):
+            self._apply_devices(resources["devices"])
+        return warnings
+
+    def _apply_memory(self, memory: dict[str, Any], warnings: list[str]) -> None:
+        directory = self.directories["memory"]
+        limit, swap = memory.get("limit"), memory.get("swap")
+        # Whichever of the two moves towards the other has to move second.
+        writes = [("memory.limit_in_bytes", limit), ("memory.memsw.limit_in_bytes", swap)]
+        current = cgroups.read_number(f"{directory}/memory.memsw.limit_in_bytes")
+        if limit and (swap == -1 or (swap and swap > current)) and limit > current:
+            writes.reverse()
+        for name, value in writes:
+            if value:
+                cgroups.try_write(
+                    f"{directory}/{name}",
+                    value,
+                    warnings,
+                    "Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
+                    "Memory limited without swap."
+                    if "memsw" in name
+                    else "Your kernel does not support memory limit capabilities. Limitation discarded.",
+                )
+        if memory.get("reservation"):
+            name = f"{directory}/memory.soft_limit_in_bytes"
+            cgroups.try_write(name, memory["reservation"], warnings, "Memory soft limit discarded.")
+        if memory.get("swappiness") is not None and memory["swappiness"] >= 0:
+            name = f"{directory}/memory.swappiness"
+            cgroups.try_write(name, memory["swappiness"], warnings, "Memory swappiness discarded.")
+        if memory.get("disableOOMKiller"):
+            cgroups.try_write(f"{directory}/memory.oom_control", 1, warnings, "OomKillDisable discarded.")
+
+    def _apply_cpu(self, cpu: dict[str, Any], warnings: list[str]) -> None:
+        for key, controller, name in (
+            ("shares", "cpu", "cpu.shares"),
+            ("period", "cpu", "cpu.cfs_period_us"),
+            ("quota", "cpu", "cpu.cfs_quota_us"),
+            ("burst", "cpu", "cpu.cfs_burst_us"),
+            ("realtimePeriod", "cpu", "cpu.rt_period_us"),
+            ("realtimeRuntime", "cpu", "cpu.rt_runtime_us"),
+            ("cpus", "cpuset", "cpuset.cpus"),
+            ("mems", "cpuset", "cpuset.mems"),
+        ):
+            value = cpu.get(key)
+            if not value:
+                continue
+            if controller in self.directories:
+                cgroups.try_write(f"{self.directories[controller]}/{name}", value, warnings, f"CPU {key} discarded.")
+            else:
+                warnings.append(f"Your kernel does not support CPU {key}. {key.capitalize()} discarded.")
+
+    def _apply_blkio(self, block: dict[str, Any], warnings: list[str]) -> None:
+        directory = self.directories.get("blkio")
+        if not directory:
+            return
+        if block.get("weight"):
+            name = "blkio.bfq.weight" if os.path.exists(f"{directory}/blkio.bfq.weight") else "blkio.weight"
+            warning = "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
+            cgroups.try_write(f"{directory}/{name}", block["weight"], warnings, warning)
+        for key, name in (
+            ("throttleReadBpsDevice", "blkio.throttle.read_bps_device"),
+            ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device"),
+            ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device"),
+            ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device"),
+        ):
+            for device in block.get(key) or ():
+                value = f"{device['major']}:{device['minor']} {device['rate']}"
+                cgroups.try_write(f"{directory}/{name}", value, warnings, "Block I/O limit discarded.")
+
+    def _apply_devices(self, rules: list[dict[str, Any]]) -> None:
+        """Write the device rules in their order, then the runtime's own."""
+        directory = self.directories["devices"]
+        if any(rule["allow"] and "type" not in rule for rule in rules):
+            return  # privileged: everything, as the parent has it
+        for rule in rules:
+            numbers = ":".join("*" if rule.get(key) in (None, -1) else str(rule[key]) for key in ("major", "minor"))
+            text = f"{rule['type']} {numbers} {rule['access']}" if rule.get("type") else "a"
+            cgroups.write(f"{directory}/devices.{'allow' if rule['allow'] else 'deny'}", text)
+        for text in RUNTIME_DEVICES:
+            cgroups.write(f"{directory}/devices.allow", text)
+
+    def processes(self) -> list[int]:
+        """Return every pid in the cgroup."""
+        return cgroups.pids_below(self.directories.get("pids") or next(iter(self.directories.values())))
+
+    def freeze(self, frozen: bool) -> None:
+        """Freeze through the freezer hierarchy and wait until it holds."""
+        directory = self.directories["freezer"]
+        state = "FROZEN" if frozen else "THAWED"
+        for _ in range(500):
+            cgroups.write(f"{directory}/freezer.state", state)
+            if cgroups.read(f"{directory}/freezer.state").strip() == state:
+                return
+
+    def kill(self) -> None:
+        """Kill all: one write where the v2 tree is there, else signals until nobody is left to fork."""
+        with contextlib.suppress(OSError):
+            self.freeze(False)
+        if self.unified and os.path.exists(f"{self.unified}/cgroup.kill"):
+            cgroups.write(f"{self.unified}/cgroup.kill", 1)
+        for _ in range(100):
+            pids = self.processes()
+            if not pids:
+                return
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def oom_kills(self) -> int:
+        """Return the memory controller's count."""
+        directory = self.directories.get("memory")
+        return cgroups.read_table(f"{directory}/memory.oom_control").get("oom_kill", 0) if directory else 0
+
+    def stats(self) -> cgroups.Stats:
+        """Return usage in Docker's structure: cpu in nanoseconds, memory in bytes."""
+        cpu, cpuacct = self.directories.get("cpu", ""), self.directories.get("cpuacct", "")
+        memory, pids, blkio = (self.directories.get(name, "") for name in ("memory", "pids", "blkio"))
+        ticks = cgroups.read_table(f"{cpuacct}/cpuacct.stat")
+        throttled = cgroups.read_table(f"{cpu}/cpu.stat")
+        nanoseconds_per_tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        return {
+            "cpu": {
+                "total": cgroups.read_number(f"{cpuacct}/cpuacct.usage"),
+                "user": ticks.get("user", 0) * nanoseconds_per_tick,
+                "system": ticks.get("system", 0) * nanoseconds_per_tick,
+                "per_cpu": [int(value) for value in cgroups.read(f"{cpuacct}/cpuacct.usage_percpu").split()],
+                "periods": throttled.get("nr_periods", 0),
+                "throttled_periods": throttled.get("nr_throttled", 0),
+                "throttled_time": throttled.get("throttled_time", 0),
+            },
+            "memory": {
+                "usage": cgroups.read_number(f"{memory}/memory.usage_in_bytes"),
+                "max_usage": cgroups.read_number(f"{memory}/memory.max_usage_in_bytes"),
+                "limit": cgroups.read_number(f"{memory}/memory.limit_in_bytes"),
+                "failcnt": cgroups.read_number(f"{memory}/memory.failcnt"),
+                "stats": cgroups.read_table(f"{memory}/memory.stat"),
+            },
+            "pids": {
+                "current": cgroups.read_number(f"{pids}/pids.current"),
+                "limit": cgroups.read_number(f"{pids}/pids.max"),
+            },
+            "blkio": _blkio(blkio),
+        }
+
+    def delete(self) -> None:
+        """Remove every directory, and the parent we made where it is empty now."""
+        for directory in dict.fromkeys(self.paths().values()):
+            cgroups.remove_tree(directory)
+
+    def delete_parent(self) -> None:
+        """Remove the parent directories where they are empty."""
+        for directory in dict.fromkeys(self.paths().values()):
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(directory))
+
+
+def _blkio(directory: str) -> list[dict[str, Any]]:
+    """Return bytes moved per device and direction."""
+    entries = []
+    for line in cgroups.read(f"{directory}/blkio.throttle.io_service_bytes").splitlines():
+        fields = line.split()
+        if len(fields) == 3 and fields[1] in ("Read", "Write", "Sync", "Async", "Discard", "Total"):
+            major, _, minor = fields[0].partition(":")
+            entries.append({"major": int(major), "minor": int(minor), "op": fields[1], "value": int(fields[2])})
+    return entries

@@ -1,0 +1,424 @@
+"""The keeper: fork server and monitor of all containers of one daemon, in one small process.
+
+The daemon execs it once (`python -SIE keeper.py …`), talks to it over a unix
+socket and may die: the keeper goes on holding pipes, ptys and logs, and a new
+daemon connects to the same socket. It ends when told to, or when nobody is
+connected and nothing runs for a while.
+
+Standard library only, one thread; nothing here may block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydock_lab.daemon.linux import cgroups, syscalls
+from pydock_lab.daemon.runtime.channel import Message, close_all, receive_message, send_message
+from pydock_lab.daemon.runtime.filters import Filters
+from pydock_lab.daemon.runtime.launcher import fork_plan
+from pydock_lab.daemon.runtime.logfile import LogFile
+from pydock_lab.daemon.runtime.loop import READ, WRITE, Loop, Timer
+from pydock_lab.daemon.runtime.plan import build_exec_plan, build_plan
+from pydock_lab.daemon.runtime.process import Process
+from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, Log, OverlayRoot
+from pydock_lab.daemon.runtime.streams import Client
+from pydock_lab.errors import KernelError, LabError
+
+# How long a keeper without daemon and without containers waits for a new daemon.
+GRACE_S = 5.0
+
+
+class Connection:
+    """One daemon's connection: requests in, answers and events out."""
+
+    def __init__(self, keeper: Keeper, channel: socket.socket) -> None:
+        self._keeper = keeper
+        self._channel = channel
+        self._waiting: deque[Message] = deque()
+        channel.setblocking(False)
+        keeper.loop.add(channel.fileno(), READ, self._on_events)
+
+    def send(self, message: Message) -> None:
+        """Send, or keep until the daemon reads again."""
+        if not self._waiting:
+            try:
+                send_message(self._channel, message)
+                return
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+        self._waiting.append(message)
+        with contextlib.suppress(OSError, KeyError):
+            self._keeper.loop.change(self._channel.fileno(), READ | WRITE)
+
+    def _on_events(self, events: int) -> None:
+        if events & WRITE:
+            with contextlib.suppress(BlockingIOError, OSError):
+                while self._waiting:
+                    send_message(self._channel, self._waiting[0])
+                    self._waiting.popleft()
+            if not self._waiting:
+                self._keeper.loop.change(self._channel.fileno(), READ)
+        if events & ~WRITE:
+            try:
+                message, fds = receive_message(self._channel)
+            except BlockingIOError:
+                return
+            except OSError:
+                message, fds = None, []
+            if message is None:
+                self.close()
+                self._keeper.on_disconnected(self)
+            else:
+                self._keeper.on_request(self, message, fds)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._keeper.loop.remove(self._channel.fileno())
+        self._channel.close()
+
+
+class Answer:
+    """Where the answer of one request goes."""
+
+    def __init__(self, connection: Connection, sequence: int) -> None:
+        self._connection = connection
+        self._sequence = sequence
+
+    def result(self, value: Any = None) -> None:
+        """Answer with a value."""
+        self._connection.send({"seq": self._sequence, "result": value})
+
+    def error(self, failure: Message) -> None:
+        """Answer with an error: `message`, `kind`, perhaps `steps`."""
+        self._connection.send({"seq": self._sequence, "error": failure})
+
+
+class Keeper:
+    """All processes of one daemon, and the sockets it is spoken to through."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.loop = Loop()
+        self.layout = cgroups.detect()
+        self.filters = Filters()
+        self.processes: dict[str, Process] = {}
+        self.requests: dict[str, LaunchRequest] = {}
+        self._listener = listener
+        self._connections: list[Connection] = []
+        self._grace: Timer | None = None
+        self._stopping = False
+        listener.setblocking(False)
+        self.loop.add(listener.fileno(), READ, self._on_connect)
+        self._operations: dict[str, Callable[[Answer, Message, list[int]], None]] = {
+            "hello": self._hello,
+            "launch": self._launch,
+            "exec": self._exec,
+            "signal": self._signal,
+            "attach": self._attach,
+            "detached": self._detached,
+            "resize": self._resize,
+            "delete": self._delete,
+            "stop": self._stop,
+        }
+
+    # --- connections
+
+    def _on_connect(self, events: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            channel, _ = self._listener.accept()
+            self._connections.append(Connection(self, channel))
+            self._rest()
+
+    def on_disconnected(self, connection: Connection) -> None:
+        """A daemon is gone."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+        self._rest()
+
+    def _rest(self) -> None:
+        """End after a while when nobody is connected and nothing runs."""
+        idle = not self._connections and not self._running()
+        if idle and self._grace is None:
+            self._grace = self.loop.after(GRACE_S, self._end)
+        elif not idle and self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        if self._stopping and not self._running():
+            self._end()
+
+    def _end(self) -> None:
+        self.loop.running = False
+
+    def _running(self) -> list[Process]:
+        return [process for process in self.processes.values() if process.state in ("starting", "running")]
+
+    def _announce(self, event: Message) -> None:
+        for connection in self._connections:
+            connection.send(event)
+
+    def on_request(self, connection: Connection, message: Message, fds: list[int]) -> None:
+        """Carry out one request; whatever goes wrong becomes its answer."""
+        answer = Answer(connection, message["seq"])
+        try:
+            self._operations[message["op"]](answer, message, fds)
+        except LabError as error:
+            answer.error({"message": error.message, "kind": "kernel" if isinstance(error, KernelError) else "other"})
+        except Exception as error:
+            traceback.print_exc()
+            answer.error({"message": f"{type(error).__name__}: {error}", "kind": "other"})
+        finally:
+            close_all(fds)
+
+    # --- requests
+
+    def _hello(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        """Tell a daemon what there is."""
+        answer.result(
+            [
+                {
+                    "id": process.id,
+                    "container_id": process.container_id,
+                    "pid": process.pid,
+                    "state": process.state,
+                    "started_at_ns": process.started_at_ns,
+                    "exit": process.exit,
+                }
+                for process in self.processes.values()
+                if process.state in ("running", "ended")
+            ]
+        )
+
+    def _launch(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        request = launch_request(message["request"])
+        if self._stopping:
+            raise LabError("the runtime is shutting down")
+        os.makedirs(request.bundle, exist_ok=True)
+        _write_atomically(os.path.join(request.bundle, "config.json"), message["request"]["config"])
+        plan = build_plan(request, self.layout)
+        process = self._new_process(request.id, request.id, answer, stdin_once=request.stdin_once)
+        self.requests[request.id] = request
+        log = request.log
+        if log.driver != "none" and log.path:
+            process.log = LogFile(log.path, log.max_size, log.max_file, log.attrs)
+        self._fork(process, plan, request.stdin_open)
+
+    def _exec(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        request = ExecRequest(**message["request"])
+        init = self.processes.get(request.container_id)
+        if init is None or init.state != "running":
+            raise LabError(f"container {request.container_id} is not running")
+        launched = self.requests[request.container_id].config
+        linux = launched.get("linux") or {}
+        path = linux.get("cgroupsPath") or ""
+        plan = build_exec_plan(request, init.pid, linux.get("seccomp"), path)
+        process = self._new_process(request.id, request.container_id, answer, stdin_once=True)
+        self._fork(process, plan, request.stdin_open)
+
+    def _new_process(self, id: str, container_id: str, answer: Answer, *, stdin_once: bool) -> Process:
+        """Return a process that may have clients waiting since before its launch."""
+        waiting = self.processes.get(id)
+        if waiting is not None and waiting.state in ("starting", "running"):
+            raise LabError(f"{id} is running already")
+        process = Process(
+            self.loop,
+            id,
+            container_id,
+            stdin_once=stdin_once,
+            on_launched=lambda process: self._on_launched(process, answer),
+            on_failed=lambda process, failure: self._on_failed(process, failure, answer),
+            on_ended=self._on_ended,
+        )
+        process.on_detached = lambda process, client: self._announce({"event": "detached", "id": process.id})
+        if waiting is not None and waiting.state == "waiting":
+            for client in waiting.clients:
+                process.attach(client)
+        self.processes[id] = process
+        return process
+
+    def _fork(self, process: Process, plan: Any, stdin_open: bool) -> None:
+        try:
+            filters = self.filters.compile(plan)
+            stdio = process.open_stdio(terminal=plan.terminal, stdin_open=stdin_open)
+            process.follow(fork_plan(plan, stdio, filters, self.layout))
+        except Exception:
+            process.close()
+            self.processes.pop(process.id, None)
+            self.requests.pop(process.id, None)
+            raise
+        self._rest()
+
+    def _signal(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        self._known(message["id"]).signal(message["signum"])
+        answer.result()
+
+    def _attach(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        process = self.processes.get(message["id"])
+        if process is None:
+            process = self._new_process(message["id"], message["id"], answer, stdin_once=False)
+        request = self.requests.get(process.container_id)
+        logs = request.log.path if request else ""
+        client = Client(
+            self.loop,
+            socket.socket(fileno=fds.pop(0)),
+            wants=set(message["wants"]),
+            tty=message["tty"],
+            initial=bytes.fromhex(message["initial"]),
+            detach_keys=bytes.fromhex(message["detach_keys"]),
+            spill_directory=os.path.dirname(logs) or "/tmp",
+        )
+        process.attach(client)
+        answer.result()
+
+    def _detached(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        process = self.processes.get(message["id"])
+        if process is not None and process.state in ("waiting", "failed"):
+            process.close()
+            del self.processes[process.id]
+        answer.result()
+
+    def _resize(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        self._known(message["id"]).resize(message["rows"], message["columns"])
+        answer.result()
+
+    def _delete(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        container_id = message["id"]
+        for process in [p for p in self.processes.values() if container_id in (p.id, p.container_id)]:
+            if process.state in ("starting", "running"):
+                raise LabError(f"{process.id} is running")
+            process.close()
+            del self.processes[process.id]
+        self.requests.pop(container_id, None)
+        answer.result()
+
+    def _stop(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        self._stopping = True
+        for process in self._running():
+            process.kill()
+        answer.result()
+        self._rest()
+
+    def _known(self, id: str) -> Process:
+        process = self.processes.get(id)
+        if process is None or process.pidfd < 0:
+            raise LabError(f"{id} is not running")
+        return process
+
+    # --- what becomes of processes
+
+    def _on_launched(self, process: Process, answer: Answer) -> None:
+        answer.result(
+            {
+                "pid": process.pid,
+                "started_at_ns": process.started_at_ns,
+                "namespaces": _inodes(process.steps),
+                "steps": process.steps,
+                "warnings": process.warnings,
+            }
+        )
+        request = self.requests.get(process.id)
+        if request is not None:
+            _write_atomically(os.path.join(request.bundle, "trace.json"), process.steps)
+
+    def _on_failed(self, process: Process, failure: Message, answer: Answer) -> None:
+        self.processes.pop(process.id, None)
+        request = self.requests.pop(process.id, None)
+        if request is not None:
+            self._remove_cgroup(request)
+        answer.error({**failure, "steps": process.steps})
+        self._rest()
+
+    def _on_ended(self, process: Process) -> None:
+        """A container's init or an exec has ended; a container takes what is left of it along."""
+        assert process.exit is not None
+        request = self.requests.get(process.id)
+        if request is not None:
+            process.exit["oom_killed"] = self._oom_killed(request)
+            _write_atomically(os.path.join(request.bundle, "exit.json"), process.exit)
+        self._announce({"event": "exit", "id": process.id, "exit": process.exit})
+        if request is not None:
+            self._remove_cgroup(request)
+        self._rest()
+
+    def _oom_killed(self, request: LaunchRequest) -> bool:
+        path = (request.config.get("linux") or {}).get("cgroupsPath")
+        return bool(path and self.layout.version and self.layout.cgroup(path).oom_kills())
+
+    def _remove_cgroup(self, request: LaunchRequest) -> None:
+        """Kill what a container without its own pid namespace left running; remove its cgroup."""
+        path = (request.config.get("linux") or {}).get("cgroupsPath")
+        if not path or not self.layout.version:
+            return
+        cgroup = self.layout.cgroup(path)
+        with contextlib.suppress(OSError):
+            if cgroup.processes():
+                cgroup.kill()
+            cgroup.delete()
+
+    def run(self) -> None:
+        """Serve until told to end; leave nothing."""
+        self.loop.run()
+        for process in list(self.processes.values()):
+            process.close()
+        for connection in self._connections:
+            connection.close()
+        self._listener.close()
+        self.loop.close()
+
+
+def launch_request(fields: Message) -> LaunchRequest:
+    """Rebuild a LaunchRequest that came as JSON."""
+    nested = dict(fields)
+    nested["root"] = OverlayRoot(**fields["root"]) if fields.get("root") else None
+    nested["attachments"] = [Attachment(**attachment) for attachment in fields.get("attachments") or ()]
+    nested["log"] = Log(**(fields.get("log") or {}))
+    return LaunchRequest(**nested)
+
+
+def _inodes(steps: Sequence[Message]) -> dict[str, int]:
+    """Return kind → inode of the namespaces a launch made or joined."""
+    inodes: dict[str, int] = {}
+    for step in steps:
+        data = step["data"]
+        inodes.update(data.get("inodes") or {})
+        if step["operation"] == "JoinNamespace" and "inode" in data:
+            inodes[data["kind"]] = data["inode"]
+        elif step["operation"] == "UnshareCgroupNamespace":
+            inodes["cgroup"] = data["inode"]
+    return inodes
+
+
+def _write_atomically(path: str, document: Any) -> None:
+    temporary = f"{path}.tmp"
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    os.replace(temporary, path)
+
+
+def main(listener_fd: int) -> None:
+    """Become the keeper; `listener_fd` is a listening SOCK_SEQPACKET socket."""
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    syscalls.set_name("pydock-keeper")
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(signum, signal.SIG_IGN)
+    keeper = Keeper(socket.socket(fileno=listener_fd))
+    # What is here now lives for ever; leaving it alone keeps children's copies of these pages shared.
+    gc.collect()
+    gc.freeze()
+    keeper.run()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

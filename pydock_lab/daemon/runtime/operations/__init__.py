@@ -1,0 +1,1 @@
+"""The operations a launch plan is made of: each can say what it does, and do it."""

@@ -1,0 +1,325 @@
+"""What the process becomes: user, capabilities, limits, seccomp filter, stdio, and at last the program.
+
+Source: credentials(7), capabilities(7), seccomp(2), execve(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import signal
+import stat
+from dataclasses import dataclass, field
+
+from pydock_lab.daemon.linux import capabilities as caps
+from pydock_lab.daemon.linux import cgroups, pty, syscalls
+from pydock_lab.daemon.runtime import users
+from pydock_lab.daemon.runtime.channel import send_message
+from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation, Skip
+from pydock_lab.errors import KernelError
+
+
+@dataclass
+class ResolveUser(Operation):
+    """Find the user's numbers in the rootfs."""
+
+    user: str
+    groups: list[str]
+    environment: list[str]
+    numbers: tuple[int, int, list[int]] | None = None
+
+    def describe(self) -> str:
+        """Say who."""
+        return f"Look up user {self.user or 'root'} in the container's /etc/passwd and /etc/group"
+
+    def execute(self, context: Context) -> Findings:
+        """Read the files; set HOME where the environment has none, as runc does."""
+        context.environment = dict(entry.partition("=")[::2] for entry in self.environment)
+        try:
+            spec = self.user if self.numbers is None else f"{self.numbers[0]}:{self.numbers[1]}"
+            user = users.resolve(spec, self.groups)
+        except users.UnknownUser as error:
+            raise CannotStart(str(error), "user") from None
+        context.uid, context.gid, context.groups = user.uid, user.gid, user.groups
+        if self.numbers is not None:
+            context.groups = self.numbers[2]
+        if not context.environment.get("HOME"):
+            context.environment["HOME"] = user.home
+        return {"uid": user.uid, "gid": user.gid, "groups": context.groups, "home": user.home}
+
+
+@dataclass
+class SetLimits(Operation):
+    """Set resource limits and the score by which the kernel chooses whom to kill when memory is out."""
+
+    rlimits: list[dict[str, int | str]]
+    oom_score_adj: int | None = None
+
+    def describe(self) -> str:
+        """List them."""
+        limits = [f"{limit['type']}={limit['soft']}:{limit['hard']}" for limit in self.rlimits]
+        score = [] if self.oom_score_adj is None else [f"oom_score_adj={self.oom_score_adj}"]
+        return f"Set {', '.join(limits + score) or 'no limits'}"
+
+    def execute(self, context: Context) -> Findings:
+        """setrlimit(2); without CAP_SYS_RESOURCE a limit is clamped to what there is, with a warning."""
+        clamped = []
+        for limit in self.rlimits:
+            kind = getattr(resource, str(limit["type"]), None)
+            if kind is None:
+                raise CannotStart(f"invalid rlimit type: {limit['type']}")
+            soft, hard = (_limit(int(limit[key])) for key in ("soft", "hard"))
+            try:
+                resource.setrlimit(kind, (soft, hard))
+            except (PermissionError, ValueError):
+                _, ceiling = resource.getrlimit(kind)
+                most = ceiling if hard == resource.RLIM_INFINITY or hard > ceiling else hard
+                resource.setrlimit(kind, (min(soft, most) if soft != resource.RLIM_INFINITY else most, most))
+                clamped.append(limit["type"])
+                context.warnings.append(f"{limit['type']} is clamped to {most}: raising it needs CAP_SYS_RESOURCE")
+        if self.oom_score_adj is not None:
+            try:
+                cgroups.write("/proc/self/oom_score_adj", self.oom_score_adj)
+            except PermissionError:
+                # Lowering it below what the daemon has needs CAP_SYS_RESOURCE; it stays as it is.
+                clamped.append("oom_score_adj")
+        return {"clamped": clamped} if clamped else None
+
+
+def _limit(value: int) -> int:
+    """Return an rlimit as `resource` wants it; OCI writes infinity as 2^64-1, Docker as -1."""
+    return resource.RLIM_INFINITY if value < 0 or value >= 2**63 - 1 else value
+
+
+@dataclass
+class SetStdio(Operation):
+    """Become a session of one's own, with the keeper's pipes or the pty as stdin, stdout and stderr."""
+
+    terminal: bool
+
+    def describe(self) -> str:
+        """Say which."""
+        return "Start a session with " + ("the pty as controlling terminal" if self.terminal else "the keeper's pipes")
+
+    def execute(self, context: Context) -> Findings:
+        """setsid(2), dup2(2); the user owns its stdio, so that /dev/stdout can be opened again."""
+        os.setsid()
+        stdin, stdout, stderr = context.stdio
+        if stdin < 0:
+            stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        for fd, number in ((stdin, 0), (stdout, 1), (stderr, 2)):
+            os.dup2(fd, number)
+            status = os.fstat(number)
+            null = stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
+            if not null and (context.uid or context.gid):
+                with contextlib.suppress(OSError):
+                    os.fchown(number, context.uid, -1)
+        if self.terminal:
+            pty.make_controlling(0)
+        return None
+
+
+@dataclass
+class JoinKeyring(Operation):
+    """Give the container a session keyring of its own; the host's keys are not for it."""
+
+    name: str
+
+    def describe(self) -> str:
+        """Name it."""
+        return f"Join a new session keyring {self.name}"
+
+    def execute(self, context: Context) -> Findings:
+        """keyctl(2); the kernel may have no keyrings, or the user no quota left."""
+        try:
+            return {"serial": syscalls.keyctl(syscalls.KEYCTL_JOIN_SESSION_KEYRING, self.name)}
+        except KernelError as error:
+            raise Skip(error.message) from None
+
+
+@dataclass
+class ForbidNewPrivileges(Operation):
+    """Make set-uid programs and file capabilities have no effect from here on."""
+
+    def describe(self) -> str:
+        """Say so."""
+        return "Set no_new_privs"
+
+    def execute(self, context: Context) -> Findings:
+        """prctl(2)."""
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        return None
+
+
+@dataclass
+class InstallSeccomp(Operation):
+    """Install the filter that decides over every system call."""
+
+    profile: str
+    instructions: int
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Install the {self.profile} seccomp filter, {self.instructions} BPF instructions"
+
+    def execute(self, context: Context) -> Findings:
+        """seccomp(2) of what the keeper compiled."""
+        for program in context.filters:
+            syscalls.seccomp(program)
+        return None
+
+
+@dataclass
+class SetCapabilities(Operation):
+    """Drop every capability that is not granted, and become the user."""
+
+    granted: list[str]
+    inheritable: list[str] = field(default_factory=list)
+    ambient: list[str] = field(default_factory=list)
+    bounding: list[str] | None = None
+
+    def describe(self) -> str:
+        """List them."""
+        names = ", ".join(name.removeprefix("CAP_").lower() for name in self.granted)
+        return f"Become the user and keep the capabilities {names or '(none)'}"
+
+    def execute(self, context: Context) -> Findings:
+        """Bounding set first (needs CAP_SETPCAP), then the ids, then the other sets."""
+        bounding = caps.mask(self.granted if self.bounding is None else self.bounding)
+        for number in range(caps.last_capability() + 1):
+            if not bounding >> number & 1:
+                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
+        # A user namespace that maps no groups forbids setgroups; then there are none to set.
+        with contextlib.suppress(PermissionError):
+            os.setgroups(context.groups)
+        try:
+            os.setresgid(context.gid, context.gid, context.gid)
+            os.setresuid(context.uid, context.uid, context.uid)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise CannotStart(
+                    f"setting user {context.uid}:{context.gid}: not mapped in this user namespace"
+                ) from None
+            raise
+        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 0)
+        granted = caps.mask(self.granted)
+        # As execve would have it: a user other than root holds nothing, except what is ambient.
+        held = granted if context.uid == 0 else caps.mask(self.ambient)
+        syscalls.capset(held, held, caps.mask(self.inheritable))
+        for name in self.ambient:
+            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, caps.NUMBERS[name])
+        return {"bounding": f"{bounding:016x}", "effective": f"{held:016x}"}
+
+
+@dataclass
+class ChangeDirectory(Operation):
+    """Go to the working directory."""
+
+    cwd: str
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Change to the directory {self.cwd}"
+
+    def execute(self, context: Context) -> Findings:
+        """chdir(2)."""
+        try:
+            os.chdir(self.cwd)
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            message = f'chdir to cwd ("{self.cwd}") set in config.json failed: {reason}'
+            raise CannotStart(message, "not_executable" if error.errno == errno.EACCES else "other") from None
+        return None
+
+
+@dataclass
+class MakeDirectory(Operation):
+    """Make the working directory where the image has none."""
+
+    cwd: str
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Make the directory {self.cwd} if it is not there"
+
+    def execute(self, context: Context) -> Findings:
+        """mkdir -p, as root and before the root may become read-only."""
+        try:
+            os.makedirs(self.cwd, mode=0o755, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise CannotStart(f"Cannot mkdir: {self.cwd} is not a directory", "user") from None
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+        return None
+
+
+@dataclass
+class FindExecutable(Operation):
+    """Look args[0] up as the user will."""
+
+    args: list[str]
+
+    def describe(self) -> str:
+        """Say what."""
+        return f"Find {self.args[0]!r} in the container's PATH"
+
+    def execute(self, context: Context) -> Findings:
+        """Search PATH; Docker's words for what is not there or can't be executed."""
+        context.executable = find_executable(self.args[0], context.environment.get("PATH", ""))
+        return {"path": context.executable}
+
+
+def find_executable(name: str, search: str) -> str:
+    """Return the path of a program, as Go's LookPath finds it.
+
+    Raises:
+        CannotStart: of kind `not_found` or `not_executable`.
+    """
+    if "/" in name:
+        try:
+            mode = os.stat(name).st_mode
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            kind = "not_executable" if error.errno == errno.EACCES else "not_found"
+            raise CannotStart(f'exec: "{name}": stat {name}: {reason}', kind) from None
+        if stat.S_ISDIR(mode) or not os.access(name, os.X_OK, effective_ids=True):
+            raise CannotStart(f'exec: "{name}": permission denied', "not_executable")
+        return name
+    for directory in search.split(":"):
+        path = os.path.join(directory or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK, effective_ids=True):
+            return path
+    raise CannotStart(f'exec: "{name}": executable file not found in $PATH', "not_found")
+
+
+@dataclass
+class Execute(Operation):
+    """Become the program."""
+
+    args: list[str]
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Execute {' '.join(self.args)}"
+
+    def execute(self, context: Context) -> Findings:
+        """execve(2) with no fd but stdio and every signal at its default.
+
+        What the kernel refuses now (a missing interpreter, a wrong format) Docker's users see on
+        the container's stderr, with exit status 255: by then runc has reported success.
+        """
+        syscalls.close_range(3, flags=syscalls.CLOSE_RANGE_CLOEXEC)
+        for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(signum, signal.SIG_DFL)
+        environment = {os.fsencode(key): os.fsencode(value) for key, value in context.environment.items()}
+        try:
+            os.execve(context.executable, [os.fsencode(argument) for argument in self.args], environment)
+        except OSError as error:
+            send_message(context.report, {"executed": True})
+            reason = (error.strerror or "").lower()
+            os.write(2, f"exec {context.executable}: {reason}\n".encode())
+            os._exit(255)

@@ -1,0 +1,341 @@
+"""The root of a container: overlay, mounts, pivot_root, masked and read-only paths.
+
+The order, which build_plan() keeps:
+
+1. the host's mounts are made slaves, so that nothing done here reaches the host;
+2. the overlay (or the given directory) is mounted at the bundle's `rootfs`;
+3. bind sources are cloned into detached trees while the host's paths can be seen;
+4. pivot_root: from here on every path means one inside the container, and the
+   kernel resolves an image's symbolic links there;
+5. file systems are mounted, trees put into place, devices made;
+6. paths are made read-only or masked, and the host's root is let go.
+
+Source: pivot_root(2), overlayfs.rst, OCI runtime-spec config-linux.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+
+from pydock_lab.daemon.linux import mounts, syscalls
+from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation, Skip
+from pydock_lab.errors import KernelError
+
+OVERLAY_OPTION_BYTES = 4000  # mount(2) takes one page of options
+
+
+@dataclass
+class IsolateMounts(Operation):
+    """Cut this mount namespace off from the host's."""
+
+    propagation: str
+    where = "host"
+
+    def describe(self) -> str:
+        """Say so."""
+        return f"Make every mount of this namespace {self.propagation}, so that none made here shows on the host"
+
+    def execute(self, context: Context) -> Findings:
+        """Change the propagation of the whole tree."""
+        mounts.set_propagation("/", mounts.PROPAGATIONS[self.propagation])
+        return None
+
+
+@dataclass
+class MountOverlay(Operation):
+    """Stack an image's layers and the container's writable layer into one tree."""
+
+    lower: list[str]
+    upper: str
+    work: str
+    target: str
+    userxattr: bool = False
+    where = "host"
+
+    def describe(self) -> str:
+        """Count the layers."""
+        return f"Mount an overlay of {len(self.lower)} read-only layers and the writable layer {self.upper}"
+
+    def execute(self, context: Context) -> Findings:
+        """mount(2), with short names in place of layer paths where they would not fit."""
+        os.makedirs(self.target, exist_ok=True)
+        options = self._options(self.lower)
+        short = len(options) > OVERLAY_OPTION_BYTES
+        if short:
+            names = os.path.join(os.path.dirname(self.target), "l")
+            os.makedirs(names, exist_ok=True)
+            for number, layer in enumerate(self.lower):
+                link = os.path.join(names, str(number))
+                if os.path.lexists(link):
+                    os.unlink(link)
+                os.symlink(layer, link)
+            os.chdir(names)
+            options = self._options([str(number) for number in range(len(self.lower))])
+        syscalls.mount("overlay", self.target, "overlay", 0, options)
+        return {"options": options}
+
+    def _options(self, lower: list[str]) -> str:
+        layers = ":".join(map(mounts.escape, lower))
+        options = f"lowerdir={layers},upperdir={mounts.escape(self.upper)},workdir={mounts.escape(self.work)}"
+        return options + (",userxattr" if self.userxattr else "")
+
+
+@dataclass
+class BindRootfs(Operation):
+    """Use a directory as the root: pivot_root wants a mount point."""
+
+    source: str
+    target: str
+    where = "host"
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Bind-mount the directory {self.source} as the root"
+
+    def execute(self, context: Context) -> Findings:
+        """Bind it, with what is mounted below."""
+        if self.source != self.target:
+            os.makedirs(self.target, exist_ok=True)
+        syscalls.mount(self.source, self.target, None, mounts.MS_BIND | mounts.MS_REC)
+        mounts.set_propagation(self.target, mounts.MS_PRIVATE | mounts.MS_REC)
+        return None
+
+
+@dataclass
+class CloneMount(Operation):
+    """First half of a bind mount: clone the source into a detached tree."""
+
+    source: str
+    destination: str
+    recursive: bool = True
+    optional: bool = False
+    where = "host"
+
+    def describe(self) -> str:
+        """Say what for."""
+        return f"Take hold of {self.source} for the container's {self.destination}"
+
+    def execute(self, context: Context) -> Findings:
+        """open_tree(2)."""
+        try:
+            context.trees[self.destination] = mounts.open_tree(self.source, recursive=self.recursive)
+        except KernelError as error:
+            if self.optional:
+                raise Skip(error.message) from None
+            if error.errno == errno.ENOENT:
+                raise CannotStart(
+                    f'error mounting "{self.source}" to rootfs at "{self.destination}": '
+                    f"mount {self.source}:{self.destination}: no such file or directory"
+                ) from None
+            raise
+        return None
+
+
+@dataclass
+class PivotRoot(Operation):
+    """Make the rootfs the root of this mount namespace."""
+
+    rootfs: str
+    where = "host"
+
+    def describe(self) -> str:
+        """Say so."""
+        return f"Change the root to {self.rootfs}; from here on paths are the container's"
+
+    def execute(self, context: Context) -> Findings:
+        """pivot_root(".", "."): the old root stays below for a while, because a new /proc needs to see one."""
+        context.old_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.chdir(self.rootfs)
+        syscalls.pivot_root(".", ".")
+        os.chdir("/")
+        return None
+
+
+@dataclass
+class DetachOldRoot(Operation):
+    """Let go of the host's file systems."""
+
+    def describe(self) -> str:
+        """Say so."""
+        return "Unmount the host's root; nothing of the host can be reached any more"
+
+    def execute(self, context: Context) -> Findings:
+        """umount2(2) of the tree that pivot_root left; slave first, or the host would lose its mounts."""
+        os.fchdir(context.old_root)
+        mounts.set_propagation(".", mounts.MS_SLAVE | mounts.MS_REC)
+        syscalls.umount2(".", mounts.MNT_DETACH)
+        os.chdir("/")
+        os.close(context.old_root)
+        context.old_root = -1
+        return None
+
+
+@dataclass
+class MountFilesystem(Operation):
+    """Mount a file system of its own: proc, sysfs, tmpfs, devpts, mqueue, cgroup2."""
+
+    kind: str
+    source: str
+    destination: str
+    options: list[str] = field(default_factory=list)
+    rootless: bool = False
+
+    def describe(self) -> str:
+        """Say what goes where."""
+        return f"Mount {self.kind} on {self.destination} ({','.join(self.options)})"
+
+    def execute(self, context: Context) -> Findings:
+        """mount(2); a tmpfs over a directory of the image keeps that directory's mode."""
+        parsed = mounts.Options(self.options)
+        mode = make_mount_point(self.destination, directory=True)
+        data = parsed.data
+        if self.kind == "tmpfs" and "mode=" not in data:
+            data = ",".join(filter(None, (data, f"mode={mode:o}")))
+        if self.kind == "devpts" and self.rootless:
+            # A user namespace that maps one group only has no group 5.
+            data = ",".join(option for option in data.split(",") if not option.startswith("gid="))
+        read_only = parsed.flags & mounts.MS_RDONLY
+        syscalls.mount(self.source, self.destination, self.kind, parsed.flags & ~mounts.MS_RDONLY, data)
+        if read_only:
+            # Of the mount, not of the superblock: sysfs and tmpfs may be shared with others.
+            mounts.set_attributes(self.destination, mounts.MS_RDONLY)
+        if parsed.propagation:
+            mounts.set_propagation(self.destination, parsed.propagation)
+        return None
+
+
+@dataclass
+class PlaceMount(Operation):
+    """Second half of a bind mount: put the detached tree into its place."""
+
+    destination: str
+    options: list[str] = field(default_factory=list)
+
+    def describe(self) -> str:
+        """Say where."""
+        return f"Put it at {self.destination} ({','.join(self.options)})"
+
+    def execute(self, context: Context) -> Findings:
+        """move_mount(2), then flags and propagation."""
+        if self.destination not in context.trees:
+            raise Skip("its source could not be opened")
+        tree = context.trees.pop(self.destination)
+        target = place_tree(tree, self.destination)
+        parsed = mounts.Options(self.options)
+        mounts.set_attributes(target, parsed.flags, parsed.cleared, recursive=parsed.recursive)
+        mounts.set_propagation(target, parsed.propagation or mounts.MS_PRIVATE | mounts.MS_REC)
+        return None
+
+
+def place_tree(tree: int, destination: str) -> str:
+    """Move a detached tree to a path of the container, making the mount point; return where it went."""
+    target = os.path.realpath(destination)
+    make_mount_point(target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+    mounts.move_mount(tree, target)
+    os.close(tree)
+    return target
+
+
+def make_mount_point(path: str, *, directory: bool) -> int:
+    """Make an empty directory or file to mount over where there is none; return the mode of what is there."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        pass
+    if directory:
+        os.makedirs(os.path.realpath(path), mode=0o755, exist_ok=True)
+        return 0o1777
+    resolved = os.path.realpath(path)
+    os.makedirs(os.path.dirname(resolved), mode=0o755, exist_ok=True)
+    os.close(os.open(resolved, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    return 0o644
+
+
+@dataclass
+class LinkControllers(Operation):
+    """Name the controllers that share one v1 hierarchy (`cpu` → `cpu,cpuacct`)."""
+
+    directory: str
+    links: dict[str, str]
+
+    def describe(self) -> str:
+        """List them."""
+        return "Link " + ", ".join(f"{name} to {target}" for name, target in self.links.items())
+
+    def execute(self, context: Context) -> Findings:
+        """symlink(2)."""
+        for name, target in self.links.items():
+            os.symlink(target, f"{self.directory}/{name}")
+        return None
+
+
+@dataclass
+class SetAttributes(Operation):
+    """Change the flags of a mount that is in place."""
+
+    path: str
+    options: list[str]
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Make the mount at {self.path} {','.join(self.options)}"
+
+    def execute(self, context: Context) -> Findings:
+        """mount_setattr(2)."""
+        parsed = mounts.Options(self.options)
+        mounts.set_attributes(self.path, parsed.flags, parsed.cleared)
+        return None
+
+
+@dataclass
+class ProtectPaths(Operation):
+    """Make paths read-only by binding them over themselves."""
+
+    paths: list[str]
+
+    def describe(self) -> str:
+        """List them."""
+        return f"Make {', '.join(self.paths)} read-only"
+
+    def execute(self, context: Context) -> Findings:
+        """Bind, then set read-only; a path that is not there needs no protection."""
+        missing = []
+        for path in self.paths:
+            try:
+                syscalls.mount(path, path, None, mounts.MS_BIND | mounts.MS_REC)
+            except KernelError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                missing.append(path)
+                continue
+            mounts.set_attributes(path, mounts.MS_RDONLY)
+        return {"missing": missing}
+
+
+@dataclass
+class MaskPaths(Operation):
+    """Hide paths: files behind /dev/null, directories behind an empty read-only tmpfs."""
+
+    paths: list[str]
+
+    def describe(self) -> str:
+        """List them."""
+        return f"Hide {', '.join(self.paths)}"
+
+    def execute(self, context: Context) -> Findings:
+        """Mount over each that is there."""
+        missing = []
+        for path in self.paths:
+            try:
+                syscalls.mount("/dev/null", path, None, mounts.MS_BIND)
+            except KernelError as error:
+                if error.errno == errno.ENOTDIR:
+                    syscalls.mount("tmpfs", path, "tmpfs", mounts.MS_RDONLY)
+                elif error.errno == errno.ENOENT:
+                    missing.append(path)
+                else:
+                    raise
+        return {"missing": missing}

@@ -1,0 +1,266 @@
+"""Turn a launch request into a plan: the clone flags and the ordered list of operations.
+
+A plan is data. The same list is executed by the container's first process,
+timed, recorded in the trace and shown by explain mode; it can be made and read
+without any privilege. Nothing here touches the kernel, except to see which
+cgroup hierarchies there are.
+
+Source: the order follows OCI runtime-spec runtime.md; the reasons stand with
+the operations.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydock_lab.daemon.linux import cgroups, mounts
+from pydock_lab.daemon.runtime.operations import devices, identity, namespaces, rootfs
+from pydock_lab.daemon.runtime.operations.base import Operation
+from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
+
+Config = dict[str, Any]
+
+
+@dataclass
+class Plan:
+    """What the keeper forks, and what the forked process does.
+
+    Attributes:
+        id: Of the container or exec.
+        clone_flags: CLONE_NEW* of the fork.
+        cgroup_path: Of the container, or "".
+        operations: In order; the last becomes the program.
+        bridges: Links whose index has to be known before the network namespace changes.
+        capabilities: Those granted; seccomp profiles have rules that depend on them.
+        seccomp: OCI seccomp objects whose filters are installed, in order.
+        terminal: The process has a pty.
+    """
+
+    id: str
+    clone_flags: int = 0
+    cgroup_path: str = ""
+    operations: list[Operation] = field(default_factory=list)
+    bridges: list[str] = field(default_factory=list)
+    capabilities: list[str] = field(default_factory=list)
+    seccomp: list[Config] = field(default_factory=list)
+    terminal: bool = False
+
+
+def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
+    """Return the plan of a container's init process."""
+    config, linux = request.config, request.config.get("linux") or {}
+    process = config["process"]
+    kinds = linux.get("namespaces") or []
+    new = [kind["type"] for kind in kinds if not kind.get("path")]
+    plan = Plan(id=request.id, terminal=bool(process.get("terminal")), cgroup_path=linux.get("cgroupsPath") or "")
+    # The cgroup namespace has to wait until the process is in its cgroup.
+    plan.clone_flags = sum(namespaces.KINDS[kind][0] for kind in new if kind != "cgroup")
+    plan.bridges = [attachment.bridge for attachment in request.attachments]
+    add = plan.operations.append
+    add(namespaces.CloneNamespaces([kind for kind in new if kind != "cgroup"]))
+    joined = [kind for kind in kinds if kind.get("path")]
+    for kind in joined:
+        add(namespaces.JoinNamespace(kind["type"], kind["path"]))
+    if any(kind["type"] == "pid" for kind in joined):
+        # A process never changes its own pid namespace, only that of its children (setns(2)).
+        add(namespaces.ForkInside())
+    if plan.cgroup_path and layout.version:
+        add(namespaces.CreateCgroup(plan.cgroup_path, linux.get("resources") or {}, request.rootless))
+        if "cgroup" in new:
+            add(namespaces.UnshareCgroupNamespace())
+    if "network" in new:
+        add(namespaces.BringUpLoopback())
+    for attachment in request.attachments:
+        add(namespaces.AttachToBridge(**vars(attachment)))
+    plan.operations += _root(request, layout)
+    if config.get("hostname") and "uts" in new:
+        add(namespaces.SetHostname(config["hostname"], config.get("domainname", "")))
+    if linux.get("sysctl"):
+        add(namespaces.SetSysctls(dict(linux["sysctl"]), request.rootless))
+    plan.operations += _protection(config)
+    plan.operations += _identity(plan, process, linux.get("seccomp"), single_id=request.single_id)
+    return plan
+
+
+def build_exec_plan(request: ExecRequest, init_pid: int, seccomp: Config | None, cgroup_path: str) -> Plan:
+    """Return the plan of a further process in a running container.
+
+    Args:
+        request: What to run.
+        init_pid: The container's init, as the keeper's pid namespace numbers it.
+        seccomp: The container's `linux.seccomp`.
+        cgroup_path: The container's.
+    """
+    process = request.process
+    plan = Plan(id=request.id, terminal=bool(process.get("terminal")), cgroup_path=cgroup_path)
+    if cgroup_path:
+        plan.operations.append(namespaces.EnterCgroup(cgroup_path))
+    plan.operations += [namespaces.JoinContainer(init_pid), namespaces.ForkInside()]
+    if plan.terminal:
+        rows, columns = request.console_size or (0, 0)
+        plan.operations.append(devices.OpenPty(rows, columns, console=False))
+    plan.operations += _identity(plan, process, None if request.privileged else seccomp, single_id=request.single_id)
+    return plan
+
+
+def _root(request: LaunchRequest, layout: cgroups.Layout) -> list[Operation]:
+    """Return the operations that make the container's root and go there."""
+    config = request.config
+    target = os.path.join(request.bundle, "rootfs")
+    listed = _mounts(config.get("mounts") or [], layout, config, request)
+    shared = any(set(options) & {"shared", "rshared"} for _, _, options in listed.values())
+    operations: list[Operation] = [rootfs.IsolateMounts("rshared" if shared else "rslave")]
+    if request.root is not None:
+        root = request.root
+        operations.append(rootfs.MountOverlay(list(root.lower), root.upper, root.work, target, root.userxattr))
+    else:
+        target = os.path.join(request.bundle, config["root"]["path"])
+        operations.append(rootfs.BindRootfs(target, target))
+    nodes = config.get("linux", {}).get("devices") or []
+    if request.rootless:
+        paths = [path for path, _, _ in devices.DEFAULT_NODES] + [node["path"] for node in nodes]
+        operations.append(devices.CloneDevices(paths))
+    operations += [clone for clone, _, _ in listed.values() if clone is not None]
+    operations.append(rootfs.PivotRoot(target))
+    made = False
+    for destination, (_, place, _) in listed.items():
+        if destination.startswith("/dev/") and not made:
+            operations.append(devices.MakeDevices(nodes))
+            made = True
+        operations += place
+    if not made:
+        operations.append(devices.MakeDevices(nodes))
+    operations.append(identity.MakeDirectory(config["process"].get("cwd") or "/"))
+    if config["process"].get("terminal"):
+        rows, columns = request.console_size or (0, 0)
+        operations.append(devices.OpenPty(rows, columns))
+    return operations
+
+
+Placed = tuple[Operation | None, list[Operation], list[str]]
+
+
+def _mounts(
+    listed: Sequence[Config], layout: cgroups.Layout, config: Config, request: LaunchRequest
+) -> dict[str, Placed]:
+    """Return for each destination: what to hold before the pivot, what to do after it, the options."""
+    placed: dict[str, Placed] = {}
+    for mount in listed:
+        destination, kind = os.path.normpath(mount["destination"]), str(mount.get("type") or "bind")
+        options = list(mount.get("options") or ())
+        flags = mounts.Options(options).flags
+        if kind == "cgroup":
+            placed.update(_cgroup_mounts(destination, options, layout, config))
+        elif kind == "bind" or flags & mounts.MS_BIND:
+            source = os.path.join(request.bundle, mount["source"])
+            recursive = bool(flags & mounts.MS_REC) or not flags & mounts.MS_BIND
+            clone = rootfs.CloneMount(source, destination, recursive=recursive)
+            placed[destination] = (clone, [rootfs.PlaceMount(destination, options)], options)
+        elif kind == "sysfs" and request.rootless and not _has(config, "network"):
+            # sysfs shows the network namespace's owner; a host's network is not ours to show afresh.
+            clone = rootfs.CloneMount("/sys", destination)
+            placed[destination] = (clone, [rootfs.PlaceMount(destination, ["rbind", "rro"])], options)
+        else:
+            operation = rootfs.MountFilesystem(
+                kind, mount.get("source") or kind, destination, options, request.rootless
+            )
+            placed[destination] = (None, [operation], options)
+    return placed
+
+
+def _cgroup_mounts(destination: str, options: list[str], layout: cgroups.Layout, config: Config) -> dict[str, Placed]:
+    """Return the mounts that show the container its own cgroup, as Docker lays them out.
+
+    With v2 and a private namespace a fresh cgroup2 mount shows it as the root; else its directory
+    is bound into place, in v1 one for each hierarchy, on a small tmpfs.
+    """
+    path = config.get("linux", {}).get("cgroupsPath") or ""
+    if not path or not layout.version:
+        return {}
+    if layout.version == 2:
+        if _has(config, "cgroup"):
+            operation = rootfs.MountFilesystem("cgroup2", "cgroup", destination, options)
+            return {destination: (None, [operation], options)}
+        source = layout.cgroup(path).paths()[""]
+        clone = rootfs.CloneMount(source, destination, optional=True)
+        return {destination: (clone, [rootfs.PlaceMount(destination, options)], options)}
+    flags = [option for option in options if option != "ro"]
+    tmpfs = rootfs.MountFilesystem("tmpfs", "tmpfs", destination, [*flags, "mode=755"])
+    placed: dict[str, Placed] = {destination: (None, [tmpfs], options)}
+    links = {}
+    for controller, mount in layout.v1.items():
+        name = os.path.basename(mount)
+        place = os.path.join(destination, name)
+        if controller.removeprefix("name=") != name and name != "systemd":
+            links[controller] = name
+        clone = rootfs.CloneMount(os.path.join(mount, path.strip("/")), place, optional=True)
+        placed[place] = (clone, [rootfs.PlaceMount(place, options)], options)
+    if links:
+        tmpfs_operations: list[Operation] = [tmpfs, rootfs.LinkControllers(destination, links)]
+        placed[destination] = (None, tmpfs_operations, options)
+    return placed
+
+
+def _has(config: Config, kind: str) -> bool:
+    """True if the container gets a new namespace of this kind."""
+    kinds = config.get("linux", {}).get("namespaces") or []
+    return any(entry["type"] == kind and not entry.get("path") for entry in kinds)
+
+
+def _protection(config: Config) -> list[Operation]:
+    """Return what makes paths read-only or hides them, and the last step away from the host."""
+    linux = config.get("linux") or {}
+    operations: list[Operation] = []
+    if linux.get("readonlyPaths"):
+        operations.append(rootfs.ProtectPaths(list(linux["readonlyPaths"])))
+    if linux.get("maskedPaths"):
+        operations.append(rootfs.MaskPaths(list(linux["maskedPaths"])))
+    if config.get("root", {}).get("readonly"):
+        operations.append(rootfs.SetAttributes("/", ["ro"]))
+    return [*operations, rootfs.DetachOldRoot()]
+
+
+def _identity(plan: Plan, process: Config, seccomp: Config | None, *, single_id: bool) -> list[Operation]:
+    """Return what makes the process the user's, ending with execve.
+
+    Without no_new_privs the filter needs CAP_SYS_ADMIN, so it comes before the capabilities go;
+    with it, last, so that it binds as little of ours as possible.
+    """
+    user = process.get("user") or {}
+    numbers = None
+    if "username" not in user:
+        numbers = (user.get("uid", 0), user.get("gid", 0), list(user.get("additionalGids") or ()))
+    granted = process.get("capabilities") or {}
+    capabilities = identity.SetCapabilities(
+        list(granted.get("permitted") or ()),
+        list(granted.get("inheritable") or ()),
+        list(granted.get("ambient") or ()),
+        list(granted.get("bounding") or ()),
+    )
+    plan.capabilities = list(granted.get("bounding") or ())
+    if seccomp:
+        plan.seccomp.append(seccomp)
+    if single_id:
+        plan.seccomp.append({"profile": "fake-chown"})
+    names = " and ".join(str(profile.get("profile", "given")) for profile in plan.seccomp)
+    install = [identity.InstallSeccomp(names, 0)] if plan.seccomp else []
+    forbids = bool(process.get("noNewPrivileges"))
+    args = list(process["args"])
+    return [
+        identity.ResolveUser(
+            user.get("username", ""), list(user.get("groups") or ()), list(process.get("env") or ()), numbers
+        ),
+        identity.SetLimits(list(process.get("rlimits") or ()), process.get("oomScoreAdj")),
+        identity.SetStdio(plan.terminal),
+        identity.JoinKeyring(f"_ses.{plan.id}"),
+        *([identity.ForbidNewPrivileges()] if forbids else []),
+        *([] if forbids else install),
+        capabilities,
+        identity.ChangeDirectory(process.get("cwd") or "/"),
+        identity.FindExecutable(args),
+        *(install if forbids else []),
+        identity.Execute(args),
+    ]
