@@ -105,10 +105,8 @@ class Notebook:
         page = self.page
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator('.lm-Menu-item[data-command="runmenu:restart-and-run-all"]').click()
-        page.get_by_role("button", name="Restart").last.click()
-        idle = page.locator(
-            '.jp-NotebookPanel-toolbar [data-status="idle"], .jp-Notebook-ExecutionIndicator[data-status="idle"]'
-        )
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+        idle = self.panel.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             page.wait_for_timeout(500)
