@@ -130,7 +130,8 @@ def become_rootless(config: DaemonConfig, arguments: list[str]) -> int:
     # Inside, the defaults would be root's: say where this user's roots and socket are.
     roots = ["--data-root", str(config.data_root), "--exec-root", str(config.exec_root)]
     hosts = [word for host in config.hosts for word in ("-H", host)] if not _names_host(arguments) else []
-    return bootstrap.run([*arguments, *roots, *hosts], config.exec_root)
+    command = [sys.executable, "-m", "pydock_lab.daemon", *arguments, *roots, *hosts]
+    return bootstrap.run(command, config.exec_root)
 
 
 def _names_host(arguments: list[str]) -> bool:

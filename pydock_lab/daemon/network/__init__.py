@@ -1,0 +1,1 @@
+"""Bridges, addresses, published ports and the packet filter of one daemon."""

@@ -95,8 +95,8 @@ class Links:
                 await self._call(partial(_delete, name=name))
 
     async def set_default_route(self, name: str, address: str) -> None:
-        """Make a dummy link that takes everything no other route takes (rootless: netfilter picks it up)."""
-        await self._call(lambda ipr: _add_dummy(ipr, name, address))
+        """Make a link that takes everything no other route takes (rootless: netfilter picks it up)."""
+        await self._call(lambda ipr: _add_way_out(ipr, name, address))
 
     async def bring_up_loopback(self) -> None:
         """Bring `lo` up, which is down in a new network namespace."""
@@ -150,8 +150,9 @@ def _add_link(ipr: Any, name: str, kind: str, **fields: Any) -> bool:
     return True
 
 
-def _add_dummy(ipr: Any, name: str, address: str) -> None:
-    _add_link(ipr, name, "dummy")
+def _add_way_out(ipr: Any, name: str, address: str) -> None:
+    # A bridge without ports: a dummy link would do, but needs a module that a plain user can't have loaded.
+    _add_link(ipr, name, "bridge")
     index = socket.if_nametoindex(name)
     with _passing_over(errno.EEXIST):
         ipr.addr("add", index=index, address=address, prefixlen=32)

@@ -47,6 +47,7 @@ class HostPorts:
     def __init__(self, make_socket: MakeSocket = socket.socket) -> None:
         self._make_socket = make_socket
         self._published: dict[str, list[_Published]] = {}
+        self._opening: list[_Published] = []  # of the endpoint that is being published: may clash with itself
         self._free_ports = _ephemeral_ports()
         self._last_port = self._free_ports.start - 1
         self._ipv6 = ipv6_available()
@@ -57,7 +58,7 @@ class HostPorts:
         Raises:
             SystemFailure: a port is taken or not ours to open, in Docker's words.
         """
-        opened: list[_Published] = []
+        opened = self._opening = []
         try:
             for binding in bindings:
                 opened += self._open_binding(endpoint, binding)
@@ -71,6 +72,8 @@ class HostPorts:
         except BaseException:
             _close(opened)
             raise
+        finally:
+            self._opening = []
         self._published.setdefault(endpoint.endpoint_id, []).extend(opened)
         return [published.binding for published in opened]
 
@@ -166,7 +169,7 @@ class HostPorts:
         return SystemFailure(message)
 
     def _all(self) -> Iterator[PortBinding]:
-        return (one.binding for published in self._published.values() for one in published)
+        return (one.binding for published in (*self._published.values(), self._opening) for one in published)
 
 
 class _PortTaken(SystemFailure):

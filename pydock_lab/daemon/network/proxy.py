@@ -27,55 +27,80 @@ _PENDING = 512
 
 
 class Pipe(asyncio.Protocol):
-    """One direction's reader: what arrives here is written to `other`, whose pace it keeps."""
+    """One end of a proxied connection: what arrives here is sent by `other`, whose pace it keeps.
+
+    The ends connect one after the other, so the first may have something for
+    the second before that has a transport: it waits in `_early`.
+    """
+
+    other: Pipe
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.other: Pipe | None = None
+        self._early = b""
+        self._ended = False
+        self._lost = False
+
+    @classmethod
+    def pair(cls) -> tuple[Pipe, Pipe]:
+        """Return two ends that belong together."""
+        one, other = cls(), cls()
+        one.other, other.other = other, one
+        return one, other
+
+    def send(self, data: bytes) -> None:
+        """Send to our peer."""
+        if self.transport is None:
+            self._early += data
+        elif not self._lost:
+            self.transport.write(data)
+
+    def end(self) -> None:
+        """Send our peer the end of the stream; it may go on sending."""
+        self._ended = True
+        if self.transport is not None and not self.transport.is_closing():
+            with contextlib.suppress(OSError):
+                self.transport.write_eof()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; reading starts when both ends are there."""
+        """Send what the other end had for us."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.pause_reading()
-
-    def join(self, other: Pipe) -> None:
-        """Let bytes flow both ways."""
-        self.other, other.other = other, self
-        for pipe in (self, other):
-            if pipe.transport is not None:
-                pipe.transport.resume_reading()
+        if self._early:
+            transport.write(self._early)
+            self._early = b""
+        if self._ended:
+            self.end()
+        if self.other._lost:
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.write(data)
+        self.other.send(data)
 
     def eof_received(self) -> bool:
-        """Pass a half-close on and stay open for the answer."""
-        if self.other is not None and self.other.transport is not None and self.other.transport.can_write_eof():
-            with contextlib.suppress(OSError):
-                self.other.transport.write_eof()
-        return True
+        """Pass a half-close on and stay open for the answer; close when both have ended."""
+        self.other.end()
+        return not self._ended
 
     def pause_writing(self) -> None:
-        """Our peer is slow: read no more from the other side."""
-        if self.other is not None and self.other.transport is not None:
+        """Our peer is slow: read no more from the other one."""
+        if self.other.transport is not None:
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Our peer caught up."""
-        if self.other is not None and self.other.transport is not None and not self.other.transport.is_closing():
+        if self.other.transport is not None and not self.other.transport.is_closing():
             self.other.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Close the other side once it has sent what it has; abort it if we were aborted."""
-        other, self.transport = self.other, None
-        if other is not None and other.transport is not None:
+        """Close the other end once it has sent what it has; break it if we were broken."""
+        self._lost = True
+        if self.other.transport is not None:
             if error is not None:
-                other.transport.abort()
+                self.other.transport.abort()
             else:
-                other.transport.close()
+                self.other.transport.close()
 
 
 class TcpProxy:
@@ -111,11 +136,9 @@ class TcpProxy:
         except asyncio.CancelledError:
             connection.close()
             raise
-        here, there = Pipe(), Pipe()
-        for pipe, sock in ((here, connection), (there, onward)):
+        for pipe, sock in zip(Pipe.pair(), (connection, onward), strict=True):
             transport, _ = await self._loop.create_connection(partial(_same, pipe), sock=sock)
             self._transports = {t for t in self._transports if not t.is_closing()} | {transport}
-        here.join(there)
 
     def close(self) -> None:
         """Stop accepting and break what is open."""

@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 from pydock_lab.daemon.linux.mounts import MS_REC, MS_SLAVE
@@ -39,11 +38,11 @@ _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, sign
 _HINT = "this system does not let a plain user make namespaces: run as root, or see `pydock doctor`"
 
 
-def run(arguments: list[str], exec_root: Path) -> int:
-    """Run the daemon with these flags in namespaces of its own; return its exit status.
+def run(command: list[str], exec_root: Path) -> int:
+    """Run the daemon in namespaces of its own; return its exit status.
 
     Args:
-        arguments: The daemon's own command line, without the program.
+        command: The daemon's command line; `--broker-fd N` and perhaps `--single-id` are added to it.
         exec_root: Where the namespaces are noted.
 
     Raises:
@@ -54,7 +53,7 @@ def run(arguments: list[str], exec_root: Path) -> int:
     if child == 0:
         try:
             outside.close()
-            _daemon(arguments, exec_root, inside)
+            _become_daemon(command, exec_root, inside)
         except (OSError, KernelError) as error:
             inside.send(f"failed {error}".encode())
         finally:
@@ -93,7 +92,7 @@ def _forward(child: int, signum: int) -> None:
         return
 
 
-def _daemon(arguments: list[str], exec_root: Path, channel: socket.socket) -> None:
+def _become_daemon(command: list[str], exec_root: Path, channel: socket.socket) -> None:
     """The child: enter or make the namespaces, then become the daemon."""
     if found := namespaces.find(exec_root):
         pid, single_id = found
@@ -113,7 +112,5 @@ def _daemon(arguments: list[str], exec_root: Path, channel: socket.socket) -> No
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     channel.send(b"ready")
     channel.set_inheritable(True)
-    command = [sys.executable, "-m", "pydock_lab.daemon", *arguments, "--broker-fd", str(channel.fileno())]
-    if single_id:
-        command.append("--single-id")
-    os.execv(sys.executable, command)
+    added = ["--broker-fd", str(channel.fileno()), *(["--single-id"] if single_id else [])]
+    os.execvp(command[0], [*command, *added])

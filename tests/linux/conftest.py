@@ -1,0 +1,205 @@
+"""Fixtures of the suites that need real namespaces: a plain user who may read the engine and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+import pydock_lab
+
+SCRATCH_ID = 64123
+"""An id that nobody has: no name, no password entry, no subordinate ids, no home."""
+
+ENGINE_NEEDS = ("aiohttp", "msgspec", "pyroute2", "platformdirs", "isal", "zstandard")
+
+
+@dataclass(frozen=True)
+class PlainUser:
+    """A user without any privilege, and a directory of his own.
+
+    Attributes:
+        home: Writable by him alone; short, as unix sockets live below it.
+        python: An interpreter that he may run.
+        path: PYTHONPATH with the engine and what it needs.
+    """
+
+    uid: int
+    home: Path
+    python: str
+    path: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "PYTHONPATH": self.path,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def start(self, command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, user=self.uid, group=self.uid, extra_groups=[], env=self.environment, cwd=self.home, **options
+        )  # type: ignore[call-overload, no-any-return]
+
+    def run(self, command: Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, user=self.uid, group=self.uid, extra_groups=[], env=self.environment, cwd=self.home,
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+
+@dataclass
+class RootlessDaemon:
+    """A `pydock daemon` that a plain user started; its pid is the broker's."""
+
+    user: PlainUser
+    process: subprocess.Popen[bytes]
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.user.home}/docker.sock"
+
+    @property
+    def log(self) -> str:
+        return (self.user.home / "log").read_text()
+
+    def docker(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["docker", *arguments],
+            env=os.environ | {"DOCKER_HOST": self.host, "DOCKER_CLI_HINTS": "false", "DOCKER_BUILDKIT": "0"},
+            input="", text=True, capture_output=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def client(self) -> docker.DockerClient:
+        return docker.DockerClient(base_url=self.host, version="auto", timeout=60)
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=40)
+
+
+@pytest.fixture(scope="session")
+def plain_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """An interpreter and a PYTHONPATH that every user may read."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become somebody else")
+    checkout, site = Path(pydock_lab.__file__).parent.parent, Path(docker.__file__).parent.parent
+    if _readable_by_all(checkout / "pydock_lab") and _readable_by_all(site):
+        return _interpreter(), f"{checkout}:{site}"
+    target = Path(tempfile.mkdtemp(prefix="pd-lib-"))
+    target.chmod(0o755)
+    shutil.copytree(checkout / "pydock_lab", target / "pydock_lab", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _closure(ENGINE_NEEDS):
+        for file in importlib.metadata.files(name) or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                destination = target / file
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(file.locate()), destination)
+    return _interpreter(), str(target)
+
+
+@pytest.fixture
+def plain_user(plain_python: tuple[str, str]) -> Iterator[PlainUser]:
+    """A plain user with a fresh directory; nothing of his may still run at the end."""
+    home = Path(tempfile.mkdtemp(prefix="pd-"))
+    os.chown(home, SCRATCH_ID, SCRATCH_ID)
+    user = PlainUser(SCRATCH_ID, home, *plain_python)
+    try:
+        yield user
+        deadline = time.monotonic() + 5
+        while (left := processes_of(SCRATCH_ID)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left, left
+    finally:
+        for pid in processes_of(SCRATCH_ID):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def rootless_daemon(plain_user: PlainUser) -> Iterator[RootlessDaemon]:
+    """A daemon that a plain user runs; ends clean."""
+    daemon = start_rootless(plain_user)
+    try:
+        yield daemon
+        assert daemon.stop() == 0, daemon.log
+    finally:
+        if daemon.process.poll() is None:
+            daemon.stop()
+
+
+def start_rootless(user: PlainUser, *flags: str) -> RootlessDaemon:
+    """Start `pydock daemon` as a plain user; return when it answers."""
+    home = user.home
+    command = [user.python, "-m", "pydock_lab.daemon", "-H", f"unix://{home}/docker.sock"]
+    command += ["--data-root", f"{home}/data", "--exec-root", f"{home}/exec", *flags]
+    with (home / "log").open("ab") as log:
+        daemon = RootlessDaemon(user, user.start(command, stdout=log, stderr=log))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if daemon.process.poll() is not None:
+            raise RuntimeError(f"the daemon ended with {daemon.process.returncode}:\n{daemon.log}")
+        with contextlib.suppress(Exception), contextlib.closing(daemon.client()) as client:
+            client.ping()
+            return daemon
+        time.sleep(0.02)
+    daemon.process.kill()
+    raise RuntimeError(f"the daemon did not answer:\n{daemon.log}")
+
+
+def processes_of(uid: int) -> list[int]:
+    """Pids of the living processes of a user, namespaces of his included (ids there are seen from here)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            status = (entry / "status").read_text()
+            if re.search(rf"^Uid:\t{uid}\t", status, re.MULTILINE) and "\nState:\tZ" not in status:
+                found.append(int(entry.name))
+    return found
+
+
+def _readable_by_all(path: Path) -> bool:
+    wanted = stat.S_IROTH | stat.S_IXOTH
+    return all(part.stat().st_mode & wanted == wanted for part in (path, *path.parents))
+
+
+def _interpreter() -> str:
+    """An interpreter of this version outside everybody's home."""
+    wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for candidate in (sys.executable, f"/usr/bin/python{wanted}", f"/usr/local/bin/python{wanted}"):
+        path = Path(candidate)
+        if path.exists() and _readable_by_all(path.resolve().parent):
+            return candidate
+    pytest.skip(f"no Python {wanted} that a plain user may run")
+
+
+def _closure(names: Sequence[str]) -> set[str]:
+    """Installed distributions that these need, themselves included."""
+    found: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop().lower()
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            requires = importlib.metadata.requires(name) or []
+            if name not in found:
+                found.add(name)
+                queue += [re.split(r"[^A-Za-z0-9._-]", r)[0] for r in requires if "extra ==" not in r]
+    return found
