@@ -164,7 +164,7 @@ function render({ model, el }) {
       }) : null;
       files.replaceChildren(
         node("div", { class: "pd-files-head" }, node("h4", { class: "pd-title" }, headline(step)), search),
-        why(step) ? node("p", { class: "pd-note" }, why(step)) : null,
+        ...(step.reason ? [node("p", { class: "pd-note" }, step.reason)] : []),
         node("div", { class: "pd-files-list" }));
     }
     const list = node("ul", { "aria-label": "Files of this layer", tabindex: listing.files.length ? 0 : null }, ...listing.files.map(file));
@@ -180,8 +180,6 @@ function render({ model, el }) {
     if (!view().explained) return `A layer of ${bytes(step.size)}`;
     return `${plural(step.added + step.changed + step.deleted, "path")} in this layer`;
   }
-
-  const why = (step) => step.reason || "";
 
   function file([kind, path, size]) {
     const cut = path.lastIndexOf("/") + 1;

@@ -34,7 +34,9 @@ class LayersWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has 
     step = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, view: dict[str, Any], files_of: FilesOf) -> None:
-        super().__init__(view=view, step=max(len(view["steps"]) - 1, 0))
+        # Open where something is to be seen: at the last instruction that changed files.
+        with_files = [number for number, step in enumerate(view["steps"]) if not step["empty"]]
+        super().__init__(view=view, step=max(with_files, default=0))
         self._files_of = files_of
         self.on_msg(self._answer)
 
