@@ -60,8 +60,8 @@ class Broker:
             with theirs:
                 socket.send_fds(self._channel, [json.dumps(request).encode()], [theirs.fileno()])
             ours.settimeout(_ANSWER_S)
-            data, descriptors, _, _ = socket.recv_fds(ours, _MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
-        return (json.loads(data) if data else {}), list(descriptors)
+            data, descriptors = _receive(ours)
+        return (json.loads(data) if data else {}), descriptors
 
 
 def serve(channel: socket.socket, stop_fd: int) -> None:
@@ -83,7 +83,7 @@ def serve(channel: socket.socket, stop_fd: int) -> None:
 
 def _serve_one(channel: socket.socket) -> bool:
     """Answer one request; False at the end of the channel."""
-    data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
+    data, descriptors = _receive(channel)
     if not data:
         return False
     if not descriptors:
@@ -95,6 +95,14 @@ def _serve_one(channel: socket.socket) -> bool:
     else:
         _make_socket(request, answer)
     return True
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive one message and its descriptors, which don't outlive an exec."""
+    data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 1)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)  # recv_fds drops its flags argument (CPython before 3.12)
+    return data, list(descriptors)
 
 
 def _make_socket(request: dict[str, Any], answer: socket.socket) -> None:
