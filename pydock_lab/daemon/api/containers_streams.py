@@ -16,7 +16,6 @@ from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
 from pydock_lab.daemon.api.query import flag, number, to_end
 from pydock_lab.daemon.api.router import requested_version
-from pydock_lab.daemon.engine.containers.launch import cgroup_path
 from pydock_lab.daemon.engine.containers.logs import LogQuery, read_logs
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.stats import read_stats
@@ -103,7 +102,7 @@ class _Streams:
         # An empty write makes aiohttp send the header now.
         await response.write(b"")
         answer: dict[str, Any] = {"StatusCode": await end if end is not None else container.state.exit_code}
-        if container.state.error and not container.state.running:
+        if container.state.error and condition != "removed" and not container.state.running:
             answer["Error"] = {"Message": container.state.error}
         await response.write(msgspec.json.encode(answer) + b"\n")
         await response.write_eof()
@@ -113,19 +112,18 @@ class _Streams:
         """`docker stats`: one document, or one a second until the client goes."""
         container = self._containers.get(request.match_info["name"])
         stream, one_shot = flag(request, "stream", True), flag(request, "one-shot")
-        path = cgroup_path(container.record)
-        document = await asyncio.to_thread(read_stats, container, path, None)
+        document = await read_stats(self._engine.runtime, container, None)
         if not stream:
             if not one_shot and container.state.running:
                 await asyncio.sleep(1)
-                document = await asyncio.to_thread(read_stats, container, path, document)
+                document = await read_stats(self._engine.runtime, container, document)
             return json_response(document)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(msgspec.json.encode(document) + b"\n")
         while self._containers.table.holds(container):
             await asyncio.sleep(1)
-            document = await asyncio.to_thread(read_stats, container, path, document)
+            document = await read_stats(self._engine.runtime, container, document)
             await response.write(msgspec.json.encode(document) + b"\n")
         await response.write_eof()
         return response

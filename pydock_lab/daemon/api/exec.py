@@ -79,6 +79,7 @@ class _Exec:
                 await to_end(self._execs.start(process, Streams(client.fd, client.early, keys), size=size))
             except LabError as error:
                 await client.fail(error.message, tty=process.tty)
+                await self._execs.abandon(process)
             return client.response()
 
     async def post_resize(self, request: web.Request) -> web.StreamResponse:

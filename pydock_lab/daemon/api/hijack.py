@@ -81,7 +81,7 @@ class Hijack:
     async def fail(self, message: str, *, tty: bool) -> None:
         """Tell the client on its stream what went wrong (too late for a status)."""
         text = f"{message}\r\n".encode()
-        frame = text if tty else bytes((2, 0, 0, 0)) + len(text).to_bytes(4, "big") + text
+        frame = text if tty else bytes((1, 0, 0, 0)) + len(text).to_bytes(4, "big") + text
         try:
             await asyncio.get_running_loop().sock_sendall(self._socket, frame)
             self._socket.shutdown(socket.SHUT_RDWR)

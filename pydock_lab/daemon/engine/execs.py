@@ -117,6 +117,8 @@ class Execs:
     async def start(self, process: Exec, streams: Streams | None, *, size: tuple[int, int] | None = None) -> None:
         """Start a prepared process, attached to a client or on its own.
 
+        When it fails, the client is still there to be told; `abandon` lets it go.
+
         Raises:
             Conflict: it was started before, or the container does not run.
             InvalidParameter: the command can't be executed (the message tells 126 from 127).
@@ -141,11 +143,14 @@ class Execs:
             process.running = False
             process.exit_code = getattr(error, "exit_code", 126)
             process.ended.set()
-            await self._runtime.detached(process.id)
             self._forget_in_container(process)
             raise
         process.pid = launched.pid
         process.watch = asyncio.create_task(self._watch(process), name=f"exec {process.id[:12]}")
+
+    async def abandon(self, process: Exec) -> None:
+        """Let the client go of a process that could not be started."""
+        await self._runtime.detached(process.id)
 
     def check_startable(self, process: Exec) -> None:
         """Refuse a second start, or one in a container that does not run. Raises Conflict."""
@@ -236,9 +241,9 @@ class Execs:
 
     def _oci_process(self, process: Exec) -> dict[str, Any]:
         config = process.config
-        base = self._containers.launcher.request(process.container, []).config
+        init = process.container.process
         return oci.exec_process(
-            base,
+            self._containers.launcher.request(process.container, []).config if init is None else {"process": init},
             process.command,
             env=config.get("Env") or [],
             cwd=config.get("WorkingDir", ""),

@@ -353,7 +353,10 @@ class Process:
         close_all(self._child_sides)
         self._child_sides = []
         for client in list(self.clients):
-            client.finish()
+            if self.state == "failed":
+                client.leave()
+            else:
+                client.finish()
 
     def kill(self) -> None:
         """SIGKILL, whatever its state."""

@@ -197,6 +197,15 @@ class Client:
         else:
             self.drop()
 
+    def leave(self) -> None:
+        """Close only this process's end: the daemon still has something to say to the peer."""
+        if self.open:
+            self.open = False
+            self._loop.remove(self._socket.fileno())
+            self._backlog.close()
+            self._socket.close()
+            self.on_gone(self, False)
+
     def drop(self, *, detached: bool = False) -> None:
         """Close now: the peer sees the end of the stream, even if the daemon still holds the socket."""
         if not self.open:

@@ -8,7 +8,9 @@ all containers at once: recovery, the daemon's end, prune. Source: moby daemon/.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +38,7 @@ from pydock_lab.daemon.runtime.request import Exit
 from pydock_lab.daemon.store.database import Database
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import Conflict, InvalidParameter, LabError
+from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound
 
 log = logging.getLogger("pydock.containers")
 
@@ -95,7 +97,7 @@ class Containers:
             if container.state.running and container.id in running and self._config.live_restore:
                 self.lifecycle.adopt(container)
             elif container.state.status in ("running", "paused", "restarting"):
-                await self._bury(container, alive=container.id in running)
+                await self._bury(container)
         for container_id in running:
             if container_id not in {container.id for container in self.table}:
                 await self._end_stray(container_id)
@@ -251,9 +253,9 @@ class Containers:
         except (LabError, asyncio.TimeoutError) as error:
             log.warning("%s did not stop: %s", container.name, error)
 
-    async def _bury(self, container: Container, *, alive: bool) -> None:
+    async def _bury(self, container: Container) -> None:
         """Note the end of a container that an earlier daemon did not see end."""
-        end = await self._end_stray(container.id) if alive else None
+        end = await self._end_stray(container.id)
         state = container.state
         state.status, state.pid = "exited", 0
         state.exit_code = end.code if end else _KILLED
@@ -263,10 +265,14 @@ class Containers:
         if container.record.host_config["AutoRemove"]:
             await self._discard(container, volumes=True)
 
-    async def _end_stray(self, container_id: str) -> Exit:
-        """Kill a container that this daemon does not take over."""
-        await self._runtime.signal(container_id, 9)
-        end = await self._runtime.wait(container_id)
+    async def _end_stray(self, container_id: str) -> Exit | None:
+        """Kill a container that this daemon does not take over; None where the keeper knows none."""
+        with contextlib.suppress(Conflict):
+            await self._runtime.signal(container_id, signal.SIGKILL)
+        try:
+            end = await self._runtime.wait(container_id)
+        except NotFound:
+            return None
         await self._runtime.delete(container_id)
         return end
 

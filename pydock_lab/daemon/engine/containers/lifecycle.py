@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 
 from pydock_lab.daemon.engine.containers import signals
@@ -24,12 +25,13 @@ from pydock_lab.daemon.engine.restart import RestartPolicy
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import Exit, Launched
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import Conflict, LabError, NotModified, SystemFailure
+from pydock_lab.errors import Conflict, LabError, NotModified, SystemFailure, Unavailable
 
 log = logging.getLogger("pydock.containers")
 
 _DEFAULT_STOP_TIMEOUT_S = 10
 _KILL_PATIENCE_S = 10.0
+_KILLED = 128 + signal.SIGKILL
 
 ExecInContainer = Callable[[Container, list[str], float], Awaitable[tuple[int, str]]]
 Remove = Callable[[Container], Coroutine[None, None, None]]
@@ -192,10 +194,12 @@ class Lifecycle:
             attachments = await self._networking.connect(container)
             directory = self._launcher.directory(container.id)
             self._networking.write_files(container, directory)
-            launched = await self._runtime.launch(self._launcher.request(container, attachments))
+            request = self._launcher.request(container, attachments)
+            launched = await self._runtime.launch(request)
         except BaseException as error:
             await self._launch_failed(container, error)
             raise
+        container.process = request.config["process"]
         self._running(container, launched)
 
     def _running(self, container: Container, launched: Launched) -> None:
@@ -216,13 +220,16 @@ class Lifecycle:
         if state.status == "restarting":
             state.status = "exited"
         self._table.save(container)
-        container.ended()
         if container.record.host_config["AutoRemove"]:
             asyncio.get_running_loop().call_soon(self._spawn_auto_remove, container)
 
     async def _watch(self, container: Container) -> None:
         """Wait for the end of the process and do what follows from it."""
-        end = await self._runtime.wait(container.id)
+        try:
+            end = await self._runtime.wait(container.id)
+        except Unavailable:
+            # The keeper has died, and every container with it.
+            end = Exit(code=_KILLED, signal=signal.SIGKILL, oom_killed=False, finished_at_ns=time.time_ns())
         async with container.lock:
             delay_s = await self._ended(container, end)
         if delay_s is not None:
@@ -242,7 +249,8 @@ class Lifecycle:
             self._publish(container, "oom")
         self._publish(container, "die", exitCode=str(end.code), execDuration=str(int(ran_s)))
         await self._networking.disconnect(container)
-        await self._runtime.delete(container.id)
+        with contextlib.suppress(Unavailable):
+            await self._runtime.delete(container.id)
         policy = self._policies.setdefault(container.id, RestartPolicy(record.host_config["RestartPolicy"]))
         delay_s = policy.delay_after(
             end.code, ran_s, record.restart_count, stopped_by_hand=record.stopped_by_hand or self.shutting_down

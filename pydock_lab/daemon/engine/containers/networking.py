@@ -90,7 +90,7 @@ class Networking:
             raise
         for name, endpoint in record.endpoints.items():
             self._publish("connect", container, name, endpoint)
-        return _with_one_default_route([attachment(endpoint, endpoint.ifname) for endpoint in record.endpoints.values()])
+        return _with_one_way_out([attachment(endpoint, endpoint.ifname) for endpoint in record.endpoints.values()])
 
     async def disconnect(self, container: Container, *, quiet: bool = False) -> None:
         """Give back everything; without `quiet` the events say so."""
@@ -142,14 +142,16 @@ def attachment(endpoint: Endpoint, ifname: str) -> Attachment:
     )
 
 
-def _with_one_default_route(attachments: list[Attachment]) -> list[Attachment]:
-    """Keep the first gateway of each family: a namespace has one way out."""
-    gateway = next((a.gateway for a in attachments if a.gateway), "")
-    gateway6 = next((a.gateway6 for a in attachments if a.gateway6), "")
-    return [
-        replace(a, gateway=a.gateway if a.gateway == gateway else "", gateway6=a.gateway6 if a.gateway6 == gateway6 else "")
-        for a in attachments
-    ]
+def _with_one_way_out(attachments: list[Attachment]) -> list[Attachment]:
+    """Keep the first gateway of each family: a namespace has one default route."""
+    kept: list[Attachment] = []
+    for one in attachments:
+        if any(other.gateway for other in kept):
+            one = replace(one, gateway="")
+        if any(other.gateway6 for other in kept):
+            one = replace(one, gateway6="")
+        kept.append(one)
+    return kept
 
 
 def _with_bindings(endpoint: Endpoint, bindings: list[Any]) -> Endpoint:

@@ -124,6 +124,7 @@ class Container:
         monitor: The task that waits for the end of the process, or None.
         health, restart: The task that probes it, or that will start it again, or None.
         namespaces: Kind → inode of the running process.
+        process: The OCI process it runs, None where an earlier daemon started it.
         held: A restart is under way: `--rm` must not remove it now.
     """
 
@@ -135,6 +136,7 @@ class Container:
         self.health: asyncio.Task[None] | None = None
         self.restart: asyncio.Task[None] | None = None
         self.namespaces: dict[str, int] = {}
+        self.process: dict[str, Any] | None = None
         self.held = False
         self._exits: set[asyncio.Future[int]] = set()
         self._removals: set[asyncio.Future[int]] = set()

@@ -1,6 +1,6 @@
 """`docker stats`: a container's use of the machine, in Docker's document.
 
-The numbers are linux/cgroups.py's and the network counters of the container's
+The numbers are the container's cgroup's and the network counters of the container's
 namespace. Source: Docker Engine API 1.47, ContainerStats; moby daemon/stats.
 """
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from pydock_lab.daemon.engine.containers.record import Container, rfc3339
-from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.runtime.client import Runtime
 
 _UNLIMITED = 2**62
 _COUNTERS = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 
 
-def read_stats(container: Container, cgroup_path: str, previous: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the document of one moment (blocking: reads a dozen files).
+async def read_stats(runtime: Runtime, container: Container, previous: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the document of one moment.
 
     Args:
+        runtime: Reads the container's cgroup.
         container: Running or not; one that does not run has zeros.
-        cgroup_path: From the root of the hierarchies.
         previous: The document of the moment before, or None.
     """
     head = {"name": f"/{container.name}", "id": container.id}
@@ -31,7 +31,7 @@ def read_stats(container: Container, cgroup_path: str, previous: dict[str, Any] 
     if not container.state.running:
         return {**head, "read": zero, "preread": zero, "pids_stats": {}, "blkio_stats": _blkio([]), "num_procs": 0,
                 "storage_stats": {}, "cpu_stats": _no_cpu(), "precpu_stats": _no_cpu(), "memory_stats": {}}  # fmt: skip
-    usage = cgroups.detect().cgroup(cgroup_path).stats()
+    usage = await runtime.stats(container.id)
     return {
         **head,
         "read": rfc3339(time.time_ns()),
