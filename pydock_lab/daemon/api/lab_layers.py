@@ -170,8 +170,7 @@ def _arguments(text: str) -> str:
 
 
 def _reason(record: dict[str, Any]) -> str:
-    cache = record.get("cache") or {}
     if record["state"] == "cached":
         return "taken from the cache: nothing that it depends on has changed"
-    text = (cache.get("miss") or cache).get("text", "")
-    return f"built anew: {text}" if text else ""
+    reason = (record.get("cache") or {}).get("reason") or {}
+    return f"built anew: {reason['text']}" if reason.get("text") else ""

@@ -31,6 +31,7 @@ class Engine:
     database: Database
     trace: Trace
     events: Events
+    layers: LayerStore
     runtime: Runtime
     networks: Networks
     images: Images
@@ -45,6 +46,7 @@ class Engine:
         running = await self.runtime.start()
         await self.networks.start()
         await self.containers.start(running)
+        await self.builder.start()
 
     async def stop(self) -> None:
         """Stop containers (unless they are to live on) and leave nothing of ours on the machine."""
@@ -80,6 +82,7 @@ def build_engine(config: DaemonConfig) -> Engine:
         database=database,
         trace=trace,
         events=events,
+        layers=layers,
         runtime=runtime,
         networks=networks,
         images=images,
