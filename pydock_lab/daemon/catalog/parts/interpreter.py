@@ -27,6 +27,8 @@ _LEFT_OUT = frozenset(
 )
 _LEFT_OUT_PREFIXES = ("config-", "_test", "_ctypes_test", "_xxtest", "xxlimited", "_tkinter")
 
+_DEBIAN_WHEELS = Path("/usr/share/python-wheels")
+
 # The base installation answers for itself: in a virtual environment our own sysconfig speaks of the environment.
 _QUESTION = """
 import importlib.util, json, ssl, sys, sysconfig
@@ -99,8 +101,9 @@ def add_interpreter(tree: RootTree, host: Host) -> dict[str, str]:
     python = this_installation()
     binary = f"{_prefix(python)}/bin/{python.name}"
     tree.copy(binary, python.executable)
+    # Where the official image has them, and where scripts therefore look for them.
     for name in ("python3", "python"):
-        tree.link(f"{_prefix(python)}/bin/{name}", python.name)
+        tree.link(f"/usr/local/bin/{name}", binary)
     extensions: list[Path] = []
     for directory in python.library:
         for file in _library_files(Path(directory), python.tag):
@@ -112,6 +115,10 @@ def add_interpreter(tree: RootTree, host: Host) -> dict[str, str]:
     missing = host.add_libraries(tree, [python.executable, *extensions], relocate=python.place)
     if missing:
         raise Unavailable(f"{python.executable} needs {', '.join(sorted(missing))}, which is not on this machine")
+    for wheel in wheels(_DEBIAN_WHEELS):
+        # Debian's ensurepip, and so `python -m venv`, has its wheels here instead of in _bundled.
+        if python.prefix == "/usr":
+            tree.copy(str(wheel), wheel)
     _add_pip(tree, host, python)
     return {"python_version": python.version}
 
@@ -171,8 +178,7 @@ def _add_pip(tree: RootTree, host: Host, python: Installation) -> None:
 
 def _pip_wheel(host: Host, python: Installation) -> Path:
     bundled = Path(python.ensurepip) / "_bundled"
-    debian = Path("/usr/share/python-wheels")
-    for place in (host.wheelhouse, bundled if python.ensurepip else None, debian):
+    for place in (host.wheelhouse, bundled if python.ensurepip else None, _DEBIAN_WHEELS):
         if place is not None and (found := [wheel for wheel in wheels(place) if wheel.name.startswith("pip-")]):
             return found[-1]
     raise Unavailable(
