@@ -121,5 +121,5 @@ def mask(names: Iterable[str]) -> int:
 
 def last_capability() -> int:
     """Return the highest capability the running kernel knows."""
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+    with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:
         return int(file.read())

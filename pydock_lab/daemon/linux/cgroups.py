@@ -114,7 +114,7 @@ V1_CONTROLLERS = frozenset(
 def read(path: str) -> str:
     """Return a control file's text, or "" where there is none."""
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return ""

@@ -204,6 +204,14 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     _check(_libc.capset(ctypes.byref(header), data), "capset")
 
 
+def capget() -> int:
+    """Return this thread's permitted capabilities as a bit mask."""
+    header = cap_header(version=0x20080522, pid=0)
+    data = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(ctypes.byref(header), data), "capget")
+    return int(data[1]) | int(data[4]) << 32
+
+
 def keyctl(operation: int, name: str) -> int:
     """Operate on the kernel's keyrings."""
     return syscall(old_number("keyctl"), "keyctl", operation, name.encode())

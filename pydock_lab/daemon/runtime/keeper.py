@@ -111,6 +111,7 @@ class Keeper:
     def __init__(self, listener: socket.socket) -> None:
         self.loop = Loop()
         self.layout = cgroups.detect()
+        self.layout.cgroup("/")  # loads the version's module now: children must not import anything
         self.filters = Filters()
         self.processes: dict[str, Process] = {}
         self.requests: dict[str, LaunchRequest] = {}

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import socket
+import sys
 from dataclasses import dataclass
 
 from pydock_lab.daemon.linux import cgroups, syscalls
@@ -78,6 +79,8 @@ def _become(plan: Plan, context: Context, ours: socket.socket) -> None:
     try:
         gc.disable()
         ours.close()
+        # The files an import would read are about to be the container's: everything needed is loaded.
+        sys.meta_path.clear()
         # A container that shares our pid namespace must not reach the host's files through our
         # /proc/PID/exe and fd (CVE-2016-9962, CVE-2019-5736); execve makes us dumpable again.
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)

@@ -205,10 +205,11 @@ class SetCapabilities(Operation):
                 ) from None
             raise
         syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 0)
-        granted = caps.mask(self.granted)
+        # What we do not have ourselves (in a container, say) we can't grant.
+        granted = caps.mask(self.granted) & syscalls.capget()
         # As execve would have it: a user other than root holds nothing, except what is ambient.
         held = granted if context.uid == 0 else caps.mask(self.ambient)
-        syscalls.capset(held, held, caps.mask(self.inheritable))
+        syscalls.capset(held, held, caps.mask(self.inheritable) & held)
         for name in self.ambient:
             syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, caps.NUMBERS[name])
         return {"bounding": f"{bounding:016x}", "effective": f"{held:016x}"}
@@ -246,7 +247,7 @@ class MakeDirectory(Operation):
         return f"Make the directory {self.cwd} if it is not there"
 
     def execute(self, context: Context) -> Findings:
-        """mkdir -p, as root and before the root may become read-only."""
+        """Make it with its parents, as root and before the root may become read-only."""
         try:
             os.makedirs(self.cwd, mode=0o755, exist_ok=True)
         except (FileExistsError, NotADirectoryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,8 +220,6 @@ class AttachToBridge(Operation):
 
 def configure_interface(attachment: dict[str, Any]) -> None:
     """Bring a link of this network namespace up, with addresses and default routes (request.Attachment's fields)."""
-    import socket
-
     ifname = attachment["ifname"]
     index = socket.if_nametoindex(ifname)
     if not attachment["address6"]:
