@@ -41,7 +41,7 @@ def add_busybox(tree: RootTree, host: Host) -> dict[str, str]:
         if name not in _LEFT_OUT:
             tree.link(f"/{applet}", "/bin/busybox")
     version = _ask(program).partition(" multi-call")[0]
-    return {"tools": version}
+    return {"tools": f"this machine's {version}"}
 
 
 def _find(host: Host) -> Path | None:
