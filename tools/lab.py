@@ -38,7 +38,7 @@ def main() -> int:
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={ROOT / 'notebooks'}", "--no-browser"]
     if os.geteuid() == 0:
         command.append("--allow-root")
-    os.execv(sys.executable, [*command, *sys.argv[1:]])
+    return os.execv(sys.executable, [*command, *sys.argv[1:]])
 
 
 if __name__ == "__main__":
