@@ -11,6 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -22,17 +26,18 @@ class BlobStore:
 
     Args:
         root: Absolute directory; made if it is not there. What an earlier process left half-written
-            under `tmp` is removed, except partial downloads, which a later pull takes up.
+            is removed.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._directory = root / "sha256"
         self._temporary = root / "tmp"
+        self._pinned: set[str] = set()
         for directory in (self._directory, self._temporary):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in self._temporary.iterdir():
-            left.unlink()
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def path(self, digest: str) -> Path:
         """Where a blob is, or would be. Raises InvalidParameter for what is no sha256 digest."""
@@ -67,6 +72,27 @@ class BlobStore:
     def writer(self) -> BlobWriter:
         """Begin a new blob; leaving the `with` without `commit` drops it."""
         return BlobWriter(self, self._temporary / secrets.token_hex(8))
+
+    def pin(self, digest: str) -> None:
+        """Keep a blob from `keep_only` as long as the process lives: it was fetched, its layer is not there yet."""
+        self._pinned.add(digest)
+
+    def unpin(self, digest: str) -> None:
+        """Undo `pin`."""
+        self._pinned.discard(digest)
+
+    def keep_only(self, digests: set[str]) -> None:
+        """Remove every other blob that is not pinned."""
+        names = {digest.removeprefix("sha256:") for digest in digests | self._pinned}
+        for path in self._directory.iterdir():
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty directory on the store's file system, gone afterwards (or when the daemon starts again)."""
+        with tempfile.TemporaryDirectory(dir=self._temporary, ignore_cleanup_errors=True) as directory:
+            yield Path(directory)
 
     def remove(self, digest: str) -> None:
         """Forget a blob; no error if there is none."""

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from pydock_lab.daemon.store.database import Database
-from pydock_lab.daemon.store.layers import LayerStore, chain_id
+from pydock_lab.daemon.store.layers import Layer, LayerStore, chain_id
 from pydock_lab.errors import InvalidParameter, NotFound
 from pydock_lab.spec import timestamps
 from pydock_lab.spec.reference import is_digest, parse
@@ -157,8 +157,12 @@ class ImageStore:
             self._tag_documents.delete(reference)
             del self._tags[reference]
 
-    def remove(self, image_id: str) -> None:
-        """Forget an image, its references, and its layers where nobody else holds them; blocks."""
+    def remove(self, image_id: str) -> builtins.list[Layer]:
+        """Forget an image, its references, and its layers where nobody else holds them; blocks.
+
+        Returns:
+            The layers that went, topmost first.
+        """
         with self._lock:
             self.get(image_id)
             references = self.references(image_id)
@@ -169,7 +173,7 @@ class ImageStore:
             for reference in references:
                 del self._tags[reference]
             del self._images[image_id]
-        self.layers.release(f"image:{image_id}")
+        return self.layers.collect(f"image:{image_id}")
 
     def _by_prefix(self, prefix: str) -> Image | None:
         prefix = prefix.removeprefix("sha256:")

@@ -54,6 +54,7 @@ class Layer:
         parent: chain_id of the layer below, or None.
         path: Absolute directory holding the changes.
         size: Bytes of its files, as Docker counts a layer's size.
+        tar_size: Bytes of its uncompressed tar.
     """
 
     chain_id: str
@@ -61,6 +62,7 @@ class Layer:
     parent: str | None
     path: Path
     size: int
+    tar_size: int
 
 
 def chain_id(parent: str | None, diff_id: str) -> str:
@@ -101,7 +103,8 @@ class LayerStore:
     def get(self, chain_id: str) -> Layer:
         """Return a layer. Raises NotFound."""
         record = self._record(chain_id)
-        return Layer(chain_id, record["diff_id"], record["parent"], self._path(chain_id), record["size"])
+        path = self._path(chain_id)
+        return Layer(chain_id, record["diff_id"], record["parent"], path, record["size"], record["tar_size"])
 
     def __contains__(self, chain_id: str) -> bool:
         return chain_id in self._records
@@ -144,7 +147,7 @@ class LayerStore:
             writer.close()
             if diff_id is not None and digesting.digest != diff_id:
                 raise InvalidParameter(f"layers from manifest don't match image configuration: diff_id {diff_id}")
-            document = _document(digesting.digest, parent, unpacked.size)
+            document = _document(digesting.digest, parent, unpacked.size, digesting.count)
             document |= {"recipe": True, "displaced": writer.displaced}
             layer = self._admit(directory, document, holder, recipe=writer.path)
         finally:
@@ -164,10 +167,11 @@ class LayerStore:
         """
         started = time.monotonic_ns()
         packer = Packer(upper, rootless=self._rootless)
-        sha256 = hashlib.sha256()
+        sha256, tar_size = hashlib.sha256(), 0
         for chunk in packer.chunks():
             sha256.update(chunk)
-        document = _document(f"sha256:{sha256.hexdigest()}", parent, packer.size)
+            tar_size += len(chunk)
+        document = _document(f"sha256:{sha256.hexdigest()}", parent, packer.size, tar_size)
         layer = self._admit(upper, document, holder)
         self._discard(upper)
         self._emit("layer.adopted", layer, duration_ns=time.monotonic_ns() - started)
@@ -222,12 +226,18 @@ class LayerStore:
 
     def release(self, holder: str) -> int:
         """Give up all that `holder` held; remove layers nobody holds; return bytes freed."""
+        return sum(layer.size for layer in self.collect(holder))
+
+    def collect(self, holder: str) -> list[Layer]:
+        """Do what `release` does, and return the layers that went, topmost first."""
         with self._lock, self._database.transaction():
             stacks = self._held.pop(holder, set())
             self._holds.delete(holder)
-            directories, freed = self._collect(stacks)
+            layers, directories = self._collect(stacks)
         self._discard(*directories)
-        return freed
+        for layer in layers:
+            self._emit("layer.removed", layer)
+        return layers
 
     def holders(self, chain_id: str) -> set[str]:
         """Return who holds a stack, or one on top of it."""
@@ -304,18 +314,18 @@ class LayerStore:
                     self.hold(stack, holder)
             return self.get(stack)
 
-    def _collect(self, stacks: set[str]) -> tuple[list[Path], int]:
-        """Forget the layers of these stacks that nobody needs; return what to remove and its bytes."""
+    def _collect(self, stacks: set[str]) -> tuple[list[Layer], list[Path]]:
+        """Forget the layers of these stacks that nobody needs; return them and the directories to remove."""
         held = set().union(*self._held.values())
         parents = {record["parent"] for record in self._records.values()}
+        layers: list[Layer] = []
         directories: list[Path] = []
-        freed = 0
         for stack in stacks:
             current: str | None = stack
             while current in self._records and current not in held and current not in parents:
+                layers.append(self.get(current))
                 record = self._records.pop(current)
                 self._documents.delete(current)
-                freed += record["size"]
                 path = self._path(current)
                 for part in (path, self._recipes / path.name, self._recipes / f"{path.name}.d"):
                     aside = self._temporary / secrets.token_hex(8)
@@ -324,7 +334,7 @@ class LayerStore:
                         directories.append(aside)
                 current = record["parent"]
                 parents = {other["parent"] for other in self._records.values()}
-        return directories, freed
+        return layers, directories
 
     def _recover(self) -> None:
         """Clean up after a process that was killed: what was in the making, and what nobody holds."""
@@ -355,8 +365,8 @@ class LayerStore:
         )
 
 
-def _document(diff_id: str, parent: str | None, size: int) -> dict[str, Any]:
-    return {"diff_id": diff_id, "parent": parent, "size": size}
+def _document(diff_id: str, parent: str | None, size: int, tar_size: int) -> dict[str, Any]:
+    return {"diff_id": diff_id, "parent": parent, "size": size, "tar_size": tar_size}
 
 
 class _DigestReader(io.RawIOBase):
@@ -365,6 +375,7 @@ class _DigestReader(io.RawIOBase):
     def __init__(self, source: IO[bytes]) -> None:
         self._source = source
         self._sha256 = hashlib.sha256()
+        self.count = 0
 
     def readable(self) -> bool:
         return True
@@ -372,6 +383,7 @@ class _DigestReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data = self._source.read(len(buffer))
         self._sha256.update(data)
+        self.count += len(data)
         buffer[: len(data)] = data
         return len(data)
 

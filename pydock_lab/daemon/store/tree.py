@@ -21,6 +21,7 @@ from pathlib import Path
 from pydock_lab.errors import InvalidParameter
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MAX_LINKS = 40
 _MAX_OPEN = 64
 
@@ -84,6 +85,23 @@ class Tree:
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def open(self, path: str) -> int:
+        """Open a file for reading, following links inside the root.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError, OSError (ELOOP): as open(2) would.
+        """
+        for _ in range(_MAX_LINKS):
+            parent, name = self.locate(path)
+            try:
+                return os.open(name, _READ, dir_fd=parent)
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+                target = os.readlink(name, dir_fd=parent)
+                path = clean(target if target.startswith("/") else f"{path.rpartition('/')[0]}/{target}")
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
     def trim(self) -> None:
         """Close descriptors when there are many; none that `locate` returned may be in use."""

@@ -1,0 +1,139 @@
+"""Pulling from and pushing to registries: where they are, and as whom we come.
+
+The work is in pull.py and push.py, HTTP in session.py. Source: distribution-spec
+1.1; moby registry/ for mirrors, insecure registries and Docker Hub's names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.registry.credentials import Credentials, find_credentials
+from pydock_lab.daemon.registry.progress import Progress
+from pydock_lab.daemon.registry.pull import Pull
+from pydock_lab.daemon.registry.session import RegistrySession, Unreachable, is_loopback
+from pydock_lab.daemon.store.blobs import BlobStore
+from pydock_lab.daemon.store.database import Database
+from pydock_lab.daemon.store.distribution import Distribution
+from pydock_lab.daemon.store.images import Image, ImageStore
+from pydock_lab.daemon.store.layers import LayerStore
+from pydock_lab.daemon.trace import Trace
+from pydock_lab.errors import Forbidden, LabError, NotFound, Unauthorized
+from pydock_lab.spec.platform import Platform
+from pydock_lab.spec.reference import DEFAULT_DOMAIN, Reference
+
+_HUB = "https://registry-1.docker.io"
+# A classroom without a network should not wait three seconds for every FROM.
+_REMEMBER_UNREACHABLE_S = 30
+
+
+class RegistryClient:
+    """The daemon's door to all registries."""
+
+    def __init__(
+        self,
+        config: DaemonConfig,
+        blobs: BlobStore,
+        layers: LayerStore,
+        images: ImageStore,
+        database: Database,
+        trace: Trace,
+    ) -> None:
+        self._config = config
+        self._blobs = blobs
+        self._layers = layers
+        self._images = images
+        self._trace = trace
+        self.distribution = Distribution(database, blobs, layers, images)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._unreachable: dict[str, tuple[float, Unreachable]] = {}
+
+    async def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        credentials: Credentials | None = None,
+        progress: Progress,
+    ) -> tuple[Image, str]:
+        """Fetch an image; return it with the digest that the reference names. Tags nothing.
+
+        Raises:
+            Unreachable: no mirror and no registry answers.
+            NotFound, Unauthorized, Forbidden, InvalidParameter: in Docker's words.
+        """
+        mirrors = list(self._config.registry_mirrors) if reference.domain == DEFAULT_DOMAIN else []
+        for mirror in mirrors:
+            try:
+                return await self._pull_from([mirror.rstrip("/")], reference, platform, Credentials(), progress)
+            except LabError as error:
+                self._trace.emit("registry", "mirror.failed", mirror, error=error.message)
+        known = credentials or await find_credentials(reference.domain)
+        try:
+            return await self._pull_from(self._bases(reference.domain), reference, platform, known, progress)
+        except (Unauthorized, Forbidden) as error:
+            raise NotFound(
+                f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
+                f"'docker login': {error.message}"
+            ) from None
+
+    async def distribution_inspect(
+        self, reference: Reference, credentials: Credentials | None = None
+    ) -> dict[str, Any]:
+        """Ask a registry about an image without pulling it (`GET /distribution/…/json`)."""
+        known = credentials or await find_credentials(reference.domain)
+        async with self._session(self._bases(reference.domain), reference, known) as session:
+            return await self._make_pull(session, reference, None, lambda _: None).describe()
+
+    async def _pull_from(
+        self,
+        bases: list[str],
+        reference: Reference,
+        platform: Platform | None,
+        credentials: Credentials,
+        progress: Progress,
+    ) -> tuple[Image, str]:
+        key = bases[0]
+        if (known := self._unreachable.get(key)) and time.monotonic() - known[0] < _REMEMBER_UNREACHABLE_S:
+            raise known[1]
+        try:
+            async with self._session(bases, reference, credentials) as session:
+                return await self._make_pull(session, reference, platform, progress).run()
+        except Unreachable as error:
+            if not is_loopback(reference.domain):
+                self._unreachable[key] = (time.monotonic(), error)
+            raise
+
+    def _make_pull(
+        self, session: RegistrySession, reference: Reference, platform: Platform | None, progress: Progress
+    ) -> Pull:
+        return Pull(
+            session,
+            reference,
+            platform,
+            progress,
+            blobs=self._blobs,
+            layers=self._layers,
+            images=self._images,
+            distribution=self.distribution,
+            locks=self._locks,
+        )
+
+    def _session(
+        self, bases: list[str], reference: Reference, credentials: Credentials, *, actions: str = "pull"
+    ) -> RegistrySession:
+        verify = len(bases) == 1
+        return RegistrySession(
+            bases, reference.path, credentials, self._trace, actions=actions, verify_tls=verify
+        )
+
+    def _bases(self, domain: str) -> list[str]:
+        """Where a registry may be: one that is insecure is tried without TLS too."""
+        if domain == DEFAULT_DOMAIN:
+            return [_HUB]
+        if is_loopback(domain) or domain in self._config.insecure_registries:
+            return [f"https://{domain}", f"http://{domain}"]
+        return [f"https://{domain}"]

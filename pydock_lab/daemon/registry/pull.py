@@ -1,0 +1,297 @@
+"""Pulling one image: manifest, config, layers; each verified before it counts.
+
+Three layers download at a time; as soon as a layer and those below it are there
+it is unpacked, in a worker thread, while the others go on. A connection that
+breaks is taken up where it broke. Source: distribution-spec 1.1 "Pull", OCI
+image-spec (manifest, index, config).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from pydock_lab.daemon.registry.progress import LayerProgress, Progress
+from pydock_lab.daemon.registry.session import RegistrySession
+from pydock_lab.daemon.store.blobs import BlobStore, BlobWriter
+from pydock_lab.daemon.store.compression import decompress
+from pydock_lab.daemon.store.distribution import Distribution, Origin
+from pydock_lab.daemon.store.images import Image, ImageStore
+from pydock_lab.daemon.store.layers import TRANSIENT, LayerStore, chain_id
+from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure, Unavailable
+from pydock_lab.spec import media_types
+from pydock_lab.spec.platform import Platform, choose
+from pydock_lab.spec.reference import Reference, is_digest
+
+_CONCURRENT_DOWNLOADS = 3
+_CHUNK = 1 << 20
+_RESUMES = 5
+_MAX_DOCUMENT = 4 << 20
+_BROKEN = (aiohttp.ClientError, asyncio.TimeoutError)
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a manifest says of a blob."""
+
+    digest: str
+    size: int
+    media_type: str
+
+    @classmethod
+    def read(cls, document: Any) -> Descriptor:
+        """Check and read a descriptor. Raises InvalidParameter."""
+        digest, size = document.get("digest"), document.get("size")
+        if not isinstance(digest, str) or not is_digest(digest) or not isinstance(size, int) or size < 0:
+            raise InvalidParameter(f"invalid descriptor in manifest: {digest}")
+        if document.get("urls") or "foreign" in str(document.get("mediaType")):
+            raise InvalidParameter("foreign layers are not supported", hint="the image is for another system")
+        return cls(digest, size, str(document.get("mediaType") or ""))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An image manifest as it came.
+
+    Attributes:
+        digest: Of what the reference names: the index, where there is one.
+    """
+
+    raw: bytes
+    media_type: str
+    digest: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+class Pull:
+    """One pull of one reference."""
+
+    def __init__(
+        self,
+        session: RegistrySession,
+        reference: Reference,
+        platform: Platform | None,
+        progress: Progress,
+        *,
+        blobs: BlobStore,
+        layers: LayerStore,
+        images: ImageStore,
+        distribution: Distribution,
+        locks: dict[str, asyncio.Lock],
+    ) -> None:
+        self._session = session
+        self._reference = reference
+        self._platform = platform or Platform.host()
+        self._progress = progress
+        self._blobs = blobs
+        self._layers = layers
+        self._images = images
+        self._distribution = distribution
+        self._locks = locks
+        self._holder = f"{TRANSIENT}pull:{secrets.token_hex(8)}"
+        self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
+
+    async def run(self) -> tuple[Image, str]:
+        """Fetch the image; return it with the digest that its reference names."""
+        manifest = await self.manifest()
+        tag = self._reference.tag or self._reference.digest
+        self._progress({"status": f"Pulling from {self._reference.path}", "id": tag})
+        try:
+            raw = await self._document(manifest.config)
+            diff_ids = _diff_ids(raw)
+            if len(diff_ids) != len(manifest.layers):
+                raise InvalidParameter("layers from manifest don't match image configuration")
+            await self._fetch_layers(manifest.layers, diff_ids)
+            image = self._images.put(raw)
+            self._distribution.add_manifest(image.id, manifest.raw, manifest.media_type)
+        finally:
+            await asyncio.to_thread(self._layers.release, self._holder)
+        return image, manifest.digest
+
+    async def manifest(self) -> Manifest:
+        """Fetch the manifest for the platform.
+
+        Raises:
+            NotFound: the tag or the platform is not there, in Docker's words.
+            InvalidParameter: it is none, or not what its digest says.
+        """
+        target = self._reference.digest or self._reference.tag
+        raw, media_type, digest = await self._manifest_document(target)
+        top = digest
+        if media_type in media_types.INDEXES:
+            entry = choose(msgspec.json.decode(raw).get("manifests") or [], self._platform)
+            if entry is None:
+                raise NotFound(f"no matching manifest for {self._platform} in the manifest list entries")
+            raw, media_type, digest = await self._manifest_document(Descriptor.read(entry).digest)
+        if media_type not in media_types.MANIFESTS:
+            raise InvalidParameter(f"unsupported manifest media type {media_type}", hint="not an image of today")
+        document = msgspec.json.decode(raw)
+        config = Descriptor.read(document.get("config") or {})
+        if config.media_type not in media_types.CONFIGS:
+            raise InvalidParameter(f"invalid manifest: unsupported config media type {config.media_type}")
+        layers = tuple(Descriptor.read(layer) for layer in document.get("layers") or [])
+        return Manifest(raw, media_type, top, config, layers)
+
+    async def describe(self) -> dict[str, Any]:
+        """Return Docker's DistributionInspect: what the reference names, and for which platforms."""
+        raw, media_type, digest = await self._manifest_document(self._reference.digest or self._reference.tag)
+        document = msgspec.json.decode(raw)
+        if media_type in media_types.INDEXES:
+            platforms = [entry.get("platform") or {} for entry in document.get("manifests") or []]
+        else:
+            config = msgspec.json.decode(await self._document(Descriptor.read(document.get("config") or {})))
+            platforms = [{key: config[key] for key in ("architecture", "os", "variant") if config.get(key)}]
+        return {
+            "Descriptor": {"mediaType": media_type, "digest": digest, "size": len(raw)},
+            "Platforms": platforms,
+        }
+
+    async def _manifest_document(self, target: str) -> tuple[bytes, str, str]:
+        accept = {"Accept": ", ".join(media_types.ACCEPTED)}
+        try:
+            async with self._session.request("GET", f"manifests/{target}", headers=accept) as response:
+                raw = await response.content.read(_MAX_DOCUMENT)
+                while more := await response.content.read(_MAX_DOCUMENT - len(raw)):
+                    raw += more
+                header = response.content_type
+        except NotFound as error:
+            raise NotFound(f"manifest for {self._reference.familiar} not found: {error.message}") from None
+        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        if is_digest(target) and digest != target:
+            raise InvalidParameter(f"manifest verification failed for digest {target}")
+        try:
+            document = msgspec.json.decode(raw)
+            media_type = str(document.get("mediaType") or header)
+        except (msgspec.DecodeError, AttributeError):
+            raise InvalidParameter("missing or invalid manifest") from None
+        return raw, media_type, digest
+
+    async def _document(self, descriptor: Descriptor) -> bytes:
+        """Fetch a small blob, verified."""
+        if descriptor.size > _MAX_DOCUMENT:
+            raise InvalidParameter("image config is too large")
+        with contextlib.suppress(NotFound):
+            return self._images.get(descriptor.digest).raw
+        async with self._session.request("GET", f"blobs/{descriptor.digest}") as response:
+            raw = await response.read()
+        if f"sha256:{hashlib.sha256(raw).hexdigest()}" != descriptor.digest:
+            raise InvalidParameter(f"image config verification failed for digest {descriptor.digest}")
+        return raw
+
+    async def _fetch_layers(self, descriptors: tuple[Descriptor, ...], diff_ids: list[str]) -> None:
+        """Download all layers and unpack them, lowest first."""
+        lines = [LayerProgress(self._progress, descriptor.digest) for descriptor in descriptors]
+        missing = self._first_missing(diff_ids)
+        for number, line in enumerate(lines):
+            line.status("Already exists" if number < missing else "Pulling fs layer")
+        downloads = [
+            asyncio.create_task(self._download(descriptor, line))
+            for descriptor, line in zip(descriptors[missing:], lines[missing:], strict=True)
+        ]
+        parent: str | None = None
+        try:
+            for number, diff_id in enumerate(diff_ids):
+                if number >= missing:
+                    await downloads[number - missing]
+                    await self._unpack(descriptors[number], parent, diff_id, lines[number])
+                parent = chain_id(parent, diff_id)
+                repositories = (self._reference.name,)
+                descriptor = descriptors[number]
+                origin = Origin(descriptor.digest, descriptor.size, descriptor.media_type, repositories)
+                self._distribution.add_origin(diff_id, origin)
+        finally:
+            for download in downloads:
+                download.cancel()
+            await asyncio.gather(*downloads, return_exceptions=True)
+            for descriptor in descriptors:
+                self._blobs.unpin(descriptor.digest)
+
+    def _first_missing(self, diff_ids: list[str]) -> int:
+        """Count the lowest layers that are here, and hold them."""
+        parent: str | None = None
+        for number, diff_id in enumerate(diff_ids):
+            stack = chain_id(parent, diff_id)
+            try:
+                self._layers.hold(stack, self._holder)
+            except NotFound:
+                return number
+            parent = stack
+        return len(diff_ids)
+
+    async def _download(self, descriptor: Descriptor, line: LayerProgress) -> None:
+        self._blobs.pin(descriptor.digest)
+        lock = self._locks.setdefault(descriptor.digest, asyncio.Lock())
+        async with lock, self._slots:
+            if descriptor.digest in self._blobs:
+                line.status("Download complete")
+                return
+            with self._blobs.writer() as writer:
+                await self._fill(writer, descriptor, line)
+                line.status("Verifying Checksum")
+                await asyncio.to_thread(writer.commit, descriptor.digest)
+            line.status("Download complete")
+
+    async def _fill(self, writer: BlobWriter, descriptor: Descriptor, line: LayerProgress) -> None:
+        """Read a blob to its end, over as many connections as it takes."""
+        for attempt in range(_RESUMES + 1):
+            try:
+                await self._read_blob(writer, descriptor, line)
+            except _BROKEN as error:
+                if attempt == _RESUMES:
+                    raise Unavailable(f"unexpected EOF: {error or type(error).__name__}") from error
+                await asyncio.sleep(0.2 * 2**attempt)
+                continue
+            if writer.size == descriptor.size:
+                return
+            if writer.size > descriptor.size or attempt == _RESUMES:
+                raise InvalidParameter(f"filesystem layer verification failed for digest {descriptor.digest}")
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _read_blob(self, writer: BlobWriter, descriptor: Descriptor, line: LayerProgress) -> None:
+        headers = {"Range": f"bytes={writer.size}-"} if writer.size else {}
+        path = f"blobs/{descriptor.digest}"
+        async with self._session.request("GET", path, ok=(200, 206), headers=headers) as response:
+            # Without range support what is here already comes once more.
+            skip = writer.size if response.status == 200 else 0
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                fresh = chunk[skip:]
+                skip = max(0, skip - len(chunk))
+                if writer.size + len(fresh) > descriptor.size:
+                    raise InvalidParameter(f"filesystem layer verification failed for digest {descriptor.digest}")
+                if fresh:
+                    await asyncio.to_thread(writer.write, fresh)
+                line.advance("Downloading", writer.size, descriptor.size)
+
+    async def _unpack(self, descriptor: Descriptor, parent: str | None, diff_id: str, line: LayerProgress) -> None:
+        line.advance("Extracting", 0, descriptor.size)
+        work = asyncio.create_task(asyncio.to_thread(self._apply, descriptor, parent, diff_id))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await work  # the thread can't be stopped, and the layer it makes is held by this pull
+            raise
+        line.advance("Extracting", descriptor.size, descriptor.size)
+        line.status("Pull complete")
+
+    def _apply(self, descriptor: Descriptor, parent: str | None, diff_id: str) -> None:
+        with self._blobs.open(descriptor.digest) as file:
+            self._layers.apply(decompress(file), parent, diff_id=diff_id, holder=self._holder)
+
+
+def _diff_ids(raw: bytes) -> list[str]:
+    try:
+        diff_ids = msgspec.json.decode(raw)["rootfs"]["diff_ids"] or []
+        if not all(is_digest(diff_id) for diff_id in diff_ids):
+            raise InvalidParameter("invalid image config: diff_ids")
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        raise SystemFailure("invalid image config") from None
+    return list(diff_ids)

@@ -1,0 +1,280 @@
+"""HTTP with one registry: scheme, credentials, tokens, retries, and errors in Docker's words.
+
+Source: distribution-spec 1.1; distribution/distribution docs (token authentication,
+error codes). One session serves one pull or push.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+import msgspec
+
+from pydock_lab import __version__
+from pydock_lab.daemon.registry.credentials import Credentials
+from pydock_lab.daemon.trace import Trace
+from pydock_lab.errors import Forbidden, LabError, NotFound, SystemFailure, Unauthorized, Unavailable
+
+CONNECT_S = 3
+_STALL_S = 30
+_TRIES = 5
+_BACK_OFF_S = 0.5
+_MAX_RETRY_AFTER_S = 10
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Unreachable(Unavailable):
+    """No registry answers at the address (as against: it answers no)."""
+
+    status = 500  # Docker's
+
+
+class RateLimited(Unavailable):
+    """The registry wants fewer requests."""
+
+    status = 429
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host[:port]` is this machine: spoken to without TLS if need be, as Docker does."""
+    name = host.rsplit(":", 1)[0].strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class RegistrySession:
+    """A conversation with one registry about one repository.
+
+    Args:
+        base: `https://registry-1.docker.io`, or several to be tried in order (`https`, then `http`).
+        repository: The path, `library/alpine`.
+        actions: What tokens are asked for: `pull` or `pull,push`.
+        verify_tls: False for registries the user called insecure.
+    """
+
+    def __init__(
+        self,
+        bases: list[str],
+        repository: str,
+        credentials: Credentials,
+        trace: Trace,
+        *,
+        actions: str = "pull",
+        verify_tls: bool = True,
+    ) -> None:
+        self._bases = bases
+        self._repository = repository
+        self._credentials = credentials
+        self._trace = trace
+        self._actions = actions
+        self._scopes = [f"repository:{repository}:{actions}"]
+        self._authorization: str | None = None
+        self._token_lock = asyncio.Lock()
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=_STALL_S)
+        self._http = aiohttp.ClientSession(
+            timeout=timeout,
+            trust_env=True,
+            auto_decompress=False,
+            headers={"User-Agent": f"docker/{__version__} pydock_lab"},
+            connector=aiohttp.TCPConnector(limit=0, ssl=verify_tls),
+        )
+
+    async def __aenter__(self) -> RegistrySession:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._http.close()
+
+    def add_scope(self, repository: str) -> None:
+        """Ask for the right to read another repository too (cross-repository mount)."""
+        self._scopes.append(f"repository:{repository}:pull")
+        self._authorization = None
+
+    def url(self, path: str) -> str:
+        """A URL of the repository: `manifests/latest` → `https://HOST/v2/NAME/manifests/latest`."""
+        return f"{self._bases[0]}/v2/{self._repository}/{path}"
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, path: str, *, ok: tuple[int, ...] = (200,), retry: bool = True, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Make a request and yield its response, authenticated, retried and checked.
+
+        Args:
+            method: GET, HEAD, POST, …
+            path: Below the repository, or a whole URL (an upload's Location).
+            ok: Statuses that are no errors.
+            retry: Try again when the connection breaks or the registry says 429 or 5xx; off for a body
+                that can't be sent twice.
+            **options: aiohttp's: headers, data, params.
+
+        Raises:
+            Unreachable, RateLimited, Unauthorized, Forbidden, NotFound, SystemFailure.
+        """
+        response = await self._persist(method, path, ok, _TRIES if retry else 1, options)
+        try:
+            yield response
+        finally:
+            response.release()
+
+    async def _persist(
+        self, method: str, path: str, ok: tuple[int, ...], tries: int, options: dict[str, Any]
+    ) -> aiohttp.ClientResponse:
+        """Send until the registry gives an answer that stands."""
+        for attempt in range(1, tries + 1):
+            try:
+                response = await self._once(method, path, **options)
+            except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
+                if isinstance(error, aiohttp.ClientConnectorError) or attempt == tries:
+                    raise self._unreachable(method, path, error) from error
+                await asyncio.sleep(_BACK_OFF_S * 2 ** (attempt - 1))
+                continue
+            if response.status in ok:
+                return response
+            try:
+                pause = _retry_after(response, attempt)
+                may_pass = response.status == 429 or response.status >= 500
+                if not may_pass or attempt == tries or pause > _MAX_RETRY_AFTER_S:
+                    raise await _error(response)
+            finally:
+                response.release()
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _once(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        """One request; answers a challenge once."""
+        headers = dict(options.pop("headers", {}))
+        if self._authorization is None and self._credentials.registry_token:
+            self._authorization = f"Bearer {self._credentials.registry_token}"
+        sent = self._authorization
+        response = await self._send(method, path, headers | _header(sent), options)
+        if response.status != 401:
+            return response
+        challenge = response.headers.get("WWW-Authenticate", "")
+        response.release()
+        async with self._token_lock:
+            if self._authorization == sent:
+                self._authorization = await self._answer(challenge)
+        return await self._send(method, path, headers | _header(self._authorization), options)
+
+    async def _send(
+        self, method: str, path: str, headers: dict[str, str], options: dict[str, Any]
+    ) -> aiohttp.ClientResponse:
+        """Send to the first base that speaks; from then on only to that one."""
+        while True:
+            url = path if "://" in path else urljoin(self.url(""), path) if path.startswith("/") else self.url(path)
+            try:
+                response = await self._http.request(method, url, headers=headers, **options)
+            except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, ssl.SSLError):
+                if len(self._bases) == 1:
+                    raise
+                self._bases.pop(0)
+                continue
+            del self._bases[1:]
+            self._trace.emit(
+                "registry",
+                "request.answered",
+                self._repository,
+                method=method,
+                url=str(response.url.with_query(None)),
+                status=response.status,
+                bytes=response.content_length or 0,
+            )
+            return response
+
+    async def _answer(self, challenge: str) -> str:
+        """Turn a challenge into an Authorization header.
+
+        Raises:
+            Unauthorized: nothing we have will do.
+        """
+        scheme, _, rest = challenge.partition(" ")
+        if scheme.lower() == "basic" and self._credentials.username:
+            return aiohttp.BasicAuth(self._credentials.username, self._credentials.password, "utf-8").encode()
+        fields = dict(_CHALLENGE.findall(rest))
+        if scheme.lower() != "bearer" or "realm" not in fields:
+            raise Unauthorized("no basic auth credentials", hint="docker login first")
+        return f"Bearer {await self._token(fields['realm'], fields.get('service', ''))}"
+
+    async def _token(self, realm: str, service: str) -> str:
+        scope = " ".join(self._scopes)
+        if self._credentials.identity_token:
+            form = {
+                "grant_type": "refresh_token",
+                "refresh_token": self._credentials.identity_token,
+                "service": service,
+                "scope": scope,
+                "client_id": "pydock_lab",
+            }
+            response = await self._http.post(realm, data=form)
+        else:
+            auth = None
+            if self._credentials.username:
+                auth = aiohttp.BasicAuth(self._credentials.username, self._credentials.password, "utf-8")
+            query = [("service", service), *(("scope", text) for text in self._scopes)]
+            response = await self._http.get(realm, params=query, auth=auth)
+        async with response:
+            if response.status != 200:
+                raise await _error(response)
+            document = msgspec.json.decode(await response.read())
+        token = document.get("token") or document.get("access_token")
+        if not token:
+            raise Unauthorized("authorization server did not include a token in the response")
+        return str(token)
+
+    def _unreachable(self, method: str, path: str, error: Exception) -> Unreachable:
+        url = path if "://" in path else f"{self._bases[0]}/v2/"
+        if isinstance(error, asyncio.TimeoutError):
+            reason = "net/http: request canceled while waiting for connection (Client.Timeout exceeded)"
+        elif isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, socket.gaierror):
+            reason = f"dial tcp: lookup {error.host}: no such host"
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            reason = f"dial tcp {error.host}:{error.port}: connect: {(error.strerror or str(error.os_error)).lower()}"
+        else:
+            reason = str(error) or type(error).__name__
+        return Unreachable(f'{method.capitalize()} "{url}": {reason}')
+
+
+def _header(authorization: str | None) -> dict[str, str]:
+    return {"Authorization": authorization} if authorization else {}
+
+
+def _retry_after(response: aiohttp.ClientResponse, attempt: int) -> float:
+    """Seconds to wait, by the registry's own word if it has one."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else _BACK_OFF_S * 2 ** (attempt - 1)
+
+
+async def _error(response: aiohttp.ClientResponse) -> LabError:
+    """What the registry's refusal means, with its own words: `code: message`."""
+    body = await response.content.read(64 << 10)
+    try:
+        first = msgspec.json.decode(body)["errors"][0]
+        code = str(first.get("code") or "").lower().replace("_", " ")
+        text = f"{code}: {first.get('message') or code}"
+    except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
+        text = f"received unexpected HTTP status: {response.status} {response.reason or ''}".rstrip()
+    if response.status == 401:
+        return Unauthorized(text)
+    if response.status == 403:
+        return Forbidden(text)
+    if response.status == 404:
+        return NotFound(text)
+    if response.status == 429:
+        wait = response.headers.get("Retry-After")
+        hint = "the registry limits how often it may be asked" + (f"; again in {wait} s" if wait else "")
+        return RateLimited(text if "toomany" in text else f"toomanyrequests: {text}", hint=hint)
+    return SystemFailure(text)
