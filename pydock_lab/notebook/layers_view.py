@@ -43,12 +43,13 @@ def read(image: str, connection: Connection) -> dict[str, Any]:
     found = connection.client.images.get(image)
     steps = []
     for entry in reversed(found.history()):
+        by_shell = entry["CreatedBy"].startswith("/bin/sh -c ")
         text = entry["CreatedBy"].removeprefix("/bin/sh -c ").removeprefix("#(nop) ").strip()
         keyword, _, arguments = text.partition(" ")
         known = keyword.isupper()
         steps.append(
             {
-                "keyword": keyword if known else "RUN",
+                "keyword": keyword if known else "RUN" if by_shell else "",
                 "text": arguments.strip() if known else text,
                 "size": entry["Size"],
                 "empty": entry["Size"] == 0,
@@ -75,7 +76,7 @@ def plain(view: dict[str, Any]) -> str:
     for number, step in enumerate(view["steps"], 1):
         size = "-" if step["empty"] else byte_count(step["size"])
         counts = " ".join(f"{_MARKS[kind]}{count}" for kind, count in _counts(step))
-        text = f"{step['keyword']} {step['text']}"
+        text = f"{step['keyword']} {step['text']}".strip()
         text = text if len(text) <= 56 else text[:55] + "…"
         lines.append(f"{number:>3}  {text:<56} {size:>8}  {_origin(step):<9} {counts}".rstrip())
     return "\n".join(lines)

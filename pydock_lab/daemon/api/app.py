@@ -62,8 +62,7 @@ async def docker_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+    response.headers.update(_HEADERS)  # aiohttp has put its own Server there already
 
 
 def make_app(engine: Engine) -> web.Application:

@@ -162,7 +162,9 @@ def _instruction(created_by: str) -> tuple[str, str]:
         text = text.removeprefix(_SHELL).strip()
         text = text.removeprefix(_NOP).strip() if text.startswith(_NOP) else f"RUN {text}"
     keyword, _, arguments = text.partition(" ")
-    return (keyword, arguments.strip()) if keyword.isupper() else ("RUN", text)
+    if keyword.isupper() and keyword.isalpha():
+        return keyword, arguments.strip()
+    return "", text  # made by no Dockerfile: an import, a commit, a stand-in
 
 
 def _arguments(text: str) -> str:
