@@ -18,7 +18,7 @@ from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.errors import Conflict, InvalidParameter
+from pydock_lab.errors import Conflict, InvalidParameter, NotFound
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -102,7 +102,11 @@ class _Containers:
 
     async def post_kill(self, request: web.Request) -> web.StreamResponse:
         """`docker kill`."""
-        await to_end(self._containers.lifecycle.kill(self._find(request), request.query.get("signal")))
+        try:
+            container = self._find(request)
+        except NotFound as error:
+            raise NotFound(f"cannot kill container: {request.match_info['name']}: {error.message}") from None
+        await to_end(self._containers.lifecycle.kill(container, request.query.get("signal")))
         return web.Response(status=204)
 
     async def post_pause(self, request: web.Request) -> web.StreamResponse:

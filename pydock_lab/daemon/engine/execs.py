@@ -141,7 +141,8 @@ class Execs:
             launched = await self._runtime.exec(request)
         except LabError as error:
             process.running = False
-            process.exit_code = getattr(error, "exit_code", 126)
+            # An exec that can't start is 126 or 127; 125 is for containers (moby daemon/exec.go).
+            process.exit_code = 127 if getattr(error, "exit_code", 126) == 127 else 126
             process.ended.set()
             self._forget_in_container(process)
             raise
@@ -272,7 +273,7 @@ class Execs:
     @staticmethod
     def _check_running(container: Container) -> None:
         if container.state.status == "paused":
-            raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+            raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
         if not container.state.running:
             raise Conflict(f"Container {container.id} is not running")
 

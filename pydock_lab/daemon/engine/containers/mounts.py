@@ -73,6 +73,11 @@ def parse_bind(spec: str) -> MountPoint:
             f"invalid volume specification: '{spec}': invalid mount config for type \"{kind}\": "
             f"invalid mount path: '{destination}' mount path must be absolute"
         )
+    if posixpath.normpath(destination).strip("/") == "":
+        raise InvalidParameter(
+            f"invalid volume specification: '{spec}': invalid mount config for type \"{kind}\": "
+            "invalid specification: destination can't be '/'"
+        )
     words = _check_mode(mode, kind)
     point = MountPoint(kind, _destination(destination), mode=mode, rw="ro" not in words)
     if kind == "bind":
