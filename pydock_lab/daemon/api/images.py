@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.images_streams import Send, body_file, iterate_in_thread, stream_progress
-from pydock_lab.daemon.api.query import flag
+from pydock_lab.daemon.api.query import flag, to_end
 from pydock_lab.daemon.api.router import requested_version
+from pydock_lab.daemon.engine.commit import Committer
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.images import Images
@@ -15,9 +19,11 @@ from pydock_lab.daemon.registry.credentials import Credentials
 from pydock_lab.errors import InvalidParameter, NotImplementedYet
 from pydock_lab.spec.reference import Reference, parse
 
+
 def routes(engine: Engine) -> list[web.RouteDef]:
     """The routes of the noun."""
-    handlers = _Handlers(engine.images)
+    committer = Committer(engine.containers, engine.images, engine.layers, engine.events)
+    handlers = _Handlers(engine.images, committer)
     return [
         web.get("/images/json", handlers.get_images, allow_head=False),
         web.get("/images/search", handlers.get_search, allow_head=False),
@@ -30,13 +36,15 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.post("/images/prune", handlers.post_prune),
         web.post("/images/{name:.+}/tag", handlers.post_tag),
         web.delete("/images/{name:.+}", handlers.delete_image),
+        web.post("/commit", handlers.post_commit),
         web.get("/distribution/{name:.+}/json", handlers.get_distribution, allow_head=False),
     ]
 
 
 class _Handlers:
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, committer: Committer) -> None:
         self._images = images
+        self._committer = committer
 
     async def get_images(self, request: web.Request) -> web.Response:
         filters = Filters.parse(request.query.get("filters"))
@@ -83,6 +91,22 @@ class _Handlers:
 
     async def post_prune(self, request: web.Request) -> web.Response:
         return json_response(await self._images.prune(Filters.parse(request.query.get("filters"))))
+
+    async def post_commit(self, request: web.Request) -> web.Response:
+        query = request.query
+        reference = _with_tag(query["repo"], query.get("tag", "")) if query.get("repo") else None
+        image = await to_end(
+            self._committer.commit(
+                query.get("container", ""),
+                reference,
+                config=await _read_object(request),
+                changes=query.getall("changes", []),
+                author=query.get("author", ""),
+                comment=query.get("comment", ""),
+                pause=flag(request, "pause", default=True),
+            )
+        )
+        return json_response({"Id": image.id}, status=201)
 
     async def get_archive(self, request: web.Request) -> web.StreamResponse:
         names = [request.match_info["name"]] if "name" in request.match_info else request.query.getall("names", [])
@@ -141,6 +165,18 @@ class _Handlers:
             send({"status": image.id})
 
         return await stream_progress(request, load)
+
+
+async def _read_object(request: web.Request) -> dict[str, Any]:
+    """Read a JSON object from the body; none is an empty one."""
+    body = await request.read()
+    try:
+        document = msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidParameter(f"invalid JSON: {error}") from None
+    if document is not None and not isinstance(document, dict):
+        raise InvalidParameter("invalid JSON: an object is expected")
+    return document or {}
 
 
 def _credentials(request: web.Request) -> Credentials | None:

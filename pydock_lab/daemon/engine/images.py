@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import IO, Any, TypeVar
@@ -107,11 +108,6 @@ class Images:
     def history(self, name: str) -> builtins.list[dict[str, Any]]:
         """Return the history, newest step first. Raises NotFound."""
         return self._documents.history(self._resolve_or_missing(name))
-
-    def usage(self) -> dict[str, Any]:
-        """Return all images and the bytes of all layers (`docker system df`)."""
-        entries = self._documents.list(Filters(), everything=False, shared_size=True)
-        return {"Images": entries, "LayersSize": self._layers.total_size()}
 
     def tag(self, name: str, repository: str, tag: str = "") -> None:
         """Give an image one more name.
@@ -253,14 +249,14 @@ class Images:
         Raises:
             InvalidParameter: an instruction is none, or not one that only changes the config.
         """
-        draft = Draft.on(document, "", None)
+        draft = Draft(copy.deepcopy(document))
         for line in changes:
             for change in _read_change(line):
                 if isinstance(change, instructions.Workdir):
                     draft.set_workdir(change.path)
                 else:
                     draft.apply(change)
-        return {**document, **draft.document}
+        return draft.document
 
     def create(self, document: dict[str, Any], reference: Reference | None, *, parent: str = "") -> Image:
         """Add an image from its config, whose layers are all there, and name it."""

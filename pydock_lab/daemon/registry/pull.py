@@ -105,16 +105,22 @@ class Pull:
         tag = self._reference.tag or self._reference.digest
         self._progress({"status": f"Pulling from {self._reference.path}", "id": tag})
         try:
-            raw = await self._document(manifest.config)
-            diff_ids = _diff_ids(raw)
-            if len(diff_ids) != len(manifest.layers):
-                raise InvalidParameter("layers from manifest don't match image configuration")
-            await self._fetch_layers(manifest.layers, diff_ids)
-            image = self._images.put(raw)
+            image = await self._image(manifest)
             self._distribution.add_manifest(image.id, manifest.raw, manifest.media_type)
         finally:
             await asyncio.to_thread(self._layers.release, self._holder)
         return image, manifest.digest
+
+    async def _image(self, manifest: Manifest) -> Image:
+        """Return the image if it is here; else fetch what is missing of it."""
+        with contextlib.suppress(NotFound):
+            return self._images.get(manifest.config.digest)
+        raw = await self._document(manifest.config)
+        diff_ids = _diff_ids(raw)
+        if len(diff_ids) != len(manifest.layers):
+            raise InvalidParameter("layers from manifest don't match image configuration")
+        await self._fetch_layers(manifest.layers, diff_ids)
+        return self._images.put(raw)
 
     async def manifest(self) -> Manifest:
         """Fetch the manifest for the platform.
@@ -178,8 +184,6 @@ class Pull:
         """Fetch a small blob, verified."""
         if descriptor.size > _MAX_DOCUMENT:
             raise InvalidParameter("image config is too large")
-        with contextlib.suppress(NotFound):
-            return self._images.get(descriptor.digest).raw
         async with self._session.request("GET", f"blobs/{descriptor.digest}") as response:
             raw = await response.read()
         if f"sha256:{hashlib.sha256(raw).hexdigest()}" != descriptor.digest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -242,7 +243,7 @@ class RegistrySession:
         elif isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, socket.gaierror):
             reason = f"dial tcp: lookup {error.host}: no such host"
         elif isinstance(error, aiohttp.ClientConnectorError):
-            reason = f"dial tcp {error.host}:{error.port}: connect: {(error.strerror or str(error.os_error)).lower()}"
+            reason = f"dial tcp {error.host}:{error.port}: connect: {os.strerror(error.os_error.errno or 0).lower()}"
         else:
             reason = str(error) or type(error).__name__
         return Unreachable(f'{method.capitalize()} "{url}": {reason}')

@@ -57,6 +57,10 @@ class VolumeStore:
         Raises:
             InvalidParameter: the name has other than [a-zA-Z0-9_.-], in Docker's words.
         """
+        if len(name) == 1:
+            raise InvalidParameter(
+                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+            )
         if not _NAME.match(name):
             raise InvalidParameter(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only '
