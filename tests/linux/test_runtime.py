@@ -274,7 +274,9 @@ async def test_read_only_root(machine: Machine) -> None:
 
 
 async def test_privileged(machine: Machine) -> None:
-    code, out, err = await machine.run("grep -E 'CapEff|Seccomp:' /proc/self/status; mount -t tmpfs x /tmp", privileged=True)
+    code, out, err = await machine.run(
+        "grep -E 'CapEff|Seccomp:' /proc/self/status; mount -t tmpfs x /tmp", privileged=True
+    )
     assert code == 0, err
     assert "Seccomp:\t0" in out
 
@@ -382,7 +384,9 @@ async def test_exec(machine: Machine) -> None:
     _, cgroup, _ = await execute(["cat", "/proc/self/cgroup"])
     _, of_init, _ = await execute(["cat", "/proc/1/cgroup"])
     assert cgroup == of_init
-    with pytest.raises(LaunchError, match='OCI runtime exec failed: exec failed: .*"nosuch": executable file not found'):
+    with pytest.raises(
+        LaunchError, match='OCI runtime exec failed: exec failed: .*"nosuch": executable file not found'
+    ):
         await execute(["nosuch"])
     assert len(await machine.runtime.processes(request.id)) >= 1
     await machine.runtime.signal(request.id, signal.SIGKILL)

@@ -24,7 +24,7 @@ from pydock_lab.daemon.linux import cgroups
 from pydock_lab.daemon.runtime.channel import receive_message, send_message
 from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import Conflict, NotFound, SystemFailure, Unavailable
+from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure, Unavailable
 
 _BOOT = "import sys; sys.path.append({root!r}); from pydock_lab.daemon.runtime.keeper import main; main({fd})"
 
@@ -161,16 +161,10 @@ class Runtime:
             LaunchError: a step failed; nothing of the container is left (mounts, links, cgroups).
                 Its `exit_code` is 126 (can't be executed), 127 (not found) or 128 as Docker's.
         """
-        fields = {
-            **vars(request),
-            "root": vars(request.root) if request.root else None,
-            "attachments": [vars(attachment) for attachment in request.attachments],
-            "log": vars(request.log),
-        }
         self._cgroup_paths[request.id] = (request.config.get("linux") or {}).get("cgroupsPath") or ""
         self._bundles[request.id] = request.bundle
         self._expect_exit(request.id, request.id)
-        return await self._start("launch", request.id, fields, "create failed: runc create failed")
+        return await self._start("launch", request.id, _fields(request), "create failed: runc create failed")
 
     async def exec(self, request: ExecRequest) -> Launched:
         """Start a further process in a running container."""
@@ -318,16 +312,41 @@ class Runtime:
         Returns:
             Docker's PathStat fields for get and stat:
             `{"name", "size", "mode", "mtime", "linkTarget"}`; empty for put and export.
+
+        Raises:
+            NotFound: `Could not find the file PATH in container ID`.
+            InvalidParameter: a directory would be replaced by something else, or the other way round.
         """
-        raise NotImplementedError
+        try:
+            result: dict[str, object] = await self._request(
+                "archive",
+                [fd] if fd >= 0 else [],
+                action=operation,
+                request=_fields(request),
+                pid=pid,
+                path=path,
+                options=options or {},
+            )
+        except KeeperRefusal as refusal:
+            message, kind = str(refusal.failure["message"]), refusal.failure.get("kind")
+            if kind == "not_found":
+                raise NotFound(f"{message} {request.id}") from None
+            raise (InvalidParameter if kind == "invalid" else SystemFailure)(message) from None
+        return result
 
     async def connect(self, container_id: str, attachment: dict[str, object]) -> None:
         """Attach a running container to one more bridge (fields of request.Attachment)."""
-        raise NotImplementedError
+        try:
+            await self._request("connect", id=container_id, attachment=attachment)
+        except KeeperRefusal as refusal:
+            raise SystemFailure(refusal.failure["message"]) from None
 
     async def disconnect(self, container_id: str, ifname: str) -> None:
         """Take a link out of a running container."""
-        raise NotImplementedError
+        try:
+            await self._request("disconnect", id=container_id, ifname=ifname)
+        except KeeperRefusal as refusal:
+            raise SystemFailure(refusal.failure["message"]) from None
 
     async def delete(self, container_id: str) -> None:
         """Remove the bundle, cgroups and the keeper's memory of a container that has ended."""
@@ -433,6 +452,16 @@ class KeeperRefusal(SystemFailure):
     def __init__(self, failure: dict[str, Any]) -> None:
         super().__init__(str(failure.get("message", "")))
         self.failure = failure
+
+
+def _fields(request: LaunchRequest) -> dict[str, Any]:
+    """Return a request as JSON's types, without the deep copies of dataclasses.asdict."""
+    return {
+        **vars(request),
+        "root": vars(request.root) if request.root else None,
+        "attachments": [vars(attachment) for attachment in request.attachments],
+        "log": vars(request.log),
+    }
 
 
 def _launch_error(failure: Mapping[str, Any], what_failed: str) -> LaunchError:

@@ -28,7 +28,7 @@ from pydock_lab.daemon.runtime.filters import Filters
 from pydock_lab.daemon.runtime.launcher import fork_plan
 from pydock_lab.daemon.runtime.logfile import LogFile
 from pydock_lab.daemon.runtime.loop import READ, WRITE, Loop, Timer
-from pydock_lab.daemon.runtime.plan import build_exec_plan, build_plan
+from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.process import Process
 from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, Log, OverlayRoot
 from pydock_lab.daemon.runtime.streams import Client
@@ -129,6 +129,9 @@ class Keeper:
             "attach": self._attach,
             "detached": self._detached,
             "resize": self._resize,
+            "archive": self._archive,
+            "connect": self._connect,
+            "disconnect": self._disconnect,
             "delete": self._delete,
             "stop": self._stop,
         }
@@ -194,6 +197,8 @@ class Keeper:
                     "state": process.state,
                     "started_at_ns": process.started_at_ns,
                     "exit": process.exit,
+                    "cgroup": self._cgroup_path(process.id),
+                    "bundle": self.requests[process.id].bundle if process.id in self.requests else "",
                 }
                 for process in self.processes.values()
                 if process.state in ("running", "ended")
@@ -247,7 +252,7 @@ class Keeper:
         self.processes[id] = process
         return process
 
-    def _fork(self, process: Process, plan: Any, stdin_open: bool) -> None:
+    def _fork(self, process: Process, plan: Plan, stdin_open: bool) -> None:
         try:
             filters = self.filters.compile(plan)
             stdio = process.open_stdio(terminal=plan.terminal, stdin_open=stdin_open)
@@ -292,6 +297,34 @@ class Keeper:
         self._known(message["id"]).resize(message["rows"], message["columns"])
         answer.result()
 
+    def _archive(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        # tarfile and the compressors weigh 2 MiB; a keeper that copies nothing does without.
+        from pydock_lab.daemon.runtime.errand import archive_plan
+
+        request = launch_request(message["request"])
+        os.makedirs(request.bundle, exist_ok=True)
+        plan = archive_plan(request, message["action"], message["pid"], message["path"], message["options"])
+        self._run_errand(plan, answer, fds[0] if fds else -1)
+
+    def _connect(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        from pydock_lab.daemon.runtime.errand import connect_plan
+
+        init = self._known(message["id"])
+        attachment = Attachment(**message["attachment"])
+        self._run_errand(connect_plan(init.id, init.pid, attachment), answer)
+
+    def _disconnect(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        from pydock_lab.daemon.runtime.errand import disconnect_plan
+
+        init = self._known(message["id"])
+        self._run_errand(disconnect_plan(init.id, init.pid, message["ifname"]), answer)
+
+    def _run_errand(self, plan: Plan, answer: Answer, fd: int = -1) -> None:
+        from pydock_lab.daemon.runtime.errand import Errand
+
+        child = fork_plan(plan, (fd, -1, -1), [], self.layout)
+        Errand(self.loop, child, on_result=answer.result, on_failed=answer.error)
+
     def _delete(self, answer: Answer, message: Message, fds: list[int]) -> None:
         container_id = message["id"]
         for process in [p for p in self.processes.values() if container_id in (p.id, p.container_id)]:
@@ -330,6 +363,7 @@ class Keeper:
         request = self.requests.get(process.id)
         if request is not None:
             _write_atomically(os.path.join(request.bundle, "trace.json"), process.steps)
+        process.steps = []
 
     def _on_failed(self, process: Process, failure: Message, answer: Answer) -> None:
         self.processes.pop(process.id, None)
@@ -349,10 +383,18 @@ class Keeper:
         self._announce({"event": "exit", "id": process.id, "exit": process.exit})
         if request is not None:
             self._remove_cgroup(request)
+        elif self._connections:
+            # The daemon knows how the exec ended; a new one would not ask for it.
+            self.processes.pop(process.id, None)
         self._rest()
 
+    def _cgroup_path(self, id: str) -> str:
+        """Return a container's cgroup path, "" for an exec and for a container without one."""
+        request = self.requests.get(id)
+        return str((request.config.get("linux") or {}).get("cgroupsPath") or "") if request else ""
+
     def _oom_killed(self, request: LaunchRequest) -> bool:
-        path = (request.config.get("linux") or {}).get("cgroupsPath")
+        path = self._cgroup_path(request.id)
         return bool(path and self.layout.version and self.layout.cgroup(path).oom_kills())
 
     def _remove_cgroup(self, request: LaunchRequest) -> None:

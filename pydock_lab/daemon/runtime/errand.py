@@ -1,0 +1,178 @@
+"""A short task of the keeper in a forked child: file transfers, links of running containers.
+
+Like a launch it is a plan whose operations are carried out in a child, but
+nothing is executed in the end: the last operation reports a result.
+"""
+
+from __future__ import annotations
+
+import bz2  # noqa: F401 - tarfile imports these when it needs them, and a child must not
+import gzip  # noqa: F401
+import lzma  # noqa: F401
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydock_lab.daemon.linux import syscalls
+from pydock_lab.daemon.linux.netlink import Netlink
+from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
+from pydock_lab.daemon.runtime.launcher import Child
+from pydock_lab.daemon.runtime.loop import READ, Loop
+from pydock_lab.daemon.runtime.operations import namespaces, rootfs
+from pydock_lab.daemon.runtime.operations.archive import TransferFiles
+from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation
+from pydock_lab.daemon.runtime.plan import Plan
+from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest
+
+
+@dataclass
+class Done(Operation):
+    """Report that all went well, and end."""
+
+    def describe(self) -> str:
+        """Say so."""
+        return "Report and end"
+
+    def execute(self, context: Context) -> Findings:
+        """Never returns."""
+        send_message(context.report, {"result": {}})
+        os._exit(0)
+
+
+@dataclass
+class DeleteLink(Operation):
+    """Remove a link of this network namespace; its veth peer goes with it."""
+
+    ifname: str
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Delete the link {self.ifname}"
+
+    def execute(self, context: Context) -> Findings:
+        """RTM_DELLINK."""
+        inside = Netlink()
+        try:
+            inside.delete_link(self.ifname)
+        finally:
+            inside.close()
+        return None
+
+
+@dataclass
+class JoinMounts(Operation):
+    """Enter a running container's mount namespace, and nothing else of it."""
+
+    pid: int
+    where = "host"
+
+    def describe(self) -> str:
+        """Say whose."""
+        return f"Join the mount namespace of process {self.pid}"
+
+    def execute(self, context: Context) -> Findings:
+        """setns(2); the namespace's root becomes this process's."""
+        pidfd = syscalls.pidfd_open(self.pid)
+        try:
+            syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
+        finally:
+            os.close(pidfd)
+        return None
+
+
+def archive_plan(request: LaunchRequest, action: str, pid: int | None, path: str, options: dict[str, Any]) -> Plan:
+    """Return the plan that moves files of a container, running (pid) or not."""
+    config = request.config
+    user = str((config["process"].get("user") or {}).get("username", ""))
+    transfer = TransferFiles(action, path, options, user)
+    plan = Plan(id=request.id)
+    if pid is not None:
+        if action == "export":
+            transfer.skip = _mount_points(pid)
+        plan.operations = [JoinMounts(pid), transfer]
+        return plan
+    plan.clone_flags = syscalls.CLONE_NEWNS
+    target = os.path.join(request.bundle, "rootfs")
+    plan.operations.append(rootfs.IsolateMounts("rslave"))
+    if request.root is not None:
+        root = request.root
+        plan.operations.append(rootfs.MountOverlay(list(root.lower), root.upper, root.work, target, root.userxattr))
+    else:
+        target = os.path.join(request.bundle, config["root"]["path"])
+        plan.operations.append(rootfs.BindRootfs(target, target))
+    binds = [m for m in config.get("mounts") or () if (m.get("type") or "bind") == "bind" and action != "export"]
+    for mount in binds:
+        plan.operations.append(rootfs.CloneMount(mount["source"], mount["destination"], optional=True))
+    plan.operations.append(rootfs.PivotRoot(target))
+    for mount in binds:
+        plan.operations.append(rootfs.PlaceMount(mount["destination"], list(mount.get("options") or ())))
+    plan.operations += [rootfs.DetachOldRoot(), transfer]
+    return plan
+
+
+def _mount_points(pid: int) -> list[str]:
+    """Return what is mounted in a container besides its root."""
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        points = [line.split()[4] for line in table]
+    return [point for point in points if point != "/"]
+
+
+def connect_plan(container_id: str, pid: int, attachment: Attachment) -> Plan:
+    """Return the plan that plugs a running container into one more bridge."""
+    join = namespaces.JoinNamespace("network", f"/proc/{pid}/ns/net")
+    plug = namespaces.AttachToBridge(**vars(attachment))
+    return Plan(id=container_id, bridges=[attachment.bridge], operations=[join, plug, Done()])
+
+
+def disconnect_plan(container_id: str, pid: int, ifname: str) -> Plan:
+    """Return the plan that takes a link out of a running container."""
+    join = namespaces.JoinNamespace("network", f"/proc/{pid}/ns/net")
+    return Plan(id=container_id, operations=[join, DeleteLink(ifname), Done()])
+
+
+class Errand:
+    """One such child until it has reported and ended."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        child: Child,
+        *,
+        on_result: Callable[[dict[str, Any]], None],
+        on_failed: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._loop = loop
+        self._child = child
+        self._on_result, self._on_failed = on_result, on_failed
+        self._outcome: dict[str, Any] = {"error": {"message": "the task ended without a report", "kind": "other"}}
+        child.report.setblocking(False)
+        loop.add(child.report.fileno(), READ, self._on_report)
+        loop.add(child.pidfd, READ, self._on_exit)
+
+    def _on_report(self, events: int) -> None:
+        while True:
+            try:
+                message, fds = receive_message(self._child.report)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                message, fds = None, []
+            close_all(fds)
+            if message is None:
+                self._loop.remove(self._child.report.fileno())
+                return
+            if "result" in message or "error" in message:
+                self._outcome = message
+
+    def _on_exit(self, events: int) -> None:
+        self._loop.remove(self._child.pidfd)
+        os.waitid(os.P_PIDFD, self._child.pidfd, os.WEXITED)
+        os.close(self._child.pidfd)
+        self._on_report(READ)
+        self._loop.remove(self._child.report.fileno())
+        self._child.report.close()
+        if "error" in self._outcome:
+            self._on_failed(self._outcome["error"])
+        else:
+            self._on_result(self._outcome["result"])

@@ -1,0 +1,293 @@
+"""Read and write a container's files from inside its root: `docker cp`, `docker export`.
+
+The process that does it has the container's root as its own, so that no link
+of the image leads out, and looks no user up (a lookup would load libraries from
+the container, CVE-2019-14271): tar entries carry numbers only.
+
+Source: Docker's API, "Get an archive of a filesystem resource in a container";
+tar(5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import tarfile
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydock_lab.daemon.runtime import users
+from pydock_lab.daemon.runtime.channel import send_message
+from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation
+
+BUFFER_BYTES = 1024 * 1024
+
+# Go's os.FileMode bits, in which Docker tells modes: (S_IFMT or S_IS* bit, Go's bit).
+_GO_TYPES = {
+    stat.S_IFDIR: 1 << 31,
+    stat.S_IFLNK: 1 << 27,
+    stat.S_IFBLK: 1 << 26,
+    stat.S_IFIFO: 1 << 25,
+    stat.S_IFSOCK: 1 << 24,
+    stat.S_IFCHR: 1 << 26 | 1 << 21,
+}
+_GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
+
+
+@dataclass
+class TransferFiles(Operation):
+    """The last operation of an archive plan: move the files, report, end."""
+
+    action: str
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+    user: str = ""
+    skip: list[str] = field(default_factory=list)
+
+    def describe(self) -> str:
+        """Say what."""
+        return f"{self.action.capitalize()} {self.path} from inside the container's root"
+
+    def execute(self, context: Context) -> Findings:
+        """Do it with the tar stream on fd `context.stdio[0]`; never returns."""
+        fd = context.stdio[0]
+        result: dict[str, Any] = {}
+        if self.action == "export":
+            write_tar(fd, "/", ".", skip=set(self.skip), one_file_system=True)
+        elif self.action == "put":
+            self._put(fd)
+        else:
+            result = path_stat(self.path)
+            if self.action == "get":
+                write_tar(fd, _lresolve(self.path), result["name"])
+        send_message(context.report, {"result": result})
+        os._exit(0)
+
+    def _put(self, fd: int) -> None:
+        target = os.path.realpath(self.path)
+        if not os.path.lexists(target):
+            raise CannotStart(f"Could not find the file {self.path} in container", "not_found")
+        if not os.path.isdir(target):
+            raise CannotStart("extraction point is not a directory", "invalid")
+        owner = None
+        if self.options.get("copy_uid_gid"):
+            user = users.resolve(self.user, [])
+            owner = (user.uid, user.gid)
+        read_tar(fd, target, keep_kind=bool(self.options.get("no_overwrite_dir_non_dir")), owner=owner)
+
+
+def path_stat(path: str) -> dict[str, Any]:
+    """Return Docker's ContainerPathStat of a path; a link at its end is not followed."""
+    resolved = _lresolve(path)
+    try:
+        status = os.lstat(resolved)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise CannotStart(f"Could not find the file {path} in container", "not_found") from None
+        raise
+    target = os.path.realpath(resolved) if stat.S_ISLNK(status.st_mode) else ""
+    mode = stat.S_IMODE(status.st_mode) & 0o777 | _GO_TYPES.get(stat.S_IFMT(status.st_mode), 0)
+    for bit, go_bit in _GO_BITS.items():
+        if status.st_mode & bit:
+            mode |= go_bit
+    seconds, nanoseconds = divmod(status.st_mtime_ns, 1_000_000_000)
+    fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
+    return {
+        "name": _base(path),
+        "size": status.st_size,
+        "mode": mode,
+        "mtime": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z",
+        "linkTarget": target,
+    }
+
+
+def _base(path: str) -> str:
+    """Return the name that Docker gives the top of an archive: `.` for `DIR/.`, `/` for the root."""
+    if path.rstrip("/").endswith("/.") or path == ".":
+        return "."
+    return os.path.basename(path.rstrip("/")) or "/"
+
+
+def _lresolve(path: str) -> str:
+    """Resolve a path, its last component only where it ends in `/` or `/.` (then a directory is meant)."""
+    absolute = "/" + path.lstrip("/")
+    if absolute.endswith(("/", "/.")):
+        return os.path.realpath(absolute)
+    directory, name = os.path.split(absolute)
+    return os.path.join(os.path.realpath(directory), name)
+
+
+def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None, one_file_system: bool = False) -> None:
+    """Write a tree as a tar stream whose entries begin with `name`.
+
+    Args:
+        fd: Written and left open.
+        top: Absolute.
+        name: What `top` is called in the archive; `/` and `.` give `./…`.
+        skip: Absolute paths whose contents are left out (mount points).
+        one_file_system: Together with `skip`: leave mount points empty.
+    """
+    hidden = skip or set()
+    prefix = "." if name == "/" else name
+    seen: dict[tuple[int, int], str] = {}
+    with (
+        open(fd, "wb", buffering=BUFFER_BYTES, closefd=False) as output,
+        tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT, bufsize=BUFFER_BYTES) as archive,
+    ):
+        pending = [(top, prefix)]
+        while pending:
+            path, entry_name = pending.pop()
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            mounted = one_file_system and path in hidden
+            entry = _entry(path, entry_name, status, seen)
+            if entry is None:
+                continue
+            if entry.isreg() and mounted:
+                entry.size = 0
+            if entry.isreg() and entry.size:
+                with open(path, "rb", buffering=0) as file:
+                    archive.addfile(entry, _Exactly(file, entry.size))
+            else:
+                archive.addfile(entry)
+            if entry.isdir() and not mounted:
+                names = sorted(os.listdir(path), reverse=True)
+                pending += [(os.path.join(path, child), f"{entry_name}/{child}") for child in names]
+
+
+class _Exactly(io.RawIOBase):
+    """A file of the length its header tells, whatever is appended or cut off meanwhile."""
+
+    def __init__(self, file: io.FileIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes; zeros where the file has become too short."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        data = self._file.read(wanted) or b"\0" * wanted
+        self._left -= len(data)
+        return data
+
+
+def _entry(path: str, name: str, status: os.stat_result, seen: dict[tuple[int, int], str]) -> tarfile.TarInfo | None:
+    """Return the header of one file; None for what tar can't hold (sockets)."""
+    entry = tarfile.TarInfo(name)
+    kind = stat.S_IFMT(status.st_mode)
+    entry.mode = stat.S_IMODE(status.st_mode)
+    entry.uid, entry.gid = status.st_uid, status.st_gid
+    entry.mtime = int(status.st_mtime)
+    if kind == stat.S_IFREG:
+        key = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and key in seen:
+            entry.type, entry.linkname = tarfile.LNKTYPE, seen[key]
+        else:
+            entry.type, entry.size = tarfile.REGTYPE, status.st_size
+            seen[key] = name
+    elif kind == stat.S_IFDIR:
+        entry.type = tarfile.DIRTYPE
+    elif kind == stat.S_IFLNK:
+        entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(path)
+    elif kind in (stat.S_IFCHR, stat.S_IFBLK):
+        entry.type = tarfile.CHRTYPE if kind == stat.S_IFCHR else tarfile.BLKTYPE
+        entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
+    elif kind == stat.S_IFIFO:
+        entry.type = tarfile.FIFOTYPE
+    else:
+        return None
+    with contextlib.suppress(OSError):
+        capability = os.getxattr(path, "security.capability", follow_symlinks=False)
+        entry.pax_headers = {"SCHILY.xattr.security.capability": capability.decode("utf-8", "surrogateescape")}
+    return entry
+
+
+def read_tar(fd: int, directory: str, *, keep_kind: bool, owner: tuple[int, int] | None) -> None:
+    """Unpack a tar stream, compressed or not.
+
+    Args:
+        fd: Read to its end and left open.
+        directory: Absolute.
+        keep_kind: Refuse to put a file in a directory's place or the other way round.
+        owner: Instead of the entries' own.
+    """
+    directories: list[tuple[str, tarfile.TarInfo]] = []
+    with (
+        open(fd, "rb", buffering=BUFFER_BYTES, closefd=False) as source,
+        tarfile.open(fileobj=source, mode="r|*", bufsize=BUFFER_BYTES) as archive,
+    ):
+        for entry in archive:
+            if owner is not None:
+                entry.uid, entry.gid = owner
+            target = os.path.normpath(os.path.join(directory, entry.name.lstrip("/")))
+            _make_room(target, entry, keep_kind=keep_kind)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if entry.isdir():
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(target)
+                directories.append((target, entry))
+            else:
+                _extract(archive, entry, target, directory)
+                _set_metadata(target, entry)
+        while source.read(BUFFER_BYTES):
+            pass
+    for target, entry in reversed(directories):
+        _set_metadata(target, entry)
+
+
+def _make_room(target: str, entry: tarfile.TarInfo, *, keep_kind: bool) -> None:
+    """Remove what is in an entry's place, unless both are directories."""
+    try:
+        there = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(there):
+        if entry.isdir():
+            return
+        if keep_kind:
+            raise CannotStart(f'cannot overwrite directory "{target}" with non-directory "{entry.name}"', "invalid")
+        with contextlib.suppress(OSError):
+            os.rmdir(target)
+        return
+    if entry.isdir():
+        if stat.S_ISLNK(there) and os.path.isdir(target):
+            return
+        if keep_kind:
+            raise CannotStart(f'cannot overwrite non-directory "{target}" with directory "{entry.name}"', "invalid")
+    os.unlink(target)
+
+
+def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, target: str, directory: str) -> None:
+    """Make one file that is no directory."""
+    if entry.isreg():
+        source = archive.extractfile(entry)
+        with open(target, "wb", buffering=0) as file:
+            while source is not None and (data := source.read(BUFFER_BYTES)):
+                file.write(data)
+    elif entry.issym():
+        os.symlink(entry.linkname, target)
+    elif entry.islnk():
+        os.link(os.path.join(directory, entry.linkname.lstrip("/")), target, follow_symlinks=False)
+    elif entry.ischr() or entry.isblk():
+        kind = stat.S_IFCHR if entry.ischr() else stat.S_IFBLK
+        os.mknod(target, kind | entry.mode, os.makedev(entry.devmajor, entry.devminor))
+    elif entry.isfifo():
+        os.mkfifo(target, entry.mode)
+
+
+def _set_metadata(target: str, entry: tarfile.TarInfo) -> None:
+    """Set owner, mode, times and file capabilities; a single-id user namespace can't give files away."""
+    with contextlib.suppress(PermissionError, OSError):
+        os.chown(target, entry.uid, entry.gid, follow_symlinks=False)
+    if not entry.issym():
+        os.chmod(target, entry.mode)
+    capability = entry.pax_headers.get("SCHILY.xattr.security.capability")
+    if capability:
+        with contextlib.suppress(OSError):
+            os.setxattr(target, "security.capability", capability.encode("utf-8", "surrogateescape"))
+    os.utime(target, (entry.mtime, entry.mtime), follow_symlinks=False)
