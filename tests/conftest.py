@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -80,22 +81,31 @@ class Daemon:
 
 def start_daemon(root: Path, *flags: str, environment: dict[str, str] | None = None) -> Daemon:
     """Start a daemon whose roots lie under `root`; return when it answers."""
-    socket = root / "docker.sock"
-    command = [sys.executable, "-m", "pydock_lab.daemon", "-H", f"unix://{socket}"]
+    address = root / "docker.sock"
+    command = [sys.executable, "-m", "pydock_lab.daemon", "-H", f"unix://{address}"]
     command += ["--data-root", str(root / "data"), "--exec-root", str(root / "exec"), *flags]
     with (root / "log").open("ab") as log:
         process = subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | (environment or {}))
-    daemon = Daemon(root, process, socket)
+    daemon = Daemon(root, process, address)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the daemon ended with {process.returncode}:\n{daemon.log}")
-        with contextlib.suppress(Exception), contextlib.closing(daemon.client()) as client:
-            client.ping()
+        if _answers(address):
             return daemon
         time.sleep(0.02)
     process.kill()
     raise RuntimeError(f"the daemon did not answer:\n{daemon.log}")
+
+
+def _answers(path: Path) -> bool:
+    """Ask by hand: docker-py leaves its socket open when nobody serves it yet."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(path))
+        client.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+        return b" 200 " in client.recv(64)
+    return False
 
 
 @dataclass(frozen=True)
