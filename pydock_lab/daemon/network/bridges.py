@@ -1,7 +1,7 @@
 """Bridge networks: subnet, gateway, NAT, endpoints and published ports of one daemon.
 
-The only room that imports pyroute2 (lazily: 100 ms). The veth pair of a
-container is made by its launch from the plain values in `Endpoint`.
+The veth pair of a container is made by its launch, from the plain values in
+`Endpoint`.
 
 State has three homes: the database remembers networks and endpoints, the
 kernel holds bridges and filter rules, and this object knows which addresses
@@ -64,7 +64,7 @@ class Networks:
     async def start(self) -> None:
         """Load networks and endpoints; make the kernel agree with them in the background.
 
-        The background part (importing pyroute2, making bridges) takes some 150 ms; whoever needs it waits.
+        The background part (bridges, filter rules) takes some 20 ms; whoever needs it waits.
         """
         for key, document in self._documents.items():
             kind, _, identifier = key.partition("/")

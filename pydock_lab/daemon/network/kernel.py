@@ -11,7 +11,16 @@ import logging
 from collections.abc import Sequence
 
 from pydock_lab.daemon.network.iptables import ForwardAccept, Iptables, IptablesFirewall
-from pydock_lab.daemon.network.links import Bridge, Links, enable_forwarding, link_names, write_sysctl
+from pydock_lab.daemon.network.links import (
+    Bridge,
+    add_bridge,
+    add_way_out,
+    bring_up_loopback,
+    delete_links,
+    enable_forwarding,
+    link_names,
+    write_sysctl,
+)
 from pydock_lab.daemon.network.nat import BridgeRules, Firewall, Forward, NoFirewall, Policy, Redirect
 from pydock_lab.daemon.network.nftables import Nft, NftFirewall
 from pydock_lab.daemon.network.record import NetworkRecord, Subnet
@@ -48,7 +57,6 @@ class HostNetwork:
     def __init__(self, tag: str, trace: Trace) -> None:
         self._tag = tag
         self._trace = trace
-        self._links = Links()
         self._firewall: Firewall | None = None
         self._accept = ForwardAccept(tag)
         self._changing = asyncio.Lock()
@@ -75,14 +83,15 @@ class HostNetwork:
         self._redirect = redirect
         # So that packets from a bridge to a published port are routed, and not turned round within the bridge.
         write_sysctl("bridge/bridge-nf-call-iptables", "0")
-        await self._links.bring_up_loopback()
-        await self._links.set_default_route(f"pd{self._tag}-out", _ROOTLESS_ADDRESS)
+        await asyncio.to_thread(bring_up_loopback)
+        await asyncio.to_thread(add_way_out, f"pd{self._tag}-out", _ROOTLESS_ADDRESS)
 
     async def sweep(self, wanted: set[str]) -> None:
         """Delete bridges of ours that belong to no network any more."""
         ours = f"pd{self._tag}-"
         keep = wanted | {f"{ours}out"}
-        await self._links.delete([name for name in link_names() if name.startswith(ours) and name not in keep])
+        stray = [name for name in link_names() if name.startswith(ours) and name not in keep]
+        await asyncio.to_thread(delete_links, stray)
 
     async def add_bridge(self, record: NetworkRecord) -> None:
         """Make a network's bridge, or put right what is there of it."""
@@ -91,13 +100,15 @@ class HostNetwork:
             self._forwarding = True
         if record.ipv6:
             await asyncio.to_thread(enable_forwarding, ipv6=True)
+        if not record.icc:
+            write_sysctl("bridge/bridge-nf-call-iptables", "1")
         bridge = Bridge(record.bridge, _address(record.subnet4), _address(record.subnet6), record.mtu)
-        if await self._links.add_bridge(bridge):
+        if await asyncio.to_thread(add_bridge, bridge):
             self._trace.emit("network", "bridge.created", record.id, name=record.bridge, address=bridge.address4)
 
     async def delete_bridge(self, record: NetworkRecord) -> None:
         """Delete a network's bridge."""
-        await self._links.delete([record.bridge])
+        await asyncio.to_thread(delete_links, [record.bridge])
         self._trace.emit("network", "bridge.deleted", record.id, name=record.bridge)
 
     async def hold(self, bridges: Sequence[BridgeRules], forwards: Sequence[Forward] = ()) -> None:
@@ -139,10 +150,7 @@ class HostNetwork:
                 await asyncio.to_thread(self._firewall.clear)
                 await asyncio.to_thread(self._accept.clear)
         names = [*bridges, *([f"pd{self._tag}-out"] if self._redirect else [])]
-        try:
-            await self._links.delete(names)
-        finally:
-            await self._links.close()
+        await asyncio.to_thread(delete_links, names)
 
 
 def _address(subnet: Subnet | None) -> str:

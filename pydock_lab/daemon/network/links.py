@@ -1,38 +1,29 @@
 """The links of the host: bridges with their addresses, and the sysctls they need.
 
-All netlink work is done by one thread with one long-lived socket: pyroute2's
-synchronous interface may not be used on the event loop's thread, and deleting
-a bridge blocks for some 30 ms in the kernel. Importing pyroute2 takes 100 ms,
-so it is done there too, on first use.
+Everything here blocks for a millisecond or so, deleting a bridge for some 30
+(the kernel waits for its readers), so the event loop calls it in a thread.
+pyroute2 could do it too, for 11 MiB of memory, 0.1 s of import and an event
+loop of its own; the launch has a netlink socket that does the same.
 
-Source: ip-link(8), Documentation/networking/ip-sysctl.rst.
+Source: rtnetlink(7), ip-link(8), Documentation/networking/ip-sysctl.rst.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import hashlib
-import ipaddress
-import logging
 import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydock_lab.daemon.linux import netlink
+from pydock_lab.daemon.linux.netlink import Netlink, attribute
 from pydock_lab.errors import KernelError
 
-if TYPE_CHECKING:
-    from pyroute2.iproute.linux import IPRoute
-
-T = TypeVar("T")
-
 _SYSCTL = Path("/proc/sys/net")
-_IFA_F_NODAD = 0x02  # linux/if_addr.h: the subnet is ours alone, no need to look for a duplicate
 
 
 def link_tag(data_root: Path) -> str:
@@ -76,95 +67,67 @@ class Bridge:
     mtu: int = 1500
 
 
-class Links:
-    """The daemon's one netlink socket, in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink")
-        self._ipr: IPRoute | None = None
-
-    async def add_bridge(self, bridge: Bridge) -> bool:
-        """Make a bridge, or put right one that is there; return whether it was made."""
-        return await self._call(lambda ipr: _add_bridge(ipr, bridge))
-
-    async def delete(self, names: list[str]) -> None:
-        """Delete links; no error for one that is gone."""
-        present = link_names()
-        for name in names:
-            if name in present:
-                await self._call(partial(_delete, name=name))
-
-    async def set_default_route(self, name: str, address: str) -> None:
-        """Make a link that takes everything no other route takes (rootless: netfilter picks it up)."""
-        await self._call(lambda ipr: _add_way_out(ipr, name, address))
-
-    async def bring_up_loopback(self) -> None:
-        """Bring `lo` up, which is down in a new network namespace."""
-        await self._call(lambda ipr: ipr.link("set", index=1, state="up"))
-
-    async def close(self) -> None:
-        """Close the socket and end the thread."""
-        if self._ipr is not None:
-            await self._call(lambda ipr: ipr.close())
-            self._ipr = None
-        self._thread.shutdown(wait=False)
-
-    async def _call(self, work: Callable[[Any], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._with_socket, work)
-
-    def _with_socket(self, work: Callable[[Any], T]) -> T:
-        from pyroute2.iproute.linux import IPRoute
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        try:
-            if self._ipr is None:
-                logging.getLogger("pyroute2").setLevel(logging.WARNING)  # it logs every message at DEBUG
-                self._ipr = IPRoute()
-            return work(self._ipr)
-        except NetlinkError as error:
-            raise KernelError("netlink", error.code) from error
-
-
-def _add_bridge(ipr: Any, bridge: Bridge) -> bool:
-    made = _add_link(ipr, bridge.name, "bridge", mtu=bridge.mtu, address=_mac(bridge))
-    index = socket.if_nametoindex(bridge.name)
-    for address in filter(None, (bridge.address4, bridge.address6)):
-        interface = ipaddress.ip_interface(address)
-        fields: dict[str, Any] = {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
-        if interface.version == 4:
-            fields["broadcast"] = str(interface.network.broadcast_address)
-        else:
-            fields["flags"] = _IFA_F_NODAD
-        with _passing_over(errno.EEXIST):
-            ipr.addr("add", index=index, **fields)
-    # Lets the host's own loopback reach published ports; the firewall guards 127/8 from the other side.
-    write_sysctl(f"ipv4/conf/{bridge.name}/route_localnet", "1")
-    ipr.link("set", index=index, state="up")
+def add_bridge(bridge: Bridge) -> bool:
+    """Make a bridge, or put right one that is there; return whether it was made."""
+    with contextlib.closing(Netlink()) as kernel:
+        made = _make_bridge(kernel, bridge.name, bridge.mtu, _mac(bridge))
+        index = socket.if_nametoindex(bridge.name)
+        for address in filter(None, (bridge.address4, bridge.address6)):
+            with _passing_over(errno.EEXIST):
+                kernel.add_address(index, address)
+        # Lets the host's own loopback reach published ports; the firewall guards 127/8 from the other side.
+        write_sysctl(f"ipv4/conf/{bridge.name}/route_localnet", "1")
+        kernel.set_up(index)
     return made
 
 
-def _add_link(ipr: Any, name: str, kind: str, **fields: Any) -> bool:
-    if name in link_names():
-        return False
-    ipr.link("add", ifname=name, kind=kind, **fields)
-    return True
+def delete_links(names: list[str]) -> None:
+    """Delete links; no error for one that is gone."""
+    with contextlib.closing(Netlink()) as kernel:
+        for name in names:
+            with _passing_over(errno.ENODEV):
+                kernel.delete_link(name)
 
 
-def _add_way_out(ipr: Any, name: str, address: str) -> None:
-    # A bridge without ports: a dummy link would do, but needs a module that a plain user can't have loaded.
-    _add_link(ipr, name, "bridge")
-    index = socket.if_nametoindex(name)
+def bring_up_loopback() -> None:
+    """Bring `lo` up, which is down in a new network namespace."""
+    with contextlib.closing(Netlink()) as kernel:
+        kernel.set_up(socket.if_nametoindex("lo"))
+
+
+def add_way_out(name: str, address: str) -> None:
+    """Make a link that takes everything no other route takes (rootless: netfilter picks it up there).
+
+    A bridge without ports: a dummy link would do, but needs a module that a plain user can't have loaded.
+    """
+    with contextlib.closing(Netlink()) as kernel:
+        _make_bridge(kernel, name, 1500, "")
+        index = socket.if_nametoindex(name)
+        with _passing_over(errno.EEXIST):
+            kernel.add_address(index, f"{address}/32")
+        kernel.set_up(index)
+        route = struct.pack(
+            "=BBBBBBBBI", socket.AF_INET, 0, 0, 0, netlink.RT_TABLE_MAIN, netlink.RTPROT_BOOT,
+            netlink.RT_SCOPE_LINK, netlink.RTN_UNICAST, 0,
+        )  # fmt: skip
+        route += attribute(netlink.RTA_OIF, struct.pack("=I", index))
+        with _passing_over(errno.EEXIST):
+            flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
+            kernel.request(netlink.RTM_NEWROUTE, flags, route, name="route", about=f"default dev {name}")
+
+
+def _make_bridge(kernel: Netlink, name: str, mtu: int, mac: str) -> bool:
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, 0, 0, 0)
+    body += attribute(netlink.IFLA_IFNAME, name.encode() + b"\0")
+    body += attribute(netlink.IFLA_MTU, struct.pack("=I", mtu))
+    if mac:
+        body += attribute(netlink.IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    body += attribute(netlink.IFLA_LINKINFO, attribute(netlink.IFLA_INFO_KIND, b"bridge"))
     with _passing_over(errno.EEXIST):
-        ipr.addr("add", index=index, address=address, prefixlen=32)
-    ipr.link("set", index=index, state="up")
-    with _passing_over(errno.EEXIST):
-        ipr.route("add", dst="0.0.0.0/0", oif=index)
-
-
-def _delete(ipr: Any, name: str) -> None:
-    # OSError: gone between the look and the deed.
-    with contextlib.suppress(OSError), _passing_over(errno.ENODEV):
-        ipr.link("del", index=socket.if_nametoindex(name))
+        flags = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
+        kernel.request(netlink.RTM_NEWLINK, flags, body, name="bridge", about=name)
+        return True
+    return False
 
 
 def _mac(bridge: Bridge) -> str:
@@ -176,10 +139,8 @@ def _mac(bridge: Bridge) -> str:
 @contextlib.contextmanager
 def _passing_over(code: int) -> Iterator[None]:
     """Pass over one errno: what was asked for is there (EEXIST) or gone (ENODEV) already."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
     try:
         yield
-    except NetlinkError as error:
-        if error.code != code:
+    except KernelError as error:
+        if error.errno != code:
             raise

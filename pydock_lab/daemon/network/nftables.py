@@ -59,7 +59,7 @@ class Nft:
 
 
 class NftFirewall:
-    """One daemon's table, `inet pydock_TAG` (and `bridge pydock_TAG` for networks without icc)."""
+    """One daemon's table, `inet pydock_TAG`."""
 
     name = "nftables"
 
@@ -90,7 +90,7 @@ class NftFirewall:
                 continue
 
     def clear(self) -> None:
-        """Delete our tables."""
+        """Delete our table."""
         self._nft.run(_without(self._table))
 
 
@@ -137,13 +137,12 @@ table inet {table} {{
     oifname @bridges ip saddr 127.0.0.0/8 masquerade
 {_lines(_postrouting_rules(bridge) for bridge in policy.bridges)}
   }}
-}}
-{_isolation(table, policy)}"""
+}}"""
 
 
 def _without(table: str) -> str:
     """Deleting a table that may not be there: make it first."""
-    return "\n".join(f"table {family} {table} {{ }}\ndelete table {family} {table}" for family in ("inet", "bridge"))
+    return f"table inet {table} {{ }}\ndelete table inet {table}"
 
 
 def _forward_rules(bridge: BridgeRules) -> list[str]:
@@ -151,7 +150,10 @@ def _forward_rules(bridge: BridgeRules) -> list[str]:
     if bridge.internal:
         return [f"iifname {name} oifname != {name} drop", f"oifname {name} iifname != {name} drop"]
     # A published port is reachable from every network; nothing else comes in.
-    return [f"oifname {name} iifname != {name} ct status & dnat == 0 drop"]
+    rules = [f"oifname {name} iifname != {name} ct status & dnat == 0 drop"]
+    if not bridge.icc:  # frames within a bridge come here only by way of br_netfilter
+        rules.append(f"iifname {name} oifname {name} drop")
+    return rules
 
 
 def _postrouting_rules(bridge: BridgeRules) -> list[str]:
@@ -181,20 +183,6 @@ def _redirect(redirect: Redirect | None, match: str) -> str:
         f"{outward} udp dport 53 redirect to :{redirect.dns_port}\n"
         f"{outward} meta l4proto tcp redirect to :{redirect.tcp_port}"
     )
-
-
-def _isolation(table: str, policy: Policy) -> str:
-    """Frames between two containers of one bridge never reach the inet hooks: they need the bridge family."""
-    apart = [bridge for bridge in policy.bridges if not bridge.icc]
-    if not apart:
-        return ""
-    rules = _lines([f'meta ibrname "{bridge.name}" meta obrname "{bridge.name}" drop'] for bridge in apart)
-    return f"""table bridge {table} {{
-  chain forward {{
-    type filter hook forward priority filter; policy accept;
-{rules}
-  }}
-}}"""
 
 
 def _lines(groups: Iterable[list[str]]) -> str:

@@ -1,0 +1,462 @@
+"""Networks in a kernel of their own: every test has a fresh network namespace, with guests for containers.
+
+A guest is a process in a namespace wired as a launch wires a container, from the plain values of an
+Endpoint. Outside everything stands a stranger: another machine on another subnet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.linux.syscalls import CLONE_NEWNET, setns, unshare
+from pydock_lab.daemon.network import kernel
+from pydock_lab.daemon.network.bridges import Networks
+from pydock_lab.daemon.network.endpoint import Endpoint, PortBinding
+from pydock_lab.daemon.network.iptables import Iptables, find_program
+from pydock_lab.daemon.network.links import link_names
+from pydock_lab.daemon.store.database import Database
+from pydock_lab.daemon.trace import Trace
+from pydock_lab.errors import Forbidden, InvalidParameter, NotFound, SystemFailure, Unavailable
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+HOST, STRANGER = "10.77.0.1", "10.77.0.2"
+
+SERVER = """
+import socket, sys
+kind = socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM
+server = socket.socket(socket.AF_INET6 if sys.argv[1] == "tcp6" else socket.AF_INET, kind)
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(("", int(sys.argv[2])))
+if kind == socket.SOCK_STREAM:
+    server.listen()
+print("ready", flush=True)
+while True:
+    if kind == socket.SOCK_STREAM:
+        connection, peer = server.accept()
+        connection.sendall(peer[0].encode())
+        connection.close()
+    else:
+        data, peer = server.recvfrom(100)
+        server.sendto(peer[0].encode(), peer)
+"""
+CLIENT = """
+import socket, sys
+address, port, protocol = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET,
+                       socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM)
+client.settimeout(0.8)
+client.connect((address, port))
+client.send(b"x")
+print(client.recv(100).decode(), end="")
+"""
+
+
+def sh(command: str) -> str:
+    return subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+
+
+def call(address: str, port: int, protocol: str = "tcp", pid: int | None = None) -> str:
+    """Connect from here or from a guest; return the address the server saw, "" if nothing came back."""
+    command = [sys.executable, "-c", CLIENT, address, str(port), protocol]
+    inside = ["nsenter", "-n", "-t", str(pid)] if pid else []
+    return subprocess.run([*inside, *command], capture_output=True, text=True, check=False).stdout
+
+
+@dataclass
+class Guest:
+    """A process in a network namespace of its own."""
+
+    process: subprocess.Popen[bytes]
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls) -> Guest:
+        process = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo ready; exec sleep 1000"], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        guest = cls(process)
+        guest.run("ip link set lo up")
+        return guest
+
+    def wire(self, endpoint: Endpoint) -> None:
+        pid, name = self.process.pid, endpoint.ifname
+        sh(f"ip link add {endpoint.host_ifname} type veth peer name {name} address {endpoint.mac} netns {pid}")
+        sh(f"ip link set {endpoint.host_ifname} master {endpoint.bridge} up")
+        self.run(f"ip link set {name} up")
+        self.run(f"ip addr add {endpoint.address}/{endpoint.prefix} dev {name}")
+        if endpoint.gateway:
+            self.run(f"ip route add default via {endpoint.gateway}")
+        if endpoint.address6:
+            self.run(f"ip addr add {endpoint.address6}/{endpoint.prefix6} dev {name} nodad")
+            self.run(f"ip -6 route add default via {endpoint.gateway6}")
+
+    def run(self, command: str) -> str:
+        return sh(f"nsenter -n -t {self.process.pid} {command}")
+
+    def serve(self, port: int, protocol: str = "tcp") -> None:
+        command = ["nsenter", "-n", "-t", str(self.process.pid), sys.executable, "-c", SERVER, protocol, str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.children.append(server)
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+
+    def serve6(self, port: int) -> None:
+        self.serve(port, "tcp6")
+
+    def calls(self, address: str, port: int, protocol: str = "tcp") -> str:
+        return call(address, port, protocol, self.process.pid)
+
+    def stop(self) -> None:
+        for process in (*self.children, self.process):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@pytest.fixture(autouse=True)
+def own_network() -> Iterator[None]:
+    """Put this test's thread, and all it starts, into a fresh network namespace."""
+    outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+    unshare(CLONE_NEWNET)
+    # The tests flush rules: never in the machine's own namespace.
+    assert os.fstat(outside).st_ino != os.stat("/proc/self/ns/net").st_ino
+    sh("ip link set lo up")
+    try:
+        yield
+    finally:
+        setns(outside, CLONE_NEWNET)
+        os.close(outside)
+
+
+@pytest.fixture
+def guests() -> Iterator[list[Guest]]:
+    started: list[Guest] = []
+    yield started
+    for guest in started:
+        guest.stop()
+
+
+@pytest.fixture
+def stranger(guests: list[Guest]) -> Guest:
+    """Another machine: its link leads to this one, and its route to everything leads through this one."""
+    guest = Guest.start()
+    guests.append(guest)
+    sh(f"ip link add wire type veth peer name eth0 netns {guest.process.pid}")
+    sh(f"ip addr add {HOST}/24 dev wire && ip link set wire up")
+    guest.run(f"ip addr add {STRANGER}/24 dev eth0")
+    guest.run("ip link set eth0 up")
+    guest.run(f"ip route add default via {HOST}")
+    return guest
+
+
+@pytest.fixture(params=["nftables", "iptables-nft", "iptables-legacy"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each packet filter in its turn, as if the machine had no better one."""
+    if request.param != "nftables":
+        program = find_program(request.param)
+        if program is None:
+            pytest.skip(f"no {request.param} here")
+
+        def without() -> None:
+            raise Unavailable("libnftables is not installed")
+
+        monkeypatch.setattr(kernel, "Nft", without)
+        monkeypatch.setattr(Iptables, "usable", classmethod(lambda cls: cls(program)))
+    return str(request.param)
+
+
+def make_networks(root: Path, **settings: object) -> tuple[Networks, Database]:
+    root.mkdir(exist_ok=True)
+    database = Database(root / "meta.db")
+    config = DaemonConfig(hosts=(), data_root=root, exec_root=root, **settings)  # type: ignore[arg-type]
+    return Networks(database.table("networks"), Trace(), config), database
+
+
+def left_in_the_kernel() -> str:
+    """Our bridges and rules in this namespace; a guest's link goes with the guest."""
+    links = [name for name in link_names() if re.match(r"pd[0-9a-f]{4}-", name)]
+    nft = sh("nft list ruleset 2>/dev/null")
+    rules = [*nft.splitlines(), *sh("iptables-legacy-save").splitlines()]
+    return "\n".join([*links, *(rule for rule in rules if "pydock" in rule.lower())])
+
+
+@pytest.fixture
+async def networks(tmp_path: Path) -> AsyncIterator[Networks]:
+    networks, database = make_networks(tmp_path / "data")
+    await networks.start()
+    yield networks
+    await networks.close()
+    assert left_in_the_kernel() == ""
+    database.close()
+
+
+async def plug(
+    networks: Networks, guests: list[Guest], network: str = "bridge", name: str = "web"
+) -> tuple[Guest, Endpoint]:
+    """A guest on a network, as a started container."""
+    endpoint = await networks.allocate(network, name.ljust(64, "0"), name=name)
+    guest = Guest.start()
+    guests.append(guest)
+    guest.wire(endpoint)
+    return guest, endpoint
+
+
+async def in_thread(networks: Networks, function: object, *arguments: object) -> str:
+    """Call from a thread: the proxy runs on this test's loop."""
+    return str(await asyncio.to_thread(function, *arguments))  # type: ignore[arg-type]
+
+
+async def test_published_port(backend: str, networks: Networks, guests: list[Guest], stranger: Guest) -> None:
+    web, endpoint = await plug(networks, guests)
+    other, _ = await plug(networks, guests, name="other")
+    web.serve(80)
+    bindings = await networks.publish(endpoint, [PortBinding("", 5000, 80), PortBinding("127.0.0.1", 5001, 80)])
+    assert networks.backend == ("nftables" if backend == "nftables" else "iptables")
+    assert [b.host_port for b in bindings if b.host_ip == "0.0.0.0"] == [5000]
+
+    async def saw(function: object, *arguments: object) -> str:
+        return await in_thread(networks, function, *arguments)
+
+    assert await saw(call, "127.0.0.1", 5000) == endpoint.gateway
+    assert await saw(call, HOST, 5000)
+    assert await saw(call, "127.0.0.1", 5001) == endpoint.gateway
+    assert await saw(call, "::1", 5000) == endpoint.gateway
+    # The kernel forwards, so the server sees who it is; a port on the loopback is not for strangers.
+    assert await saw(stranger.calls, HOST, 5000) == STRANGER
+    assert await saw(stranger.calls, HOST, 5001) == ""
+    assert await saw(stranger.calls, endpoint.address, 80) == ""
+    # Containers reach it too, each by the host's address, and the one that publishes it as well.
+    assert await saw(other.calls, endpoint.gateway, 5000)
+    assert await saw(web.calls, HOST, 5000)
+    assert await saw(other.calls, endpoint.address, 80)
+    assert await saw(web.calls, "127.0.0.1", 5001) == ""
+
+    await networks.release(endpoint)
+    assert await saw(call, "127.0.0.1", 5000) == ""
+    assert await saw(stranger.calls, HOST, 5000) == ""
+
+
+async def test_way_out_is_masqueraded(
+    backend: str, networks: Networks, guests: list[Guest], stranger: Guest
+) -> None:
+    inside, _ = await plug(networks, guests)
+    stranger.serve(80)
+    assert inside.calls(STRANGER, 80) == HOST
+
+
+async def test_internal_network_has_no_way_out(
+    backend: str, networks: Networks, guests: list[Guest], stranger: Guest
+) -> None:
+    await networks.create({"Name": "closed", "Internal": True})
+    one, first = await plug(networks, guests, "closed", "one")
+    two, _ = await plug(networks, guests, "closed", "two")
+    assert first.gateway == ""
+    stranger.serve(80)
+    one.serve(80)
+    record = networks.record("closed")
+    assert record.subnet4 is not None
+    two.run(f"ip route add default via {record.subnet4.gateway}")
+    assert two.calls(STRANGER, 80) == ""
+    assert two.calls(first.address, 80)
+
+
+async def test_networks_do_not_see_each_other(backend: str, networks: Networks, guests: list[Guest]) -> None:
+    await networks.create({"Name": "left"})
+    await networks.create({"Name": "right"})
+    left, endpoint = await plug(networks, guests, "left", "left")
+    right, _ = await plug(networks, guests, "right", "right")
+    left.serve(80)
+    assert right.calls(endpoint.address, 80) == ""
+    await networks.publish(endpoint, [PortBinding("", 5000, 80)])
+    assert await in_thread(networks, right.calls, endpoint.gateway, 5000)
+
+
+async def test_containers_apart_without_icc(networks: Networks, guests: list[Guest]) -> None:
+    await networks.create({"Name": "apart", "Options": {"com.docker.network.bridge.enable_icc": "false"}})
+    one, endpoint = await plug(networks, guests, "apart", "one")
+    two, _ = await plug(networks, guests, "apart", "two")
+    one.serve(80)
+    assert two.calls(endpoint.address, 80) == ""
+    assert call(endpoint.address, 80) == endpoint.gateway
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+async def test_forward_policy_drop_of_somebody_else(
+    program: str, tmp_path: Path, guests: list[Guest], stranger: Guest
+) -> None:
+    """dockerd and many firewalls set it; an accept in a table of our own does not help against it."""
+    sh(f"{program} -P FORWARD DROP")
+    networks, database = make_networks(tmp_path / "data")
+    await networks.start()
+    inside, endpoint = await plug(networks, guests)
+    inside.serve(80)
+    stranger.serve(80)
+    await networks.publish(endpoint, [PortBinding("", 5000, 80)])
+    assert await in_thread(networks, inside.calls, STRANGER, 80) == HOST
+    assert await in_thread(networks, stranger.calls, HOST, 5000) == STRANGER
+    await networks.close()
+    database.close()
+    assert left_in_the_kernel() == ""
+    assert "-P FORWARD DROP" in sh(f"{program} -S FORWARD")
+
+
+async def test_udp(backend: str, networks: Networks, guests: list[Guest], stranger: Guest) -> None:
+    server, endpoint = await plug(networks, guests)
+    server.serve(53, "udp")
+    await networks.publish(endpoint, [PortBinding("", 5053, 53, "udp")])
+    assert await in_thread(networks, stranger.calls, HOST, 5053, "udp") == STRANGER
+    assert await in_thread(networks, call, "127.0.0.1", 5053, "udp") == endpoint.gateway
+    assert await in_thread(networks, call, "::1", 5053, "udp") == endpoint.gateway
+
+
+async def test_ipv6_network(networks: Networks, guests: list[Guest], stranger: Guest) -> None:
+    sh("ip addr add fd77::1/64 dev wire nodad")
+    stranger.run("ip addr add fd77::2/64 dev eth0 nodad")
+    await networks.create({"Name": "six", "EnableIPv6": True})
+    one, endpoint = await plug(networks, guests, "six", "one")
+    two, _ = await plug(networks, guests, "six", "two")
+    assert endpoint.address6.startswith("fd")
+    one.serve6(80)
+    stranger.serve6(80)
+    assert two.calls(endpoint.address6, 80)
+    assert two.calls("fd77::2", 80) == "fd77::1"
+
+
+async def test_killed_daemon_and_flushed_rules(
+    backend: str, tmp_path: Path, guests: list[Guest], stranger: Guest
+) -> None:
+    """The next daemon finds who still runs by the links, and puts back what is missing."""
+    first, database = make_networks(tmp_path / "data")
+    await first.start()
+    web, endpoint = await plug(first, guests)
+    gone = await first.allocate("bridge", "gone".ljust(64, "0"), name="gone")
+    web.serve(80)
+    await first.publish(endpoint, [PortBinding("", 5000, 80)])
+    created = await first.create({"Name": "mine", "IPAM": {"Config": [{"Subnet": "10.99.0.0/24"}]}})
+    first._ports.close()  # as the kernel does when a process is killed
+    database.close()
+    sh("nft flush ruleset; iptables-legacy -F; iptables-legacy -t nat -F")
+    sh(f"ip link del {first.record('mine').bridge}")
+
+    second, database = make_networks(tmp_path / "data")
+    await second.start()
+    await second.ready()
+    assert second.resolve("mine")["Id"] == created["Id"]
+    assert second.record("mine").bridge in link_names()
+    assert list(second.resolve("bridge")["Containers"]) == [endpoint.container_id]
+    assert await in_thread(second, stranger.calls, HOST, 5000) == STRANGER
+    fresh = await second.allocate("bridge", "fresh".ljust(64, "0"))
+    assert fresh.address == gone.address
+    with pytest.raises(SystemFailure, match="port is already allocated"):
+        await second.publish(fresh, [PortBinding("", 5000, 80)])
+    await second.release(endpoint)
+    await second.release(fresh)
+    await second.close()
+    database.close()
+    assert left_in_the_kernel() == ""
+
+
+async def test_two_daemons_side_by_side(tmp_path: Path, guests: list[Guest]) -> None:
+    pair = [make_networks(tmp_path / name) for name in ("one", "two")]
+    await asyncio.gather(*(networks.start() for networks, _ in pair))
+    subnets = [networks.resolve("bridge")["IPAM"]["Config"][0]["Subnet"] for networks, _ in pair]
+    assert len(set(subnets)) == 2
+    endpoints = [(await plug(networks, guests))[1] for networks, _ in pair]
+    await pair[0][0].publish(endpoints[0], [PortBinding("", 5000, 80)])
+    with pytest.raises(SystemFailure, match="bind: address already in use"):
+        await pair[1][0].publish(endpoints[1], [PortBinding("", 5000, 80)])
+    await pair[0][0].close()
+    assert endpoints[1].bridge in link_names()
+    await pair[1][0].close()
+    for _, database in pair:
+        database.close()
+    assert left_in_the_kernel() == ""
+
+
+async def test_subnet_that_somebody_took_meanwhile(tmp_path: Path) -> None:
+    for expected in ("172.17.0.0/16", "172.18.0.0/16"):
+        networks, database = make_networks(tmp_path / "data")
+        await networks.start()
+        assert networks.resolve("bridge")["IPAM"]["Config"][0]["Subnet"] == expected
+        await networks.close()
+        database.close()
+        if expected == "172.17.0.0/16":
+            sh("ip link add other type bridge && ip addr add 172.17.0.1/16 dev other && ip link set other up")
+
+
+async def test_default_bridge_as_the_flags_say(tmp_path: Path) -> None:
+    networks, database = make_networks(tmp_path / "data", bip="10.200.0.5/24", bridge="mybridge")
+    await networks.start()
+    endpoint = await networks.allocate("bridge", "c" * 64)
+    assert (endpoint.bridge, endpoint.gateway, endpoint.address) == ("mybridge", "10.200.0.5", "10.200.0.1")
+    assert "10.200.0.5/24" in sh("ip -4 addr show mybridge")
+    await networks.close()
+    database.close()
+    assert "mybridge" not in link_names()
+
+
+async def test_refusals_of_endpoints(networks: Networks) -> None:
+    await networks.create({"Name": "free"})
+    await networks.create({"Name": "fixed", "IPAM": {"Config": [{"Subnet": "10.98.0.0/29"}]}})
+
+    async def ask(network: str, address: str, container: str = "c") -> Endpoint:
+        return await networks.allocate(network, container, config={"IPAMConfig": {"IPv4Address": address}}, name="me")
+
+    with pytest.raises(InvalidParameter, match="supported on user defined networks only"):
+        await ask("bridge", "172.17.0.9")
+    with pytest.raises(InvalidParameter, match="only when connecting to networks with user configured subnets"):
+        await ask("free", "10.98.0.3")
+    with pytest.raises(InvalidParameter, match=r"Invalid address 10\.97\.0\.3: It does not belong to any"):
+        await ask("fixed", "10.97.0.3")
+    assert (await ask("fixed", "10.98.0.3")).mac == "02:42:0a:62:00:03"
+    with pytest.raises(Forbidden, match="endpoint with name me already exists in network fixed"):
+        await ask("fixed", "10.98.0.4")
+    with pytest.raises(Forbidden, match="Address already in use"):
+        await ask("fixed", "10.98.0.3", "d")
+    with pytest.raises(NotFound, match="network nosuch not found"):
+        await ask("nosuch", "")
+    for number in range(4):
+        await networks.allocate("fixed", f"n{number}")
+    with pytest.raises(Forbidden, match=r"no available IPv4 addresses on this network's address pools: fixed \("):
+        await networks.allocate("fixed", "one too many")
+
+
+async def test_network_in_use_is_not_removed(networks: Networks) -> None:
+    created = await networks.create({"Name": "used"})
+    endpoint = await networks.allocate("used", "c" * 64, name="c")
+    bridge = networks.record("used").bridge
+    with pytest.raises(Forbidden) as refused:
+        await networks.remove("used")
+    assert refused.value.message == (
+        f"error while removing network: network used id {created['Id']} has active endpoints"
+    )
+    with pytest.raises(Forbidden, match="bridge is a pre-defined network and cannot be removed"):
+        await networks.remove("bridge")
+    await networks.release(endpoint)
+    await networks.remove(created["Id"][:12])
+    assert bridge not in link_names()
+    with pytest.raises(NotFound):
+        networks.resolve("used")
+
+
+async def test_container_on_several_networks_has_several_links(networks: Networks) -> None:
+    await networks.create({"Name": "more"})
+    first = await networks.allocate("bridge", "c" * 64)
+    second = await networks.allocate("more", "c" * 64)
+    assert (first.ifname, second.ifname) == ("eth0", "eth1")
+    await networks.release(first)
+    assert (await networks.allocate("bridge", "c" * 64)).ifname == "eth0"
+
