@@ -107,7 +107,7 @@ class Connection:
         body: Any = None,
         stream: bool = False,
         headers: Mapping[str, str] | None = None,
-        **query: str | int | bool | None,
+        query: Mapping[str, Any] | None = None,
     ) -> requests.Response:
         """Make a request that docker-py has no method for.
 
@@ -118,14 +118,16 @@ class Connection:
             body: Bytes or an iterable of bytes instead of a document.
             stream: Return when the headers are there; the body comes as it is read.
             headers: More headers.
-            query: Parameters of the URL; booleans become 1 or 0, None is left out.
+            query: Parameters of the URL; a list repeats its parameter, booleans become 1 or 0, None is left out.
 
         Raises:
             docker.errors.APIError: the engine answered with an error.
         """
         api = self.client.api
         parameters = {
-            name: int(value) if isinstance(value, bool) else value for name, value in query.items() if value is not None
+            name: int(value) if isinstance(value, bool) else value
+            for name, value in (query or {}).items()
+            if value is not None
         }
         response: requests.Response = api.request(
             method,

@@ -12,13 +12,16 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydock_lab.client.commands.failure import CommandError
 
-_STREAMS: dict[int, Literal["stdout", "stderr"]] = {0: "stdout", 1: "stdout", 2: "stderr"}
+StreamName = Literal["stdout", "stderr"]
+
+_HEADER = struct.Struct(">BxxxL")
+_STREAMS: dict[int, StreamName] = {0: "stdout", 1: "stdout", 2: "stderr"}
 _CHUNK = 65536
 
 
@@ -53,18 +56,11 @@ class HijackedStream:
         except ConnectionResetError:
             return b""
 
-    def frames(self) -> Iterator[tuple[Literal["stdout", "stderr"], bytes]]:
+    def frames(self) -> Iterator[tuple[StreamName, bytes]]:
         """Yield what a container without a tty writes, with the stream it wrote to."""
-        while header := self._read_exactly(8):
-            kind, length = struct.unpack(">BxxxL", header)
-            while length:
-                data = self.read(min(length, _CHUNK))
-                if not data:
-                    return
-                length -= len(data)
-                yield _STREAMS.get(kind, "stderr"), data
+        return demultiplex(iter(self.read, b""))
 
-    def chunks(self) -> Iterator[tuple[Literal["stdout", "stderr"], bytes]]:
+    def chunks(self) -> Iterator[tuple[StreamName, bytes]]:
         """Yield what a container with a tty writes: one stream, no frames."""
         while data := self.read():
             yield "stdout", data
@@ -84,14 +80,21 @@ class HijackedStream:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def _read_exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            piece = self.read(size - len(data))
-            if not piece:
-                return b""
-            data += piece
-        return data
+
+def demultiplex(chunks: Iterable[bytes]) -> Iterator[tuple[StreamName, bytes]]:
+    """Take Docker's frames (stream, length, payload) apart, however the bytes were cut up on the way."""
+    buffer, kind, left = b"", 0, 0
+    for chunk in chunks:
+        buffer += chunk
+        while buffer:
+            if not left:
+                if len(buffer) < _HEADER.size:
+                    break
+                kind, left = _HEADER.unpack_from(buffer)
+                buffer = buffer[_HEADER.size :]
+            if buffer and left:
+                yield _STREAMS.get(kind, "stderr"), buffer[:left]
+                left, buffer = left - len(buffer[:left]), buffer[left:]
 
 
 def hijack(connection: socket.socket, target: str, document: dict[str, Any] | None = None) -> HijackedStream:

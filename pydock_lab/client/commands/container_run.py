@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments
@@ -54,7 +55,7 @@ def start(arguments: Arguments, session: Session) -> Result:
     """Start stopped containers; with `-a` or `-i`, one in the foreground."""
     names = arguments.positional
     if not (arguments.on("attach") or arguments.on("interactive")):
-        return each_named(names, session, session.api.start)
+        return each_named(names, session, session.api.start, last="Error: failed to start containers: ")
     if len(names) > 1:
         raise CommandError("you cannot start and attach multiple containers at once")
     document = session.api.inspect_container(names[0])
@@ -134,8 +135,17 @@ def exec_(arguments: Arguments, session: Session) -> Result:
     return Result() if left else Result(exit_code=int(api.exec_inspect(exec_id)["ExitCode"] or 0))
 
 
-def each_named(names: tuple[str, ...], session: Session, action: Any) -> Result:
-    """Do the same to each of several objects, saying the name of each that worked.
+def each_named(
+    names: tuple[str, ...], session: Session, action: Callable[[str], object], *, say: bool = True, last: str = ""
+) -> Result:
+    """Do the same to each of several objects.
+
+    Args:
+        names: As the user named them.
+        session: The session.
+        action: What to do to one.
+        say: Show the name of each that worked.
+        last: Begins a last line of the failure that lists the names that did not.
 
     Raises:
         CommandError: some failed; their messages, one a line.
@@ -148,9 +158,12 @@ def each_named(names: tuple[str, ...], session: Session, action: Any) -> Result:
         except Exception as error:
             failures.append(_failure(error))
         else:
-            session.say(name)
+            if say:
+                session.say(name)
             done.append(name)
     if failures:
+        if last:
+            failures.append(CommandError(last + ", ".join(name for name in names if name not in done)))
         hint = next((failure.hint for failure in failures if failure.hint), None)
         raise CommandError("\n".join(failure.message for failure in failures), hint=hint)
     return Result(names=tuple(done))
@@ -180,7 +193,7 @@ def _create(arguments: Arguments, session: Session, body: dict[str, Any]) -> str
         pull_image(session, image, platform=platform, quiet=quiet, aside=True)
     query = {"name": arguments.text("name") or None, "platform": platform or None}
     try:
-        answer = session.connection.request("POST", "/containers/create", body, **query).json()
+        answer = session.connection.request("POST", "/containers/create", body, query=query).json()
     except (ImageNotFound, NotFound) as error:
         if policy != "missing" or "no such image" not in str(error.explanation).lower():
             raise
@@ -188,7 +201,7 @@ def _create(arguments: Arguments, session: Session, body: dict[str, Any]) -> str
             familiar = reference.parse(image).familiar
             session.output.progress(Progress(f"Unable to find image '{familiar}' locally", aside=True))
         pull_image(session, image, platform=platform, quiet=quiet, aside=True)
-        answer = session.connection.request("POST", "/containers/create", body, **query).json()
+        answer = session.connection.request("POST", "/containers/create", body, query=query).json()
     for warning in answer.get("Warnings") or ():
         session.say(f"WARNING: {warning}", "stderr")
     container_id = str(answer["Id"])

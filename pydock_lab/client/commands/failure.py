@@ -23,7 +23,7 @@ class UsageError(CommandError):
     """The command line itself is wrong: no such command or flag, or too few arguments."""
 
 
-class HelpRequested(Exception):  # noqa: N818 - it is not an error
+class HelpRequested(Exception):
     """Not a failure: what was asked for is a help page.
 
     Args:

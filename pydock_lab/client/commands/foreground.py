@@ -89,7 +89,9 @@ def signals_forwarded(forward: Callable[[str], None]) -> Iterator[None]:
 
 def begin_wait(session: Session, container_id: str, *, condition: str) -> requests.Response:
     """Ask the engine to tell the exit status; returns when the engine has heard, before the process need run."""
-    return session.connection.request("POST", f"/containers/{container_id}/wait", stream=True, condition=condition)
+    return session.connection.request(
+        "POST", f"/containers/{container_id}/wait", stream=True, query={"condition": condition}
+    )
 
 
 def end_wait(response: requests.Response) -> int:
@@ -106,7 +108,7 @@ def end_wait(response: requests.Response) -> int:
 
 
 def parse_detach_keys(text: str) -> bytes:
-    """`ctrl-p,ctrl-q` → b"\\x10\\x11"; empty means Docker's default, which is that.
+    """`ctrl-p,ctrl-q` as the bytes the keys send; empty means Docker's default, which is that.
 
     Raises:
         CommandError: a key is unknown.

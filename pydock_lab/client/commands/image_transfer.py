@@ -73,7 +73,7 @@ def save(arguments: Arguments, session: Session) -> Result:
     if not target and (session.output.terminal() is not None):
         raise CommandError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     query: dict[str, Any] = {"names": list(arguments.positional)}
-    with session.connection.request("GET", "/images/get", stream=True, **query) as response:
+    with session.connection.request("GET", "/images/get", stream=True, query=query) as response:
         write_archive(session, response, target)
     return Result(names=arguments.positional)
 
@@ -85,12 +85,12 @@ def load(arguments: Arguments, session: Session) -> Result:
         response = session.connection.request(
             "POST",
             "/images/load",
-            body=_pieces(archive),
+            body=read_pieces(archive),
             stream=True,
             headers={"Content-Type": "application/x-tar"},
-            quiet=quiet,
+            query={"quiet": quiet},
         )
-        _show(session, _documents(response), quiet=False)
+        _show(session, _documents(response))
     return Result()
 
 
@@ -107,17 +107,17 @@ def import_(arguments: Arguments, session: Session) -> Result:
         "changes": arguments.many("change") or None,
     }
     if "://" in source:
-        response = session.connection.request("POST", "/images/create", stream=True, **query)
+        response = session.connection.request("POST", "/images/create", stream=True, query=query)
         image_id = _show(session, _documents(response), say_status=False)
     else:
         with _source(session, source) as archive:
             response = session.connection.request(
                 "POST",
                 "/images/create",
-                body=_pieces(archive),
+                body=read_pieces(archive),
                 stream=True,
                 headers={"Content-Type": "application/x-tar"},
-                **query,
+                query=query,
             )
             image_id = _show(session, _documents(response), say_status=False)
     return Result(text=image_id, image_id=image_id)
@@ -192,6 +192,7 @@ def _source(session: Session, name: str) -> BinaryIO:
         raise CommandError(f"open {name}: {str(error.strerror).lower()}") from None
 
 
-def _pieces(archive: BinaryIO) -> Iterator[bytes]:
+def read_pieces(archive: BinaryIO) -> Iterator[bytes]:
+    """Yield a file's bytes, a megabyte at a time."""
     while piece := archive.read(1 << 20):
         yield piece

@@ -52,12 +52,8 @@ def volume(spec: str, directory: Path) -> tuple[str, str]:
     if len(parts) == 1:
         return "", spec
     source, target = parts[0], parts[1]
-    if not source or not target or len(parts) > 3:
-        raise ValueError(
-            f"invalid spec: {spec}: empty section between colons"
-            if len(parts) <= 3
-            else f"invalid volume specification: '{spec}'"
-        )
+    if not source or not target:
+        raise ValueError(f"invalid spec: {spec}: empty section between colons")
     if source.startswith((".", "~")):
         source = str((directory / Path(source).expanduser()).resolve())
     return ":".join((source, *parts[1:])), target

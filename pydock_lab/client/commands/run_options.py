@@ -206,7 +206,7 @@ def _host_config(arguments: Arguments, directory: Path) -> Body:
     if arguments.has("device"):
         host["Devices"] = [_device(spec) for spec in arguments.many("device")]
     if arguments.has("ulimit"):
-        host["Ulimits"] = [_ulimit(spec) for spec in arguments.many("ulimit")]
+        host["Ulimits"] = [read_ulimit(spec) for spec in arguments.many("ulimit")]
     if arguments.has("gpus"):
         host["DeviceRequests"] = [_gpus(spec) for spec in arguments.many("gpus")]
     if arguments.has("security-opt"):
@@ -344,7 +344,12 @@ def _device(spec: str) -> dict[str, str]:
     return {"PathOnHost": source, "PathInContainer": target, "CgroupPermissions": permissions}
 
 
-def _ulimit(spec: str) -> dict[str, Any]:
+def read_ulimit(spec: str) -> dict[str, Any]:
+    """`nofile=1024:2048` → the API's Ulimit.
+
+    Raises:
+        ValueError: in Docker's words.
+    """
     name, equals, limits = spec.partition("=")
     if not equals:
         raise ValueError(f"invalid ulimit argument: {spec}")

@@ -82,12 +82,12 @@ class Table:
             raise CommandError(f"failed to execute template: {error}") from None
 
 
-def align(table: Sequence[Sequence[str]]) -> str:
+def align(table: Sequence[Sequence[str]], *, min_width: int = _MIN_WIDTH) -> str:
     """Line cells up as Go's tabwriter does with Docker's settings; the last of a line is not padded."""
     widths: dict[int, int] = {}
     for row in table:
         for column, cell in enumerate(row[:-1]):
-            widths[column] = max(widths.get(column, _MIN_WIDTH), len(cell) + _PADDING)
+            widths[column] = max(widths.get(column, min_width), len(cell) + _PADDING)
     return "\n".join(
         "".join(f"{cell:<{widths[column]}}" for column, cell in enumerate(row[:-1])) + row[-1] for row in table
     )
