@@ -26,17 +26,22 @@ _NORMAL = (
     (re.compile(r"OCI runtime (create|exec) failed: (runc|pydock)( create| exec)? failed: "), "OCI runtime failed: "),
 )
 
-# What Docker says otherwise since 20.10, the distribution's version; ours says it as the newer one does.
+# What Docker words otherwise since 20.10, the distribution's version: both wordings become one.
 _SINCE = (
     (
         re.compile(r"You cannot remove a running container ID\. Stop the container before attempting removal or force"),
         "cannot remove container: container is running: stop the container before removing or force",
     ),
-    (
-        re.compile(r"cannot remove container \"/\w+\": container is running"),
-        "cannot remove container: container is running",
-    ),
-    (re.compile(r"(from daemon: |: )(Container|Cannot|Could)\b"), lambda match: match[1] + match[2].lower()),
+    (re.compile(r'cannot remove container "/\w+": container'), "cannot remove container: container"),
+    (re.compile(r"maximum retry count cannot be used with restart policy 'always'"), "BAD RETRIES"),
+    (re.compile(r"invalid restart policy: maximum retry count can only be used with 'on-failure'"), "BAD RETRIES"),
+    (re.compile(r"no such image: [\w-]+: No such image"), "No such image"),
+    (re.compile(r"No such image: no-such$", re.MULTILINE), "No such image: no-such:latest"),
+    (re.compile(r"(dockerfile parse error (on )?line \d+|failed to parse Dockerfile): "), ""),
+    (re.compile(r" \(did you mean \w+\?\)"), ""),
+    (re.compile(r"nknown flag: (--)?"), "nknown flag: "),
+    (re.compile(r"/proc/interrupts tmpfs\n"), ""),
+    (re.compile(r"(?<=: )[A-Z](?=[a-z ])"), lambda match: match[0].lower()),
 )
 
 NOTES = {
@@ -199,7 +204,7 @@ CONTAINERS = {
         run --rm busybox sh -c 'ls -la /dev/fd /dev/stdin /dev/ptmx | sed "s/.* \\//\\//"'
         run --rm busybox sh -c 'mount | cut -d" " -f3,5 | grep -v "^/ \\|resolv\\|host" | sort'
         run --rm --add-host here:10.9.8.7 busybox grep here /etc/hosts
-        run --rm --dns 10.9.8.7 --dns-search lan busybox cat /etc/resolv.conf
+        run --rm --dns 10.9.8.7 --dns-search lan busybox sort /etc/resolv.conf
     """,
     "logs": """
         run --name talk busybox sh -c 'for i in 1 2 3 4 5; do echo line $i; done'
