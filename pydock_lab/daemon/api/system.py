@@ -6,6 +6,7 @@ Source: Docker Engine API 1.47, System; moby api/server/router/system.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -94,7 +95,10 @@ class _System:
                 raise InvalidParameter(f"unknown object type: {kind}")
         usage: dict[str, Any] = {}
         if "image" in types:
-            usage |= await self._engine.images.disk_usage()
+            usage |= await asyncio.to_thread(self._engine.images.usage)
+            users = Counter(container.record.image_id for container in self._engine.containers.table)
+            for document in usage["Images"]:
+                document["Containers"] = users[document["Id"]]
         if "container" in types:
             usage["Containers"] = await self._container_usage()
         if "volume" in types:

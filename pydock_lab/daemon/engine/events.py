@@ -64,6 +64,8 @@ class Events:
         """Yield what is remembered since a time, then what happens, up to a time (None: no past, no end)."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._followers.add(queue)
+        if since_ns is None and until_ns is not None:
+            since_ns = 0
         try:
             # Past and follower are taken in one step of the loop: nothing is lost or told twice.
             for event in self.past(since_ns, until_ns) if since_ns is not None else ():

@@ -63,7 +63,7 @@ def info(engine: Engine) -> dict[str, Any]:
         "ContainersRunning": states.count("running"),
         "ContainersPaused": states.count("paused"),
         "ContainersStopped": len(states) - states.count("running") - states.count("paused"),
-        "Images": engine.images.count(),
+        "Images": len(engine.images.list()),
         "Driver": "overlay2",
         "DriverStatus": [
             ["Backing Filesystem", _file_system(config.data_root)],

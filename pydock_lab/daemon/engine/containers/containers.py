@@ -29,6 +29,7 @@ from pydock_lab.daemon.engine.containers.table import ContainerTable
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.images import Images
+from pydock_lab.daemon.engine.images_removal import ImageUser
 from pydock_lab.daemon.engine.restart import RestartPolicy
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.daemon.engine.volumes import Volumes
@@ -75,13 +76,14 @@ class Containers:
         self.table = ContainerTable(database.table("containers"))
         self.launcher = Launcher(config, self.table, layers)
         self.networking = Networking(networks, events)
-        self._storage = ContainerStorage(config, self.launcher, layers, volumes, runtime)
+        self._storage = ContainerStorage(config, self.launcher, layers, volumes)
         self._creation = Creation(self.table, self.launcher, layers, images, self._storage)
         self.lifecycle = Lifecycle(
             self.table, self.launcher, self.networking, runtime, events, trace, self._remove_when_ended
         )
         self.files = ContainerFiles(self.launcher, layers, runtime)
         volumes.register_users(self._volume_users)
+        images.register_users(self._image_users)
 
     async def start(self, running: list[str]) -> None:
         """Take up what an earlier daemon left.
@@ -102,6 +104,7 @@ class Containers:
             if container_id not in {container.id for container in self.table}:
                 await self._end_stray(container_id)
         self._storage.sweep({container.id for container in self.table})
+        self.launcher.init_layers.sweep(container.record.chain_id for container in self.table)
         for container in self.table:
             policy = RestartPolicy(container.record.host_config["RestartPolicy"])
             ran_before = container.state.started_at_ns > 0 and not container.state.running
@@ -279,6 +282,10 @@ class Containers:
     def _volume_users(self) -> Iterator[tuple[str, set[str]]]:
         for container in self.table:
             yield container.id, {point.name for point in container.record.mounts if point.type == "volume"}
+
+    def _image_users(self) -> Iterator[ImageUser]:
+        for container in self.table:
+            yield ImageUser(container.id, container.record.image_id, container.state.running)
 
     def _publish(self, container: Container, action: str, **attributes: str) -> None:
         self._events.publish("container", action, container.id, {**container.event_attributes(), **attributes})

@@ -110,6 +110,7 @@ class Creation:
         (directory / "hostname").write_text(f"{record.config['Hostname']}\n")
         if record.chain_id is not None:
             self._layers.hold(record.chain_id, record.id)
+        self._launcher.init_layers.provide(record.chain_id, self._layers.lower_paths(record.chain_id))
         for point in points:
             if point.type == "volume":
                 await self._storage.provide(container, point)

@@ -14,6 +14,7 @@ import msgspec
 
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.engine.containers import mounts
+from pydock_lab.daemon.engine.containers.initlayer import InitLayers
 from pydock_lab.daemon.engine.containers.networking import network_mode
 from pydock_lab.daemon.engine.containers.record import Container, MountPoint, Record
 from pydock_lab.daemon.engine.containers.table import ContainerTable
@@ -33,6 +34,7 @@ class Launcher:
         self._config = config
         self._table = table
         self._layers = layers
+        self.init_layers = InitLayers(config.data_root / "init-layers", rootless=config.rootless)
 
     def directory(self, container_id: str) -> Path:
         """Return the directory of all that is the container's own: files, log, writable layer."""
@@ -48,9 +50,9 @@ class Launcher:
 
     def overlay(self, container: Container) -> OverlayRoot:
         """Return how its root is put together."""
-        directory = self.directory(container.id)
+        directory, chain_id = self.directory(container.id), container.record.chain_id
         return OverlayRoot(
-            lower=[str(path) for path in self._layers.lower_paths(container.record.chain_id)],
+            lower=[str(path) for path in (self.init_layers.path(chain_id), *self._layers.lower_paths(chain_id))],
             upper=str(directory / "diff"),
             work=str(directory / "work"),
             userxattr=self._config.rootless,
@@ -78,6 +80,18 @@ class Launcher:
             single_id=self._config.single_id,
             console_size=(size[0], size[1]) if any(size or ()) else None,
         )
+
+    def share_names(self, container: Container) -> None:
+        """Take over the host name of the container whose network this one joins.
+
+        Raises:
+            NotFound, Conflict: there is none, or it does not run.
+        """
+        mode = network_mode(container.record)
+        if mode.startswith("container:"):
+            self._joined(container, mode, "network", "net")
+            other = self._table.get(mode.partition(":")[2]).record.config
+            container.record.config.update({key: other[key] for key in ("Hostname", "Domainname")})
 
     def _oci_config(self, container: Container) -> dict[str, Any]:
         record, config, host = container.record, container.record.config, container.record.host_config
@@ -117,7 +131,9 @@ class Launcher:
         )
 
     def _own_files(self, container: Container) -> list[oci.Config]:
-        directory = self.directory(container.id)
+        kind, _, other = network_mode(container.record).partition(":")
+        # Who shares a network shares its names.
+        directory = self.directory(self._table.get(other).id if kind == "container" else container.id)
         taken = {point.destination for point in container.record.mounts}
         read_only = container.record.host_config["ReadonlyRootfs"]
         return [
@@ -208,9 +224,7 @@ def resources(host: dict[str, Any]) -> dict[str, Any]:
     memory: dict[str, Any] = {}
     if host["Memory"]:
         memory["limit"] = host["Memory"]
-        # Docker's default: as much swap again as memory.
-        memory["swap"] = host["MemorySwap"] or host["Memory"] * 2
-    elif host["MemorySwap"]:
+    if host["MemorySwap"]:
         memory["swap"] = host["MemorySwap"]
     if host["MemoryReservation"]:
         memory["reservation"] = host["MemoryReservation"]

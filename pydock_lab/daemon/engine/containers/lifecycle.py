@@ -191,9 +191,9 @@ class Lifecycle:
         try:
             for point in record.mounts:
                 resolve_source(point)
+            self._launcher.share_names(container)
             attachments = await self._networking.connect(container)
-            directory = self._launcher.directory(container.id)
-            self._networking.write_files(container, directory)
+            self._networking.write_files(container, self._launcher.directory(container.id))
             request = self._launcher.request(container, attachments)
             launched = await self._runtime.launch(request)
         except BaseException as error:

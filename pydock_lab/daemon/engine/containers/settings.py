@@ -137,6 +137,12 @@ def complete_host_config(asked: HostConfig) -> dict[str, Any]:
                          "Config": host["LogConfig"].get("Config") or {}}  # fmt: skip
     host["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0, **host["RestartPolicy"]}
     host["RestartPolicy"]["Name"] = host["RestartPolicy"]["Name"] or "no"
+    if host["Memory"] > 0 and not host["MemorySwap"]:
+        host["MemorySwap"] = 2 * host["Memory"]
+    if host["MemorySwappiness"] == -1:
+        host["MemorySwappiness"] = None
+    if host["PidsLimit"] is not None and host["PidsLimit"] <= 0:
+        host["PidsLimit"] = None
     if host["NetworkMode"] == "default":
         host["NetworkMode"] = "bridge"
     if host["Privileged"]:

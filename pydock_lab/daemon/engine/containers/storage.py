@@ -1,24 +1,19 @@
 """What a container keeps on disk beside its image: its directory and its volumes.
 
-An empty volume is filled with what the image has at its place (copy-up), read
-from inside the container's root so that links can't lead out of it.
-Source: moby daemon/volumes_unix.go, container_unix.go (CopyImagePathContent).
+Source: moby daemon/volumes_unix.go.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.engine.containers.copyup import copy_up
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.record import Container, MountPoint
 from pydock_lab.daemon.engine.volumes import Volumes
-from pydock_lab.daemon.runtime.client import Runtime
-from pydock_lab.daemon.store import archive
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import Conflict, NotFound
 
@@ -26,14 +21,11 @@ from pydock_lab.errors import Conflict, NotFound
 class ContainerStorage:
     """Makes, fills and removes what containers keep."""
 
-    def __init__(
-        self, config: DaemonConfig, launcher: Launcher, layers: LayerStore, volumes: Volumes, runtime: Runtime
-    ) -> None:
+    def __init__(self, config: DaemonConfig, launcher: Launcher, layers: LayerStore, volumes: Volumes) -> None:
         self._config = config
         self._launcher = launcher
         self._layers = layers
         self._volumes = volumes
-        self._runtime = runtime
         self._trash = config.data_root / "containers" / ".trash"
         self._emptying: asyncio.Task[None] | None = None
 
@@ -57,7 +49,7 @@ class ContainerStorage:
             )
         root = Path(volume["Mountpoint"])
         point.driver = volume["Driver"]
-        if point.copy and not point.subpath and self._image_has(container, point.destination):
+        if point.copy and not point.subpath:
             await self._fill(container, point, root)
         point.source = str(root / point.subpath) if point.subpath else str(root)
 
@@ -107,46 +99,24 @@ class ContainerStorage:
         while names := [entry.name for entry in self._trash.iterdir()]:
             await asyncio.to_thread(_remove_trees, self._trash, names)
 
-    def _image_has(self, container: Container, path: str) -> bool:
-        """Return whether any layer speaks of a path; links on the way are the copy's concern."""
-        first, rest = path.lstrip("/").split("/", 1)[0], path.lstrip("/")
-        for lower in self._layers.lower_paths(container.record.chain_id):
-            if os.path.lexists(lower / rest) or (lower / first).is_symlink():
-                return True
-        return False
-
     async def _fill(self, container: Container, point: MountPoint, root: Path) -> None:
-        """Copy the image's directory into an empty volume, its owner and mode included."""
-        if any(root.iterdir()):
-            return
-        # Filled beside the volume and renamed into its place: a half-copied volume is never seen.
-        scratch = root.parent / ".filling"
-        await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-        scratch.mkdir(mode=0o700)
-        reader, writer = os.pipe()
-        unpacking = asyncio.create_task(asyncio.to_thread(_unpack, reader, scratch, self._config.rootless))
-        try:
-            request = self._launcher.request(container, [])
-            # Only the image is of interest, and the other mounts are not there yet.
-            bare = replace(request, config={**request.config, "mounts": []})
-            await self._runtime.archive("get", writer, bare, pid=None, path=point.destination)
-        except NotFound:
-            os.close(writer)
-            await asyncio.wait([unpacking])
-        else:
-            os.close(writer)
-            await unpacking
-            for copied in scratch.iterdir():
-                if copied.is_dir() and not copied.is_symlink():
-                    root.rmdir()
-                    copied.rename(root)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        """Copy the image's directory into an empty volume."""
+        layers = self._layers.lower_paths(container.record.chain_id)
+        await asyncio.to_thread(_fill_if_empty, layers, point.destination, root, self._config.rootless)
 
 
-def _unpack(reader: int, target: Path, rootless: bool) -> None:
-    with os.fdopen(reader, "rb") as stream:
-        archive.unpack(stream, target, rootless=rootless)
+def _fill_if_empty(layers: list[Path], path: str, root: Path, rootless: bool) -> None:
+    if any(root.iterdir()):
+        return
+    # Filled beside the volume and renamed into its place: a half-copied volume is never seen.
+    scratch = root.with_name(".filling")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o755)
+    try:
+        copy_up(layers, path, scratch, rootless=rootless)
+        scratch.rename(root)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _remove_trees(parent: Path, names: list[str]) -> None:
