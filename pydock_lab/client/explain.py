@@ -62,9 +62,10 @@ def _short(value: Any) -> str:
 
 def _of_real_docker(info: Mapping[str, Any]) -> str:
     options = ", ".join(option.removeprefix("name=") for option in info.get("SecurityOptions") or ()) or "none"
+    engine = f"a real Docker {info.get('ServerVersion')}"
     return "\n".join(
         (
-            f"{info.get('OperatingSystem')}, kernel {info.get('KernelVersion')}: a real Docker {info.get('ServerVersion')}",
+            f"{info.get('OperatingSystem')}, kernel {info.get('KernelVersion')}: {engine}",
             "",
             f"✓ layers       {info.get('Driver')}",
             f"✓ limits       cgroups version {info.get('CgroupVersion', '1')} ({info.get('CgroupDriver')})",

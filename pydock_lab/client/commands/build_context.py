@@ -16,6 +16,7 @@ from pydock_lab.dockerfile.ignore import Ignore
 
 _PIECE = 1 << 18
 _BLOCK = 512
+_IGNORE = ".dockerignore"
 _KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -24,35 +25,42 @@ _KINDS = {
 }
 
 
-def tar_stream(root: Path, *, keep: tuple[str, ...] = (), extra: dict[str, bytes] | None = None) -> Iterator[bytes]:
+def tar_stream(root: Path, *, dockerfile: str, outside: bytes | None = None) -> Iterator[bytes]:
     """Yield the tar archive of a context; files are read as they are sent.
+
+    The Dockerfile and `.dockerignore` are sent even where they are ignored: the
+    engine needs them, and applies `.dockerignore` once more. A Dockerfile from
+    elsewhere therefore travels with a line in `.dockerignore` that hides it from COPY.
 
     Args:
         root: The context directory; absolute.
-        keep: Paths sent whatever `.dockerignore` says (the Dockerfile, `.dockerignore` itself).
-        extra: Files that are not in the directory, by name (a Dockerfile from elsewhere).
+        dockerfile: Name of the Dockerfile in the archive.
+        outside: Its content where it is not a file of the directory.
 
     Raises:
-        CommandError: a file can't be read, or `.dockerignore` is malformed.
+        CommandError: a file can't be read.
+        InvalidParameter: `.dockerignore` is malformed.
     """
-    ignore = _read_ignore(root)
-    selected = dict.fromkeys(ignore.select(root))
-    for name in keep:
-        if (root / name).exists():
-            selected.setdefault(name)
-    for name, content in (extra or {}).items():
-        selected.pop(name, None)
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(content), 0o600
-        yield entry.tobuf(tarfile.PAX_FORMAT) + content + b"\0" * (-len(content) % _BLOCK)
+    path = root / _IGNORE
+    lines = path.read_text("utf-8") if path.is_file() else ""
+    selected = dict.fromkeys(Ignore.parse(lines).select(root))
+    if outside is None:
+        selected.setdefault(dockerfile)
+        if path.is_file():
+            selected.setdefault(_IGNORE)
+    else:
+        selected.pop(_IGNORE, None)
+        yield from _made_up(dockerfile, outside)
+        yield from _made_up(_IGNORE, f"{lines or _IGNORE}\n{dockerfile}\n".encode())
     for name in selected:
         yield from _member(root / name, name)
     yield b"\0" * (2 * _BLOCK)
 
 
-def _read_ignore(root: Path) -> Ignore:
-    path = root / ".dockerignore"
-    return Ignore.parse(path.read_text("utf-8")) if path.is_file() else Ignore([])
+def _made_up(name: str, content: bytes) -> Iterator[bytes]:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o600
+    yield entry.tobuf(tarfile.PAX_FORMAT) + content + b"\0" * (-len(content) % _BLOCK)
 
 
 def _member(path: Path, name: str) -> Iterator[bytes]:
@@ -66,7 +74,7 @@ def _member(path: Path, name: str) -> Iterator[bytes]:
     entry = tarfile.TarInfo(name)
     entry.type = kind
     # Owner and group are root's: whose files they are here means nothing in the image.
-    entry.mode, entry.mtime = stat.S_IMODE(found.st_mode), found.st_mtime
+    entry.mode, entry.mtime = stat.S_IMODE(found.st_mode), int(found.st_mtime)
     if kind == tarfile.SYMTYPE:
         entry.linkname = str(path.readlink())
     if kind != tarfile.REGTYPE:

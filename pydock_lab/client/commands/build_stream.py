@@ -49,7 +49,10 @@ class BuildStream:
         if "aux" in document:
             self.image_id = str((document["aux"] or {}).get("ID") or self.image_id)
         elif "stream" in document:
-            yield self._event(str(document["stream"]))
+            text = str(document["stream"])
+            if text.startswith("sha256:"):  # all that a quiet build says
+                self.image_id = text.strip()
+            yield self._event(text)
         elif "status" in document:
             detail = document.get("progressDetail") or {}
             yield Progress(

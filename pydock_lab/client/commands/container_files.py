@@ -114,7 +114,12 @@ def _extract(archive: tarfile.TarFile, where: Path, name: str, *, contents: bool
             member.linkname = posixpath.join(name, linked) if name else linked
         if member.name in ("", "."):
             continue
-        archive.extract(member, where, numeric_owner=owners, filter="tar")
+        if (landing := where / member.name).is_symlink():
+            landing.unlink()  # a link is replaced, not written through
+        try:
+            archive.extract(member, where, numeric_owner=owners, filter="tar")
+        except tarfile.FilterError as error:
+            raise CommandError(str(error)) from None
 
 
 def _copy_in(arguments: Arguments, session: Session, source: str, container: str, target: str) -> None:

@@ -136,8 +136,7 @@ def _context(arguments: Arguments, session: Session) -> tuple[Iterator[bytes] | 
         raise CommandError(f"unable to prepare context: context must be a directory: {root}")
     if named == "-":
         content = _stdin(session).read()
-        extra = {_STDIN_DOCKERFILE: content}
-        return tar_stream(root, keep=(".dockerignore",), extra=extra), _STDIN_DOCKERFILE, None
+        return tar_stream(root, dockerfile=_STDIN_DOCKERFILE, outside=content), _STDIN_DOCKERFILE, None
     path = session.path(named) if named else root / "Dockerfile"
     if not named and not path.exists() and (root / "dockerfile").exists():
         path = root / "dockerfile"
@@ -148,9 +147,9 @@ def _context(arguments: Arguments, session: Session) -> tuple[Iterator[bytes] | 
         )
     inside = _inside(path, root)
     if inside is None:
-        extra = {_OUTSIDE_DOCKERFILE: path.read_bytes()}
-        return tar_stream(root, keep=(".dockerignore",), extra=extra), _OUTSIDE_DOCKERFILE, None
-    return tar_stream(root, keep=(".dockerignore", inside)), inside, None
+        content = path.read_bytes()
+        return tar_stream(root, dockerfile=_OUTSIDE_DOCKERFILE, outside=content), _OUTSIDE_DOCKERFILE, None
+    return tar_stream(root, dockerfile=inside), inside, None
 
 
 def _inside(path: Path, root: Path) -> str | None:
@@ -199,7 +198,7 @@ def _counted(body: Iterator[bytes], session: Session, *, quiet: bool) -> Iterato
         total += len(piece)
         yield piece
     if not quiet:
-        text = f"Sending build context to Docker daemon  {humanize.size(total, precision=4)}"
+        text = f"Sending build context to Docker daemon {humanize.size(total, precision=4):>8}"
         session.output.build(BuildEvent("notice", 0, 0, text, raw=text + "\n"))
 
 

@@ -10,6 +10,9 @@ from pydock_lab.client.commands.container_list import container_row
 from pydock_lab.client.commands.images import image_rows
 from pydock_lab.client.commands.tables import align
 
+_DF_IMAGE_FIELDS = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
+_DF_CONTAINER_FIELDS = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
+
 
 def version_text(document: Mapping[str, Any]) -> str:
     """The text of `docker version`."""
@@ -112,8 +115,7 @@ def df_verbose_text(usage: Mapping[str, Any]) -> str:
     images = [
         ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"],
         *(
-            [str(row[field]) for field in ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize")]
-            + [str(row["UniqueSize"]), str(row["Containers"])]
+            [str(row[field]) for field in _DF_IMAGE_FIELDS]
             for document in usage.get("Images") or ()
             for row in image_rows(document)[:1]
         ),
@@ -121,10 +123,9 @@ def df_verbose_text(usage: Mapping[str, Any]) -> str:
     containers = [
         ["CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES"],
         *(
-            [row["ID"], row["Image"], row["Command"], row["LocalVolumes"], humanize.size(document.get("SizeRw") or 0)]
-            + [row["RunningFor"], row["Status"], row["Names"]]
+            [str(row[field]) for field in _DF_CONTAINER_FIELDS]
             for document in usage.get("Containers") or ()
-            for row in (container_row(document),)
+            for row in (container_row(document) | {"Size": humanize.size(document.get("SizeRw") or 0)},)
         ),
     ]
     volumes = [["VOLUME NAME", "LINKS", "SIZE"]]
