@@ -11,7 +11,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pydock_lab.daemon.builder import context as contexts
 from pydock_lab.daemon.builder.arguments import StageArguments
@@ -84,7 +83,7 @@ class Planner:
             case Workdir():
                 path = self.draft.set_workdir(instruction.path)
                 comment = f"WORKDIR {path}"
-                write: Write = lambda target: void(target.real_directory(path))  # noqa: E731
+                write: Write = lambda target: target.ensure_directory(path)  # noqa: E731
                 return Prepared(self._inputs("WORKDIR", comment), self.draft.nop(comment), write=write)
             case _:
                 comment = self.draft.apply(instruction)
@@ -196,10 +195,6 @@ class Planner:
         except LabError as error:
             raise InvalidParameter(f"{instruction.keyword} failed: {error.message}", hint=error.hint) from None
         return found
-
-
-def void(_: Path) -> None:
-    """Drop a result that the caller has no use for."""
 
 
 def _command_words(instruction: Run, shell: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -186,6 +186,18 @@ class WritableRootfs(Rootfs):
             self.own(real, *owner)
         return real
 
+    def ensure_directory(self, path: str) -> None:
+        """Make a directory that the image does not have; where it is there, nothing is written.
+
+        So WORKDIR makes a layer only if it has to create.
+
+        Raises:
+            OSError: ENOTDIR where a file is in the way.
+        """
+        place, missing = self.descend(path)
+        if missing or not place.is_directory:
+            self.real_directory(path)
+
     def replace(self, directory: Path, name: str) -> Path:
         """Return where `name` may be made in a directory of `upper`; what stood there is gone."""
         real = directory / name
@@ -212,7 +224,7 @@ class WritableRootfs(Rootfs):
         """Make the directories of `upper` that lead to an existing directory, like those below them."""
         real = self.upper
         current = self.root
-        if not any(os.scandir(self.upper)) and len(self.layers) > 1:
+        if not any(self.upper.iterdir()) and len(self.layers) > 1:
             self.like(real, self.layers[1])
         for name in place.path.split("/")[1:] if place.path != "/" else []:
             below = self.child(current, name)
