@@ -57,7 +57,11 @@ def assemble(rules: Sequence[dict[str, Any]]) -> bytes:
         _instruction(_LDX_W, 5, 1, 8),
     ]
     for rule in reversed(rules):
-        program += _rule(rule)
+        code = _rule(rule)
+        program += code
+        if len(code) == 2:
+            # It matches everything; the verifier refuses code that can't be reached.
+            return b"".join(program)
     program += [_instruction(_MOV, 0, immediate=0), _instruction(_EXIT)]
     return b"".join(program)
 

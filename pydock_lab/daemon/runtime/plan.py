@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, mounts
@@ -22,6 +22,9 @@ from pydock_lab.daemon.runtime.operations.base import Operation
 from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
 
 Config = dict[str, Any]
+
+INIT_PATH = "/sbin/docker-init"
+INIT_BINARIES = ("/usr/bin/docker-init", "/usr/bin/tini-static")
 
 
 @dataclass
@@ -51,6 +54,9 @@ class Plan:
 
 def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
     """Return the plan of a container's init process."""
+    init = find_init(request.init)
+    if init and init != "self":
+        request = _under_init(request, init)
     config, linux = request.config, request.config.get("linux") or {}
     process = config["process"]
     kinds = linux.get("namespaces") or []
@@ -82,7 +88,26 @@ def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
         add(namespaces.SetSysctls(dict(linux["sysctl"]), request.rootless))
     plan.operations += _protection(config)
     plan.operations += _identity(plan, process, linux.get("seccomp"), single_id=request.single_id)
+    if init == "self":
+        plan.operations[-1] = identity.ExecuteUnderInit(list(process["args"]))
     return plan
+
+
+def find_init(wanted: str) -> str:
+    """Return the init binary to be used; "builtin" is the distribution's or, where it has none, "self": our own."""
+    if wanted != "builtin":
+        return wanted
+    installed = (path for path in INIT_BINARIES if os.access(path, os.X_OK))
+    return next(installed, "self")
+
+
+def _under_init(request: LaunchRequest, init: str) -> LaunchRequest:
+    """Return the request with an init binary of the host shown to the container and run first, as Docker does it."""
+    config = request.config
+    mount = {"destination": INIT_PATH, "type": "bind", "source": os.path.realpath(init), "options": ["bind", "ro"]}
+    process = {**config["process"], "args": [INIT_PATH, "--", *config["process"]["args"]]}
+    mounted = {**config, "process": process, "mounts": [*(config.get("mounts") or ()), mount]}
+    return replace(request, config=mounted)
 
 
 def build_exec_plan(request: ExecRequest, init_pid: int, seccomp: Config | None, cgroup_path: str) -> Plan:
@@ -153,7 +178,7 @@ def _mounts(
         options = list(mount.get("options") or ())
         flags = mounts.Options(options).flags
         if kind == "cgroup":
-            placed.update(_cgroup_mounts(destination, options, layout, config))
+            placed.update(_cgroup_mounts(destination, options, layout, config, request))
         elif kind == "bind" or flags & mounts.MS_BIND:
             source = os.path.join(request.bundle, mount["source"])
             recursive = bool(flags & mounts.MS_REC) or not flags & mounts.MS_BIND
@@ -171,7 +196,9 @@ def _mounts(
     return placed
 
 
-def _cgroup_mounts(destination: str, options: list[str], layout: cgroups.Layout, config: Config) -> dict[str, Placed]:
+def _cgroup_mounts(
+    destination: str, options: list[str], layout: cgroups.Layout, config: Config, request: LaunchRequest
+) -> dict[str, Placed]:
     """Return the mounts that show the container its own cgroup, as Docker lays them out.
 
     With v2 and a private namespace a fresh cgroup2 mount shows it as the root; else its directory
@@ -180,6 +207,10 @@ def _cgroup_mounts(destination: str, options: list[str], layout: cgroups.Layout,
     path = config.get("linux", {}).get("cgroupsPath") or ""
     if not path or not layout.version:
         return {}
+    if request.rootless and layout.version == 1:
+        # v1 hierarchies can't be delegated; there is nothing of ours to show.
+        operation = rootfs.MountFilesystem("tmpfs", "tmpfs", destination, [*options, "mode=755"])
+        return {destination: (None, [operation], options)}
     if layout.version == 2:
         if _has(config, "cgroup"):
             operation = rootfs.MountFilesystem("cgroup2", "cgroup", destination, options)

@@ -91,7 +91,7 @@ class LaunchRequest:
         stdin_open: Keep the process's stdin open (`-i`); otherwise it reads /dev/null.
         stdin_once: Close stdin when the first attached client goes.
         init: Path on the host of an init binary to run as pid 1 (`--init`), or "" for none;
-            "builtin" for the runtime's own.
+            "builtin" for the distribution's docker-init or, where there is none, the runtime's own.
         rootless: The daemon is root in a user namespace only: bind device nodes, no mknod, tolerate
             missing cgroups.
         single_id: One id is mapped: answer the chown family with success (a seccomp filter).

@@ -297,6 +297,10 @@ def find_executable(name: str, search: str) -> str:
     raise CannotStart(f'exec: "{name}": executable file not found in $PATH', "not_found")
 
 
+# Python, or the keeper, has set these to something else than the default.
+_TOUCHED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
+
+
 @dataclass
 class Execute(Operation):
     """Become the program."""
@@ -314,7 +318,7 @@ class Execute(Operation):
         the container's stderr, with exit status 255: by then runc has reported success.
         """
         syscalls.close_range(3, flags=syscalls.CLOSE_RANGE_CLOEXEC)
-        for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+        for signum in _TOUCHED_SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
         environment = {os.fsencode(key): os.fsencode(value) for key, value in context.environment.items()}
         try:
@@ -324,3 +328,44 @@ class Execute(Operation):
             reason = (error.strerror or "").lower()
             os.write(2, f"exec {context.executable}: {reason}\n".encode())
             os._exit(255)
+
+
+@dataclass
+class ExecuteUnderInit(Execute):
+    """Stay as the container's init (`--init`) and become the program in a child."""
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Fork, execute {' '.join(self.args)} in the child, and stay as init"
+
+    def execute(self, context: Context) -> Findings:
+        """Fork; the parent reaps whatever ends, forwards signals, and ends as the program does."""
+        forwarded = set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, forwarded | {signal.SIGCHLD})
+        main = os.fork()
+        if main == 0:
+            # A group of its own, so that the terminal's signals reach the program and not us twice.
+            os.setpgid(0, 0)
+            with contextlib.suppress(OSError):
+                os.tcsetpgrp(0, os.getpgrp())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+            return super().execute(context)
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        syscalls.close_range(3)
+        while True:
+            signum = signal.sigwait(forwarded | {signal.SIGCHLD})
+            if signum != signal.SIGCHLD:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(main, signum)
+            self._reap(main)
+
+    @staticmethod
+    def _reap(main: int) -> None:
+        """Reap everyone who has ended; end with the program's status when it is the program."""
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == main:
+                    code = os.waitstatus_to_exitcode(ended[1])
+                    os._exit(code if code >= 0 else 128 - code)
