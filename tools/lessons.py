@@ -7,6 +7,7 @@ Arguments name the lessons; without any, all are run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import docker
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -24,6 +26,8 @@ from pydock_lab.client.daemon_start import answers_ping
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = "lesson"
+BASES = ("alpine", "python:3.12-alpine")
+"""Images that are there before a lesson begins, so that its outputs don't tell of pulls."""
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _START_TIMEOUT_S = 60
 
@@ -65,15 +69,31 @@ def settle(notebook: NotebookNode) -> NotebookNode:
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        for output in cell.get("outputs", ()):
-            output.get("data", {}).pop(_WIDGET, None)
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
     return notebook
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Drop what needs a kernel, and make one output of a stream's pieces, as JupyterLab shows them."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        output.get("data", {}).pop(_WIDGET, None)
+        last = joined[-1] if joined else None
+        if last is not None and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def main(arguments: list[str]) -> int:
     """Run lessons and write them back."""
     lessons = [Path(name) for name in arguments] or sorted((ROOT / "notebooks").glob("*.ipynb"))
     with fresh_engine() as address:
+        with contextlib.closing(docker.DockerClient(address, version="auto", timeout=300)) as client:
+            for base in BASES:
+                client.images.pull(*base.split(":"))
         environment = os.environ | {"DOCKER_HOST": address, "PYDOCK_SEED": SEED}
         environment.setdefault("PYDOCK_WHEELHOUSE", str(ROOT / ".wheelhouse"))
         for lesson in lessons:

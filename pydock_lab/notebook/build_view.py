@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from pydock_lab.client.commands.session import BuildEvent
+from pydock_lab.client.commands.session import BuildEvent, Progress
 from pydock_lab.notebook.html import Markup, frame, tag
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
@@ -20,6 +20,7 @@ _KEPT_CHARACTERS = 20_000
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MARKS = {
     "running": ("●", "running"),
+    "base": ("✓", "base"),
     "built": ("✓", "built"),
     "cached": ("↺", "cached"),
     "failed": ("✕", "failed"),
@@ -37,7 +38,7 @@ class _Step:
 
     def end(self, state: str) -> None:
         if self.state == "running":
-            self.state = state
+            self.state = "base" if self.text.upper().startswith("FROM ") and state == "built" else state
             self.took_s = time.monotonic() - self.began_at
 
     def lines(self) -> list[str]:
@@ -61,11 +62,14 @@ class BuildView:
         self._tags: list[str] = []
         self._image_id = ""
         self._error = ""
+        self._pulling = ""
 
     def add(self, event: BuildEvent) -> None:
         """Take note of what the build said."""
         self._total = event.steps or self._total
         step = self._steps[-1] if self._steps else None
+        if event.kind != "notice":
+            self._pulling = ""
         if event.kind == "step":
             if step:
                 step.end("built")
@@ -87,6 +91,13 @@ class BuildView:
         elif event.kind == "error":
             self.fail(event.text)
 
+    def add_transfer(self, event: Progress) -> None:
+        """Take note of the base image being pulled."""
+        if event.id or event.status.startswith("Status: "):
+            self._pulling = f"{event.id}: {event.status}" if event.id else ""
+        else:
+            self._notices.append(event.status)
+
     def fail(self, message: str) -> None:
         """The build ended with an error, which the cell itself will show."""
         self._error = message
@@ -98,17 +109,19 @@ class BuildView:
         return {"text/plain": self._steady.text(self._plain()), "text/html": self._steady.text(str(self._html()))}
 
     def _plain(self) -> str:
-        lines = []
+        lines: list[str] = []
         for step in self._steps:
             mark, word = _MARKS[step.state]
             lines.append(f"{step.number}/{self._total} {mark} {word:<8} {step.text}")
             if step.state in ("running", "failed"):
                 lines += [f"      {line}" for line in step.lines()[-_TAIL_LINES:]]
-        return "\n".join([*self._notices, *lines, self._headline()])
+        pulling = [self._pulling] if self._pulling and not self._image_id else []
+        return "\n".join([*self._notices, *lines, *pulling, self._headline()])
 
     def _html(self) -> Markup:
         rows = [self._row(step) for step in self._steps]
-        notices = [tag("p", notice, class_="pd-note") for notice in self._notices if notice]
+        notes = [self._pulling if not self._image_id else "", *self._notices]
+        notices = [tag("p", note, class_="pd-note") for note in notes if note]
         table = tag(
             "table",
             tag("caption", self._headline(), aria_live="polite"),
@@ -129,7 +142,7 @@ class BuildView:
 
     def _row(self, step: _Step) -> Markup:
         mark, word = _MARKS[step.state]
-        colour = {"running": "pd-C", "failed": "pd-D", "built": "pd-A"}.get(step.state, "pd-soft")
+        colour = {"running": "pd-C", "failed": "pd-D", "built": "pd-A", "base": "pd-A"}.get(step.state, "pd-soft")
         took = "" if step.state in ("cached", "running") or self._steady else _seconds(step.took_s)
         keyword, _, rest = step.text.partition(" ")
         return tag(

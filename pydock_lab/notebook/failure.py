@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydock_lab.errors import LabError
 
 
-class CommandFailed(Exception):  # noqa: N818  (the name is what the learner reads)
+class CommandFailed(Exception):
     """A magic's command failed. IPython shows `_render_traceback_` in place of a traceback.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydock_lab.client.commands.failure import UsageError
@@ -20,7 +21,22 @@ Commands:
   volume NAME     One volume's files as the host and every container see them"""
 
 
-def run(words: list[str], connection: Connection, steady: Steady) -> Any:
+@dataclass(frozen=True)
+class Lab:
+    """What the commands share.
+
+    Attributes:
+        connection: To the engine.
+        steady: Makes ids and times stable where outputs are compared.
+        seen: Who has mounted a volume in this notebook's life, by volume; see volume_view.py.
+    """
+
+    connection: Connection
+    steady: Steady
+    seen: dict[str, dict[str, Any]]
+
+
+def run(words: list[str], lab: Lab) -> Any:
     """Carry out one line of `%lab`.
 
     Raises:
@@ -38,7 +54,7 @@ def run(words: list[str], connection: Connection, steady: Steady) -> Any:
     if len(arguments) != wanted:
         count = "1 argument" if wanted else "no arguments"
         raise UsageError(f"%lab: 'lab {name}' takes {count}\n\nUsage:  %lab {name} {placeholder}".rstrip())
-    return _told(lambda: command(*arguments, connection, steady))
+    return _told(lambda: command(lab, *arguments))
 
 
 def _told(act: Callable[[], Any]) -> Any:
@@ -57,22 +73,22 @@ def _told(act: Callable[[], Any]) -> Any:
         raise CommandError(message, hint=engine_hint(error)) from error
 
 
-def _doctor(connection: Connection, steady: Steady) -> None:
+def _doctor(lab: Lab) -> None:
     from pydock_lab.notebook.doctor_view import show
 
-    show(connection)
+    show(lab.connection)
 
 
-def _layers(image: str, connection: Connection, steady: Steady) -> None:
+def _layers(lab: Lab, image: str) -> None:
     from pydock_lab.notebook.layers_view import show
 
-    show(image, connection, steady)
+    show(image, lab.connection, lab.steady)
 
 
-def _volume(name: str, connection: Connection, steady: Steady) -> None:
+def _volume(lab: Lab, name: str) -> None:
     from pydock_lab.notebook.volume_view import show
 
-    show(name, connection, steady)
+    show(name, lab.connection, lab.steady, lab.seen.setdefault(name, {}))
 
 
 _COMMANDS: Mapping[str, tuple[Callable[..., None], str]] = {

@@ -55,6 +55,7 @@ class LabMagics:
         self._connection: Connection | None = None
         self._connected_to: str | None = None
         self._steady: Steady | None = None
+        self._seen: dict[str, dict[str, Any]] = {}
 
     @property
     def connection(self) -> Connection:
@@ -122,9 +123,10 @@ class LabMagics:
     @_own_words
     def lab(self, line: str) -> Any:
         """What the lab adds to Docker: `%lab doctor`, `%lab layers IMAGE`, `%lab volume NAME`."""
-        from pydock_lab.notebook.lab_commands import run
+        from pydock_lab.notebook.lab_commands import Lab, run
 
-        return self._guarded(lambda: run(self._words(line), self.connection, self.steady))
+        lab = Lab(self.connection, self.steady, self._seen)
+        return self._guarded(lambda: run(self._words(line), lab))
 
     def _words(self, line: str) -> list[str]:
         try:
@@ -149,7 +151,8 @@ class LabMagics:
         from pydock_lab.notebook.screen import Screen
         from pydock_lab.notebook.shown import Shown
 
-        screen = Screen(self.steady)
+        quiet = value_is_used()
+        screen = Screen(self.steady, quiet=quiet)
         error = "interrupted"
         try:
             result = self._guarded(lambda: self._run(argv, screen, stdin))
@@ -159,8 +162,8 @@ class LabMagics:
             raise
         finally:
             screen.end(error)
-        shown = Shown.of(result, self.steady)
-        if not value_is_used():
+        shown = Shown.of(result, self.steady, output=screen.text)
+        if not quiet:
             shown.show()
             shown.displayed = True
         return shown

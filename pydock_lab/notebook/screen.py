@@ -27,10 +27,16 @@ class Screen:
 
     Args:
         steady: Makes ids and times stable where outputs are compared.
+        quiet: Keep what the command prints without showing it: its value is assigned.
         limit: Characters kept of what is streamed.
+
+    Attributes:
+        text: What the command wrote to stdout, up to the limit.
     """
 
-    def __init__(self, steady: Steady, *, limit: int = LIMIT) -> None:
+    def __init__(self, steady: Steady, *, quiet: bool = False, limit: int = LIMIT) -> None:
+        self.text = ""
+        self._quiet = quiet
         self._steady = steady
         self._left = limit
         self._dropped = 0
@@ -42,16 +48,21 @@ class Screen:
     def write(self, stream: Stream, data: str | bytes) -> None:
         """Show a piece of output at once."""
         text = data if isinstance(data, str) else self._decoders[stream].decode(data)
-        text = self._steady.text(text)
         shown, rest = text[: self._left], text[self._left :]
         self._left -= len(shown)
         self._dropped += len(rest)
-        if shown:
-            sys.stdout.write(shown)
+        if stream == "stdout":
+            self.text += shown
+        if shown and not self._quiet:
+            sys.stdout.write(self._steady.text(shown))
             sys.stdout.flush()
 
     def progress(self, event: Progress) -> None:
-        """Show a step of a transfer."""
+        """Show a step of a transfer; a build's own pull is part of its picture."""
+        if self._build is not None:
+            self._build.add_transfer(event)
+            self._changed()
+            return
         if self._transfer is None:
             self._transfer = TransferView(self._steady)
             self._live = Live(self._transfer.bundle)

@@ -20,24 +20,30 @@ _NUMERIC = frozenset({"SIZE", "SHARED SIZE", "UNIQUE SIZE", "CPU %", "MEM %", "P
 class Shown(Result):
     """What a magic returns.
 
-    `list(result)` gives rows, `pandas.DataFrame(result)` a frame, `$result` in a later magic the
-    container, image or names that the command was about, `bool(result)` whether the exit status was 0.
+    `list(result)` gives rows, `pandas.DataFrame(result)` a frame, `bool(result)` whether the exit
+    status was 0, and `str(result)` what the docker CLI would have printed: `$web` in a later magic is
+    the id that `web = %container run -d …` came to.
+
+    Attributes:
+        output: What the command wrote to stdout while it ran.
     """
 
+    output: str = ""
     steady: Steady = dataclasses.field(default_factory=Steady, repr=False)
     displayed: bool = dataclasses.field(default=False, repr=False)
 
     @classmethod
-    def of(cls, result: Result, steady: Steady) -> Shown:
-        """Take over a command's result."""
+    def of(cls, result: Result, steady: Steady, *, output: str = "") -> Shown:
+        """Take over a command's result and what it wrote while it ran."""
         fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(Result)}
-        return cls(**fields, steady=steady)
+        return cls(**fields, output=output, steady=steady)
 
     def __str__(self) -> str:
-        return self.container_id or self.image_id or self.text or " ".join(self.names)
+        printed = (self.output + self.text).strip()
+        return printed or self.image_id or self.container_id or " ".join(self.names)
 
     def __repr__(self) -> str:
-        return self.steady.text(self.text) if self.text else f"<exit status {self.exit_code}>"
+        return self.steady.text(str(self)) or f"<exit status {self.exit_code}>"
 
     def _ipython_display_(self) -> None:
         """Show the table or text once; a magic on a line of its own has been shown already."""

@@ -2,7 +2,7 @@
 
 With `PYDOCK_SEED` set, everything the notebook shows passes through `Steady`:
 ids are renumbered in the order in which they are first seen, ages and durations
-are left vague. The engine and its objects keep their real ids; `$web` still
+are left vague, volumes lie where they usually do. The engine and its objects keep their real ids; `$web` still
 names the real container.
 """
 
@@ -19,6 +19,7 @@ _AGE = re.compile(
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:?\d\d(?: [A-Z]{3,4})?|Z)?")
 _DURATION = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?: ms| s)(?!\w)")
+_VOLUMES = re.compile(r"/[^\s\"<>]*/volumes/(?=[\w.-]+/_data)")
 _SHORT = 12
 
 
@@ -48,6 +49,7 @@ class Steady:
         text = _TIME.sub("2020-01-01T00:00:00Z", text)
         text = _ID.sub(lambda match: self._id(match[0]), text)
         text = _AGE.sub("Some time", text)
+        text = _VOLUMES.sub("/var/lib/pydock/volumes/", text)
         return _DURATION.sub("0.0 s", text)
 
     def _id(self, found: str) -> str:

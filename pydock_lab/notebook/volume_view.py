@@ -1,7 +1,7 @@
 """`%lab volume NAME`: one volume's files as the host and every container see them.
 
-Remembers, as long as the view is open, which containers mounted the volume, so
-that one that is removed is seen to leave its data behind.
+Remembers which containers were seen to mount the volume, so that one that is
+removed is seen to leave its data behind.
 """
 
 from __future__ import annotations
@@ -24,15 +24,20 @@ _STOPPED = "Not running, so nothing is mounted. Started again, it sees these fil
 _STATES = {"running": "●", "exited": "○", "created": "○", "paused": "‖", "removed": "✕"}
 
 
-def show(name: str, connection: Connection, steady: Steady) -> None:
-    """Display the view: the live one over its still picture."""
+def show(name: str, connection: Connection, steady: Steady, seen: dict[str, Any]) -> None:
+    """Display the view: the live one over its still picture.
+
+    Args:
+        name: Of the volume.
+        connection: For this cell; the live view opens its own.
+        steady: Makes ids and times stable where outputs are compared.
+        seen: What earlier views of this volume remember.
+    """
     from pydock_lab.notebook.widgets.volume import VolumeWidget
 
-    look = VolumeLook(name, connection)
-    view = look.read()
+    view = VolumeLook(name, connection, seen).read()
     # A connection of its own: the view's thread looks while the cell's commands talk to the engine.
-    background = VolumeLook(name, Connection(), memory=look.memory)
-    live = VolumeWidget(view, background)
+    live = VolumeWidget(view, VolumeLook(name, Connection(), dict(seen)))
     display(live._repr_mimebundle_()[0] | bundle(view, steady), raw=True)
 
 
@@ -42,13 +47,13 @@ class VolumeLook:
     Args:
         name: Of the volume.
         connection: Used by one thread only.
-        memory: Observers seen so far, by key.
+        seen: `created`, of the volume that is remembered, and its `observers` by key; grows.
     """
 
-    def __init__(self, name: str, connection: Connection, *, memory: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(self, name: str, connection: Connection, seen: dict[str, Any]) -> None:
         self.name = name
-        self.memory: dict[str, dict[str, Any]] = {} if memory is None else memory
         self._connection = connection
+        self._seen = seen
 
     def __call__(self) -> dict[str, Any]:
         """Read it for a view that is open already: what goes wrong is shown, not raised."""
@@ -65,13 +70,14 @@ class VolumeLook:
         Raises:
             docker.errors.NotFound: there is no such volume.
         """
-        seen = self._connection.lab(f"volumes/{self.name}/files")["observers"]
-        observers: dict[str, dict[str, Any]] = {observer["key"]: observer for observer in seen}
-        for key, old in self.memory.items():
-            if key not in observers:
-                observers[key] = {**old, "state": "removed", "files": None}
-        self.memory.update(observers)
-        ordered = [self._noted(observers[key]) for key in self.memory]
+        document = self._connection.lab(f"volumes/{self.name}/files")
+        if self._seen.get("created") != document["created"]:  # another volume of the same name
+            self._seen.update(created=document["created"], observers={})
+        now = {observer["key"]: observer for observer in document["observers"]}
+        before = self._seen["observers"]
+        gone = {key: {**old, "state": "removed", "files": None} for key, old in before.items() if key not in now}
+        self._seen["observers"] = {**before, **gone, **now}
+        ordered = [self._noted(observer) for observer in self._seen["observers"].values()]
         return self._document("", ordered, verdict(ordered))
 
     def _document(self, state: str, observers: list[dict[str, Any]], text: str) -> dict[str, Any]:

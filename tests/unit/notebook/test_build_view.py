@@ -29,7 +29,7 @@ def test_a_running_build_shows_states_and_the_end_of_the_output() -> None:
     bundle = view_of(*STEPS).bundle()
     assert bundle["text/plain"].splitlines() == [
         "a stand-in for python:3.12-alpine",
-        "1/3 ✓ built    FROM python:3.12-alpine",
+        "1/3 ✓ base     FROM python:3.12-alpine",
         "2/3 ↺ cached   COPY . .",
         "3/3 ● running  RUN pip install <flask>",
         "      100%",
