@@ -18,6 +18,8 @@ from pathlib import Path
 import docker
 import pytest
 
+from pydock_lab.daemon.network.links import link_tag
+
 ON_CI = bool(os.environ.get("CI"))
 
 
@@ -91,14 +93,14 @@ def start_daemon(root: Path, *flags: str, environment: dict[str, str] | None = N
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the daemon ended with {process.returncode}:\n{daemon.log}")
-        if _answers(address):
+        if answers(address):
             return daemon
         time.sleep(0.02)
     process.kill()
     raise RuntimeError(f"the daemon did not answer:\n{daemon.log}")
 
 
-def _answers(path: Path) -> bool:
+def answers(path: Path) -> bool:
     """Ask by hand: docker-py leaves its socket open when nobody serves it yet."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
         client.settimeout(10)
@@ -110,26 +112,38 @@ def _answers(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What of ours is on the machine: mounts, links, cgroups and processes under one scratch root."""
+    """What of one daemon is on the machine, found by its roots and by the tag that its names carry."""
 
-    mounts: tuple[str, ...]
-    links: tuple[str, ...]
-    cgroups: tuple[str, ...]
-    processes: tuple[str, ...]
+    mounts: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    cgroups: tuple[str, ...] = ()
+    processes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, root: Path, links_before: set[str]) -> Footprint:
-        mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
-        links = sorted(set(os.listdir("/sys/class/net")) - links_before)
-        processes = []
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if str(root) in command:
-                    processes.append(command)
-        ids = {path.name for path in (root / "data" / "containers").glob("*")}
-        cgroups = [str(p) for p in Path("/sys/fs/cgroup").glob("**/pydock*/**/*") if p.is_dir() and p.name in ids]
-        return cls(tuple(mounts), tuple(links), tuple(cgroups), tuple(processes))
+    def of(cls, root: Path) -> Footprint:
+        tag = link_tag(root / "data")
+        tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout.splitlines()
+        return cls(
+            mounts=tuple(line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line),
+            links=tuple(name for _, name in socket.if_nameindex() if name.startswith(f"pd{tag}")),
+            tables=tuple(line for line in tables if tag in line),
+            cgroups=tuple(_cgroups({path.name for path in (root / "data" / "containers").glob("*")})),
+            processes=tuple(_processes(str(root))),
+        )
+
+
+def _cgroups(container_ids: set[str]) -> Iterator[str]:
+    for directory, names, _ in os.walk("/sys/fs/cgroup"):
+        yield from (f"{directory}/{name}" for name in names if name in container_ids)
+
+
+def _processes(text: str) -> Iterator[str]:
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if text in command and entry.parent.name != str(os.getpid()):
+                yield command
 
 
 @contextlib.contextmanager
@@ -142,8 +156,7 @@ def scratch_daemon(*flags: str) -> Iterator[Daemon]:
     try:
         yield daemon
         assert daemon.stop() == 0, daemon.log
-        left = Footprint.of(root, set(os.listdir("/sys/class/net")))
-        assert left == Footprint((), (), (), ()), left
+        assert Footprint.of(root) == Footprint()
     finally:
         if daemon.process.poll() is None:
             daemon.stop()

@@ -21,6 +21,7 @@ import docker
 import pytest
 
 import pydock_lab
+from tests.conftest import answers
 
 SCRATCH_ID = 64123
 """An id that nobody has: no name, no password entry, no subordinate ids, no home."""
@@ -157,8 +158,7 @@ def start_rootless(user: PlainUser, *flags: str) -> RootlessDaemon:
     while time.monotonic() < deadline:
         if daemon.process.poll() is not None:
             raise RuntimeError(f"the daemon ended with {daemon.process.returncode}:\n{daemon.log}")
-        with contextlib.suppress(Exception), contextlib.closing(daemon.client()) as client:
-            client.ping()
+        if answers(home / "docker.sock"):
             return daemon
         time.sleep(0.02)
     daemon.process.kill()

@@ -1,0 +1,176 @@
+"""The engine as a plain user: its namespaces, its ports on the host, its way out, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.linux.conftest import PlainUser, RootlessDaemon, processes_of, start_rootless
+
+pytestmark = [pytest.mark.userns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")]
+
+APPLETS = ("sh", "true", "sleep", "httpd", "wget", "nslookup", "id", "cat", "ip")
+
+
+def load_image(daemon: RootlessDaemon) -> str:
+    """Import an image of one static busybox."""
+    program = shutil.which("busybox")
+    if program is None or "statically" not in subprocess.run(["file", program], capture_output=True, text=True).stdout:
+        pytest.skip("machine: no static busybox")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(program, "bin/busybox")
+        for name in APPLETS:
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    with contextlib.closing(daemon.client()) as client:
+        client.api.import_image_from_data(packed.getvalue(), repository="box", tag="1")
+    return "box:1"
+
+
+@pytest.fixture
+def image(rootless_daemon: RootlessDaemon) -> str:
+    return load_image(rootless_daemon)
+
+
+class Hello(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello from outside")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def outside() -> Iterator[str]:
+    """A web server of the host's, at an address of the host's that is not its loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        address = probe.getsockname()[0]
+    server = ThreadingHTTPServer((address, 0), Hello)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"{address}:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def fetch(url: str) -> bytes:
+    """Fetch a page; the server may need a moment to listen."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return bytes(answer.read())
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def test_root_inside_is_nobody_outside(rootless_daemon: RootlessDaemon, image: str) -> None:
+    done = rootless_daemon.docker("run", "--rm", image, "id", "-u")
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+    with contextlib.closing(rootless_daemon.client()) as client:
+        container = client.containers.run(image, ["sleep", "100"], detach=True)
+        container.reload()
+        # The pid is one of the daemon's own namespace, which is the host's.
+        assert container.attrs["State"]["Pid"] in processes_of(rootless_daemon.user.uid)
+        container.remove(force=True)
+
+
+def test_published_port_is_open_on_the_host(rootless_daemon: RootlessDaemon, image: str) -> None:
+    started = rootless_daemon.docker("run", "-d", "-P", "--expose", "80", image, "httpd", "-f", "-h", "/bin")
+    assert started.returncode == 0, started.stderr
+    port = rootless_daemon.docker("port", started.stdout.strip(), "80/tcp").stdout.splitlines()[0].rpartition(":")[2]
+    program = Path(shutil.which("busybox") or "").read_bytes()
+    for address in ("127.0.0.1", "[::1]"):
+        assert fetch(f"http://{address}:{port}/busybox") == program
+    removed = rootless_daemon.docker("rm", "-f", started.stdout.strip())
+    assert removed.returncode == 0
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", int(port)), timeout=5):
+        pass
+
+
+def test_port_in_use_and_port_of_roots(rootless_daemon: RootlessDaemon, image: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = rootless_daemon.docker("run", "--rm", "-p", f"{port}:80", image, "true")
+    assert done.returncode == 125
+    assert f"listen tcp4 0.0.0.0:{port}: bind: address already in use" in done.stderr
+    done = rootless_daemon.docker("run", "--rm", "-p", "81:80", image, "true")
+    assert done.returncode == 126  # the CLI's own reading of "permission denied"
+    assert "listen tcp4 0.0.0.0:81: bind: permission denied" in done.stderr
+
+
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_tcp_goes_out_through_the_broker(
+    rootless_daemon: RootlessDaemon, image: str, outside: str, network: str
+) -> None:
+    done = rootless_daemon.docker("run", "--rm", "--net", network, image, "wget", "-q", "-O", "-", f"http://{outside}/")
+    assert (done.returncode, done.stdout) == (0, "hello from outside"), done.stderr
+
+
+def test_what_does_not_work_is_said(rootless_daemon: RootlessDaemon) -> None:
+    with contextlib.closing(rootless_daemon.client()) as client:
+        information = client.info()
+    assert any("other UDP, ping and IPv6 don't leave the engine" in warning for warning in information["Warnings"])
+    assert any("rootless" in option for option in information["SecurityOptions"])
+
+
+def test_signal_to_the_broker_ends_everything(plain_user: PlainUser) -> None:
+    daemon = start_rootless(plain_user)
+    image = load_image(daemon)
+    assert daemon.docker("run", "-d", "--stop-timeout", "0", image, "sleep", "1000").returncode == 0
+    assert daemon.stop() == 0, daemon.log
+    assert not Path(f"{plain_user.home}/docker.sock").exists()
+
+
+def test_killed_broker_takes_the_daemon_along_in_good_order(plain_user: PlainUser) -> None:
+    daemon = start_rootless(plain_user)
+    daemon.process.kill()
+    daemon.process.wait()
+    deadline = time.monotonic() + 20
+    while processes_of(plain_user.uid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not processes_of(plain_user.uid), daemon.log
+    assert not Path(f"{plain_user.home}/docker.sock").exists()
+
+
+def test_next_daemon_enters_the_namespaces_of_a_killed_one(plain_user: PlainUser) -> None:
+    """Its containers still run there: it could neither stop nor reach them from new namespaces."""
+    daemon = start_rootless(plain_user, "--live-restore")
+    image = load_image(daemon)
+    name = daemon.docker("run", "-d", "--stop-timeout", "0", image, "sleep", "1000").stdout.strip()
+    with contextlib.closing(daemon.client()) as client:
+        pid = client.containers.get(name).attrs["State"]["Pid"]
+    before = Path(f"/proc/{pid}/ns/user").stat().st_ino
+    (child,) = [p for p in processes_of(plain_user.uid) if b"--broker-fd" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    os.kill(child, signal.SIGKILL)
+    daemon.process.wait(timeout=10)
+    again = start_rootless(plain_user, "--live-restore")
+    (child,) = [p for p in processes_of(plain_user.uid) if b"--broker-fd" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    assert Path(f"/proc/{child}/ns/user").stat().st_ino == before
+    assert again.docker("ps", "-q").stdout.strip() == name[:12]
+    assert again.docker("rm", "-f", name).returncode == 0
+    assert again.stop() == 0, again.log
