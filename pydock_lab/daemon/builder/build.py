@@ -26,6 +26,7 @@ from pydock_lab.daemon.builder.plan import Planner, Prepared
 from pydock_lab.daemon.builder.record import BuildRecord
 from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.sources import SourceTree
+from pydock_lab.daemon.builder.threads import finished
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.runtime.client import Runtime
@@ -132,7 +133,7 @@ class Build:
         """Unpack the context, read the Dockerfile."""
         root = self._scratch / "context"
         rootless = self._shop.config.rootless
-        context = await asyncio.to_thread(BuildContext.from_tar, tar, root, rootless=rootless)
+        context = await finished(asyncio.to_thread(BuildContext.from_tar, tar, root, rootless=rootless))
         source = context.read_dockerfile(self._options)
         self._record.document["dockerfile"] = source.decode(errors="replace")
         self._program = read_program(source)
@@ -308,7 +309,7 @@ class Build:
         target = WritableRootfs(upper, lowers, rootless=self._shop.config.rootless)
         if prepared.inputs.keyword == "WORKDIR":
             self._pretend_container()
-        await asyncio.to_thread(write, target)
+        await finished(asyncio.to_thread(write, target))
         return upper
 
     async def _run_container(self, prepared: Prepared, scratch: Path, lowers: list[Path]) -> Path:
@@ -346,9 +347,8 @@ class Build:
         if upper is None or not any(upper.iterdir()):
             return None
         if self._epoch:
-            await asyncio.to_thread(clamp_times, upper, int(self._epoch))
-        layer = await asyncio.to_thread(self._shop.layers.adopt, upper, parent)
-        self._shop.layers.hold(layer.chain_id, self.holder)
+            await finished(asyncio.to_thread(clamp_times, upper, int(self._epoch)))
+        layer = await finished(asyncio.to_thread(self._shop.layers.adopt, upper, parent, holder=self.holder))
         self._record.note(layer={"diff_id": layer.diff_id, "chain_id": layer.chain_id, "size": layer.size})
         return layer
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
+from pydock_lab.daemon.builder.threads import finished
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.network import etcfiles
 from pydock_lab.daemon.network.bridges import Networks
@@ -88,6 +89,7 @@ class StepContainer:
         self._networks = networks
         self._scratch = scratch
         self._lowers = lowers
+        self._running = False
 
     async def run(self, settings: RunSettings, write: Write) -> Exit:
         """Run the command to its end.
@@ -105,7 +107,7 @@ class StepContainer:
             if private:
                 name = "bridge" if settings.network in ("default", "") else settings.network
                 endpoint = await self._networks.allocate(name, self.id)
-            request = await asyncio.to_thread(self._prepare, settings, endpoint)
+            request = await finished(asyncio.to_thread(self._prepare, settings, endpoint))
             return await self._run(request, write)
         finally:
             # A canceled build must not be canceled a second time while it cleans up.
@@ -119,9 +121,11 @@ class StepContainer:
                 await self._runtime.attach(self.id, theirs.fileno(), stdin=False, stdout=True, stderr=True, tty=False)
             reading = asyncio.create_task(_read_frames(reader, write))
             try:
+                self._running = True
                 await self._runtime.launch(request)
                 ended = await self._runtime.wait(self.id)
                 await reading
+                self._running = False
             finally:
                 reading.cancel()
             return ended
@@ -130,12 +134,13 @@ class StepContainer:
 
     async def _clean(self, endpoint: Endpoint | None) -> None:
         """Kill what still runs, forget the container, give its address back."""
-        # Each may fail where the container never came to life or has ended already.
-        with contextlib.suppress(LabError):
-            await self._runtime.signal(self.id, signal.SIGKILL)
-            await self._runtime.wait(self.id)
-        with contextlib.suppress(LabError):
-            await self._runtime.detached(self.id)
+        if self._running:
+            # The build was canceled, or the launch failed: then there is nothing to kill.
+            with contextlib.suppress(LabError):
+                await self._runtime.signal(self.id, signal.SIGKILL)
+                await self._runtime.wait(self.id)
+            with contextlib.suppress(LabError):
+                await self._runtime.detached(self.id)
         with contextlib.suppress(LabError):
             await self._runtime.delete(self.id)
         if endpoint is not None:

@@ -22,6 +22,7 @@ from pydock_lab.daemon.builder.draft import Draft
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.rootfs import WritableRootfs
 from pydock_lab.daemon.builder.sources import Source, SourceTree
+from pydock_lab.daemon.builder.threads import finished
 from pydock_lab.dockerfile.instructions import Add, Copy, Instruction, Run, Transfer, Workdir
 from pydock_lab.errors import InvalidParameter, LabError, NotImplementedYet
 
@@ -146,7 +147,7 @@ class Planner:
         _refuse_unknown(instruction)
         source_image = instruction.source_image if isinstance(instruction, Copy) else ""
         tree = await self.find_tree(source_image) if source_image else self.context
-        sources = await asyncio.to_thread(self._find, instruction, tree)
+        sources = await finished(asyncio.to_thread(self._find, instruction, tree))
         several = len(sources) + len(instruction.files) > 1
         if several and not instruction.destination.endswith("/"):
             raise InvalidParameter(

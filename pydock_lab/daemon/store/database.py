@@ -35,7 +35,9 @@ class Database:
     """One SQLite file holding one key → JSON table per noun."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
+        # The stores that keep a memory of their tables guard it with this same lock: with locks of their
+        # own, one thread in a transaction and another in a store would wait for each other for ever.
+        self.lock = self._lock = threading.RLock()
         self._depth = 0
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +60,7 @@ class ImageStore:
         self._database = database
         self._documents = database.table("images")
         self._tag_documents = database.table("tags")
-        self._lock = threading.RLock()
+        self._lock = database.lock
         self._images = {image_id: _decode(image_id, document) for image_id, document in self._documents.items()}
         self._tags: dict[str, str] = {
             reference: image_id for reference, image_id in self._tag_documents.items() if image_id in self._images

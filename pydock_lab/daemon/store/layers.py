@@ -35,6 +35,7 @@ from pydock_lab.daemon.store.archive import Limits, unpack
 from pydock_lab.daemon.store.changes import Change
 from pydock_lab.daemon.store.database import Database
 from pydock_lab.daemon.store.pack import Packer
+from pydock_lab.daemon.store.tree import remove_path
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import InvalidParameter, NotFound
 
@@ -93,7 +94,7 @@ class LayerStore:
         self._limits = limits or Limits()
         self._recipes = root / "recipes"
         self._temporary = root / "tmp"
-        self._lock = threading.RLock()
+        self._lock = database.lock
         self._records: dict[str, dict[str, Any]] = dict(self._documents.items())
         self._held: dict[str, set[str]] = {holder: set(stacks) for holder, stacks in self._holds.items()}
         for directory in (self._recipes, self._temporary):
@@ -354,10 +355,7 @@ class LayerStore:
 
     def _discard(self, *paths: Path) -> None:
         for path in paths:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            remove_path(path)
 
     def _emit(self, kind: str, layer: Layer, **data: Any) -> None:
         self._trace.emit(
