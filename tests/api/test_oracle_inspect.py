@@ -46,7 +46,10 @@ _OWN = {
         # Private by default with cgroup v2 only; ours makes a namespace of its own everywhere.
         "CgroupnsMode",
         "Runtime",
-        # Docker 26 fills what 20.10 left null.
+        # More is masked since; `default` is said to be `bridge`.
+        "MaskedPaths",
+        "NetworkMode",
+        # Filled since, null in 20.10.
         "ConsoleSize",
         "Hostname",
         "ExecIDs",
@@ -104,7 +107,12 @@ def without(document: Any, own: set[str]) -> Any:
     if isinstance(document, dict):
         return {key: without(value, own) for key, value in document.items() if key not in own}
     if isinstance(document, list):
-        return [without(value, own) for value in document]
+        if any(isinstance(value, dict) for value in document):
+            # Mounts come in no order of their own.
+            return sorted(
+                (without(value, own) for value in document), key=lambda value: json.dumps(value, sort_keys=True)
+            )
+        return document
     return document
 
 
@@ -120,7 +128,8 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
                 else [f"{path}.{key} is missing: {value!r}"]
             )
         ]
-    return [] if ours == theirs else [f"{path}: {ours!r}, with Docker {theirs!r}"]
+    # Go writes an empty list as null or as [], depending on the version.
+    return [] if (ours or None) == (theirs or None) else [f"{path}: {ours!r}, with Docker {theirs!r}"]
 
 
 def inspect(engine: Daemon, kind: str, name: str) -> Any:
