@@ -1,0 +1,219 @@
+"""`/networks` through docker-py, the docker CLI and by hand: Docker's documents, statuses and words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+from docker.models.networks import Network
+from docker.types import IPAMConfig, IPAMPool
+
+from tests.conftest import Daemon
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def networks(client: docker.DockerClient) -> Iterator[Any]:
+    """The collection; networks that a test made are gone afterwards."""
+    before = {network.id for network in client.networks.list()}
+    yield client.networks
+    for network in client.networks.list():
+        if network.id not in before:
+            network.remove()
+
+
+@pytest.fixture
+def sleeper(client: docker.DockerClient, busybox: str) -> Iterator[Any]:
+    """A running container on the default bridge."""
+    container = client.containers.run(busybox, ["sleep", "1000"], detach=True)
+    yield container
+    container.remove(force=True)
+
+
+def refused(call: Any, *arguments: Any, **keywords: Any) -> tuple[int, str]:
+    """Return the status and the message of a refusal."""
+    with pytest.raises(docker.errors.APIError) as error:
+        call(*arguments, **keywords)
+    return error.value.status_code, error.value.explanation
+
+
+def test_three_networks_are_there_from_the_start(daemon: Daemon, networks: Any) -> None:
+    found = {network.name: network.attrs["Driver"] for network in networks.list()}
+    assert {"bridge": "bridge", "host": "host", "none": "null"}.items() <= found.items()
+    listed = daemon.docker("network", "ls", "--filter", "type=builtin", "--format", "{{.Name}} {{.Scope}}").stdout
+    assert listed.splitlines() == ["bridge local", "host local", "none local"]
+
+
+def test_create_with_everything(networks: Any) -> None:
+    pool = IPAMPool(
+        subnet="10.213.0.0/16", iprange="10.213.7.0/24", gateway="10.213.0.1", aux_addresses={"printer": "10.213.7.5"}
+    )
+    network = networks.create(
+        "everything",
+        driver="bridge",
+        options={"com.docker.network.driver.mtu": "1400"},
+        ipam=IPAMConfig(pool_configs=[pool]),
+        internal=True,
+        labels={"course": "docker"},
+        attachable=True,
+    )
+    attrs = networks.get(network.id[:12]).attrs
+    assert attrs["IPAM"]["Config"] == [
+        {
+            "Subnet": "10.213.0.0/16",
+            "IPRange": "10.213.7.0/24",
+            "Gateway": "10.213.0.1",
+            "AuxiliaryAddresses": {"printer": "10.213.7.5"},
+        }
+    ]
+    assert (attrs["Internal"], attrs["Attachable"], attrs["Labels"]) == (True, True, {"course": "docker"})
+    assert attrs["Options"] == {"com.docker.network.driver.mtu": "1400"}
+    assert [found.name for found in networks.list(filters={"label": "course=docker"})] == ["everything"]
+
+
+def test_create_refusals(networks: Any) -> None:
+    networks.create("twice")
+    assert refused(networks.create, "twice") == (409, "network with name twice already exists")
+    assert refused(networks.create, "x", driver="nosuch") == (404, 'plugin "nosuch" not found')
+    assert refused(networks.create, "host")[0] == 403
+    overlapping = networks.get("twice").attrs["IPAM"]["Config"][0]["Subnet"]
+    ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=overlapping)])
+    assert refused(networks.create, "x", ipam=ipam) == (403, "Pool overlaps with other one on this address space")
+
+
+def test_remove_refusals(networks: Any, sleeper: Any) -> None:
+    message = "bridge is a pre-defined network and cannot be removed"
+    assert refused(networks.client.api.remove_network, "bridge") == (403, message)
+    assert refused(networks.client.api.remove_network, "nosuch") == (404, "network nosuch not found")
+    used = networks.create("used")
+    used.connect(sleeper)
+    message = f"error while removing network: network used id {used.id} has active endpoints"
+    assert refused(used.remove) == (403, message)
+    used.disconnect(sleeper)
+
+
+def test_connect_and_disconnect_a_running_container(networks: Any, sleeper: Any) -> None:
+    network = networks.create("extra", ipam=IPAMConfig(pool_configs=[IPAMPool(subnet="10.214.0.0/24")]))
+    network.connect(sleeper, ipv4_address="10.214.0.77", aliases=["db"])
+    sleeper.reload()
+    settings = sleeper.attrs["NetworkSettings"]["Networks"]["extra"]
+    assert (settings["IPAddress"], settings["IPPrefixLen"], settings["Gateway"]) == ("10.214.0.77", 24, "10.214.0.1")
+    assert settings["MacAddress"] == "02:42:0a:d6:00:4d"
+    assert "db" in settings["Aliases"]
+    assert "10.214.0.77/24" in sleeper.exec_run("ip -4 addr show eth1").output.decode()
+    assert "10.214.0.77" in sleeper.exec_run("cat /etc/hosts").output.decode()
+    network.reload()
+    assert network.attrs["Containers"][sleeper.id]["IPv4Address"] == "10.214.0.77/24"
+    assert refused(network.connect, sleeper) == (
+        403,
+        f"endpoint with name {sleeper.name} already exists in network extra",
+    )
+    network.disconnect(sleeper)
+    assert "eth1" not in sleeper.exec_run("ip addr").output.decode()
+    assert "eth0" in sleeper.exec_run("ip addr").output.decode()
+    assert refused(network.disconnect, sleeper) == (
+        500,
+        f"container {sleeper.id} is not connected to network extra",
+    )
+
+
+def test_connection_of_a_stopped_container_counts_at_its_start(
+    client: docker.DockerClient, networks: Any, busybox: str
+) -> None:
+    network: Network = networks.create("later")
+    container = client.containers.create(busybox, ["ip", "addr"])
+    try:
+        network.connect(container)
+        container.start()
+        assert container.wait()["StatusCode"] == 0
+        shown = container.logs().decode()
+        assert "eth0" in shown
+        assert "eth1" in shown
+    finally:
+        container.remove(force=True)
+
+
+def test_published_port_moves_to_the_network_that_is_left(
+    client: docker.DockerClient, networks: Any, busybox: str
+) -> None:
+    network = networks.create("left-over")
+    container = client.containers.run(busybox, ["sleep", "1000"], detach=True, ports={"80/tcp": None})
+    try:
+        network.connect(container)
+        container.reload()
+        before = container.ports["80/tcp"]
+        networks.get("bridge").disconnect(container)
+        container.reload()
+        assert container.ports["80/tcp"] == before
+        network.disconnect(container)
+    finally:
+        container.remove(force=True)
+
+
+def test_connect_refusals(client: docker.DockerClient, networks: Any, busybox: str, sleeper: Any) -> None:
+    api = client.api
+    network = networks.create("some")
+    assert refused(api.connect_container_to_network, "nosuch", network.id) == (404, "No such container: nosuch")
+    assert refused(api.connect_container_to_network, sleeper.id, "nosuch") == (404, "network nosuch not found")
+    host = "container cannot be disconnected from host network or connected to host network"
+    assert refused(api.connect_container_to_network, sleeper.id, "host") == (400, host)
+    message = "user specified IP address is supported only when connecting to networks with user configured subnets"
+    assert refused(network.connect, sleeper, ipv4_address="10.1.2.3") == (400, message)
+    lonely = client.containers.create(busybox, ["true"], network_mode="none")
+    try:
+        assert refused(network.connect, lonely)[0] == 400
+    finally:
+        lonely.remove()
+
+
+def test_prune_spares_what_is_used(networks: Any, sleeper: Any) -> None:
+    used, unused = networks.create("used"), networks.create("unused")
+    used.connect(sleeper)
+    assert networks.prune()["NetworksDeleted"] == ["unused"]
+    assert refused(unused.reload)[0] == 404
+    used.disconnect(sleeper)
+    assert networks.prune(filters={"label": "nobody-has-it"})["NetworksDeleted"] is None
+
+
+def test_filters(daemon: Daemon, networks: Any) -> None:
+    made = networks.create("filtered-one")
+    networks.create("filtered-two")
+    assert {n.name for n in networks.list(names=["filtered"])} == {"filtered-one", "filtered-two"}
+    assert [n.name for n in networks.list(ids=[made.id[:20]])] == ["filtered-one"]
+    assert "filtered-one" in {n.name for n in networks.list(filters={"dangling": True})}
+    assert refused(networks.list, filters={"type": "foo"})[0] == 400
+    assert refused(networks.list, filters={"foo": "bar"}) == (400, "invalid filter 'foo'")
+    assert daemon.docker("network", "ls", "-q", "--filter", "name=filtered-t").stdout.strip()
+
+
+def test_events(client: docker.DockerClient, sleeper: Any) -> None:
+    with contextlib.closing(client.events(decode=True, filters={"type": "network"})) as events:
+        network = client.networks.create("eventful")
+        network.connect(sleeper)
+        network.disconnect(sleeper)
+        network.remove()
+        seen = [next(events) for _ in range(4)]
+    assert [event["Action"] for event in seen] == ["create", "connect", "disconnect", "destroy"]
+    assert {event["Actor"]["ID"] for event in seen} == {network.id}
+    assert seen[1]["Actor"]["Attributes"] == {"container": sleeper.id, "name": "eventful", "type": "bridge"}
+
+
+def test_malformed_requests(client: docker.DockerClient) -> None:
+    api = client.api
+    create = api._url("/networks/create")
+    for body, kind, message in (
+        (b"{", "application/json", "unexpected EOF"),
+        (b'{"Name": 5}', "application/json", "invalid JSON: Name is of the wrong type"),
+        (b"{}", "text/plain", "Content-Type specified (text/plain) must be 'application/json'"),
+    ):
+        answer = api.post(create, data=body, headers={"Content-Type": kind})
+        assert (answer.status_code, json.loads(answer.text)["message"]) == (400, message)
+
+
+def test_network_of_another_scope(client: docker.DockerClient) -> None:
+    assert refused(client.api.inspect_network, "bridge", scope="swarm") == (404, "network bridge not found")
