@@ -11,13 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pydock_lab.daemon.store.tree import remove_path
 from pydock_lab.errors import InvalidParameter, NotFound
 
 
@@ -37,7 +36,7 @@ class BlobStore:
         for directory in (self._directory, self._temporary):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in self._temporary.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+            remove_path(left)
 
     def path(self, digest: str) -> Path:
         """Where a blob is, or would be. Raises InvalidParameter for what is no sha256 digest."""
@@ -91,8 +90,12 @@ class BlobStore:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty directory on the store's file system, gone afterwards (or when the daemon starts again)."""
-        with tempfile.TemporaryDirectory(dir=self._temporary, ignore_cleanup_errors=True) as directory:
-            yield Path(directory)
+        directory = self._temporary / secrets.token_hex(8)
+        directory.mkdir(mode=0o700)
+        try:
+            yield directory
+        finally:
+            remove_path(directory)
 
     def remove(self, digest: str) -> None:
         """Forget a blob; no error if there is none."""

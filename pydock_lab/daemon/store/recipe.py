@@ -14,14 +14,13 @@ A tar may hold one path twice; what the later one pushed aside is kept too.
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from pydock_lab.daemon.store.tree import Tree
+from pydock_lab.daemon.store.tree import Tree, remove_path
 from pydock_lab.errors import SystemFailure
 
 _LENGTH = struct.Struct("<I")
@@ -79,7 +78,7 @@ class RecipeWriter:
         """Remove what is still at `path`; nothing, once the recipe has been moved to its place."""
         self._file.close()
         self.path.unlink(missing_ok=True)
-        shutil.rmtree(self.path.with_name(self.path.name + ".d"), ignore_errors=True)
+        remove_path(self.path.with_name(self.path.name + ".d"))
 
     def _flush(self) -> None:
         if self._raw:

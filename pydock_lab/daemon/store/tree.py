@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
+import secrets
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -203,19 +203,57 @@ def names(fd: int) -> list[str]:
 
 
 def remove(parent: int, name: str) -> None:
-    """Remove whatever stands at `name` in the directory `parent`, with all below it."""
-    if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-        os.unlink(name, dir_fd=parent)
-        return
-    for _, directories, files, fd in os.fwalk(name, topdown=False, follow_symlinks=False, dir_fd=parent):
-        for file in files:
-            os.unlink(file, dir_fd=fd)
-        for directory in directories:
+    """Remove whatever stands at `name` in the directory `parent`, with all below it.
+
+    What a container wrote may be nested deeper than Python recurses and than
+    descriptors suffice: directories that are not empty are first moved up.
+    """
+    pending = [name]
+    while pending:
+        current = pending[-1]
+        try:
+            fd = os.open(current, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        except NotADirectoryError:
+            os.unlink(current, dir_fd=parent)
+            pending.pop()
+            continue
+        try:
+            below = _empty(fd, parent)
+        finally:
+            os.close(fd)
+        os.rmdir(current, dir_fd=parent)
+        pending.pop()
+        pending += below
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file or directory with all below it; no error if there is none."""
+    parent = os.open(path.parent, _DIRECTORY)
+    try:
+        remove(parent, path.name)
+    except FileNotFoundError:
+        pass
+    finally:
+        os.close(parent)
+
+
+def _empty(fd: int, parent: int) -> list[str]:
+    """Remove what is in a directory, or move it to `parent`; return the names it has there."""
+    moved = []
+    with os.scandir(fd) as entries:
+        for entry in list(entries):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=fd)
+                continue
             try:
-                os.rmdir(directory, dir_fd=fd)
-            except NotADirectoryError:  # a symlink to one
-                os.unlink(directory, dir_fd=fd)
-    os.rmdir(name, dir_fd=parent)
+                os.rmdir(entry.name, dir_fd=fd)
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                name = f".removing-{secrets.token_hex(8)}"
+                os.rename(entry.name, name, src_dir_fd=fd, dst_dir_fd=parent)
+                moved.append(name)
+    return moved
 
 
 def _readlink(name: str, fd: int) -> str:

@@ -7,13 +7,13 @@ Making and removing only; who uses a volume is the engine's business.
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydock_lab.daemon.store.database import Database
+from pydock_lab.daemon.store.tree import remove_path
 from pydock_lab.errors import InvalidParameter, NotFound
 
 _NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
@@ -50,6 +50,8 @@ class VolumeStore:
             name: Volume(**(document | {"mountpoint": root / name / "_data"}))
             for name, document in self._documents.items()
         }
+        for left in root.glob(".removing-*"):
+            remove_path(left)
 
     def create(self, name: str, *, labels: dict[str, str], options: dict[str, str]) -> Volume:
         """Make a volume, or return the one of that name as it is.
@@ -99,4 +101,4 @@ class VolumeStore:
         with self._lock:
             self._documents.delete(name)
             self._volumes.pop(name, None)
-        shutil.rmtree(volume.mountpoint.parent, ignore_errors=True)
+        remove_path(volume.mountpoint.parent)
