@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -49,7 +50,10 @@ def image(rootless_daemon: RootlessDaemon) -> str:
 
 
 class Hello(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"hello from outside")
@@ -64,13 +68,21 @@ def outside() -> Iterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         address = probe.getsockname()[0]
+    with web_server(address) as place:
+        yield place
+
+
+@contextlib.contextmanager
+def web_server(address: str) -> Iterator[str]:
     server = ThreadingHTTPServer((address, 0), Hello)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"{address}:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield f"{address}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def fetch(url: str) -> bytes:
@@ -129,6 +141,13 @@ def test_tcp_goes_out_through_the_broker(
 ) -> None:
     done = rootless_daemon.docker("run", "--rm", "--net", network, image, "wget", "-q", "-O", "-", f"http://{outside}/")
     assert (done.returncode, done.stdout) == (0, "hello from outside"), done.stderr
+
+
+def test_registry_on_the_hosts_loopback_is_reached(rootless_daemon: RootlessDaemon) -> None:
+    with web_server("127.0.0.1") as registry:
+        done = rootless_daemon.docker("pull", f"{registry}/some/image:tag")
+    assert done.returncode == 1  # it speaks no registry's language, but it was asked
+    assert any("/v2/" in path for path in Hello.asked), done.stderr
 
 
 def test_what_does_not_work_is_said(rootless_daemon: RootlessDaemon) -> None:

@@ -15,6 +15,7 @@ from pydock_lab.daemon.registry.credentials import Credentials, find_credentials
 from pydock_lab.daemon.registry.progress import Progress
 from pydock_lab.daemon.registry.pull import Pull
 from pydock_lab.daemon.registry.session import RegistrySession, Unreachable, is_loopback
+from pydock_lab.daemon.rootless.broker import Broker
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.database import Database
 from pydock_lab.daemon.store.distribution import Distribution
@@ -43,6 +44,7 @@ class RegistryClient:
         trace: Trace,
     ) -> None:
         self._config = config
+        self._make_socket = Broker(config.broker_fd).make_socket if config.broker_fd is not None else None
         self._blobs = blobs
         self._layers = layers
         self._images = images
@@ -127,7 +129,13 @@ class RegistryClient:
     ) -> RegistrySession:
         verify = len(bases) == 1
         return RegistrySession(
-            bases, reference.path, credentials, self._trace, actions=actions, verify_tls=verify
+            bases,
+            reference.path,
+            credentials,
+            self._trace,
+            actions=actions,
+            verify_tls=verify,
+            make_socket=self._make_socket,
         )
 
     def _bases(self, domain: str) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin
@@ -64,6 +64,7 @@ class RegistrySession:
         repository: The path, `library/alpine`.
         actions: What tokens are asked for: `pull` or `pull,push`.
         verify_tls: False for registries the user called insecure.
+        make_socket: Rootless, sockets come from the broker, so that the host's loopback is meant by `localhost`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class RegistrySession:
         *,
         actions: str = "pull",
         verify_tls: bool = True,
+        make_socket: Callable[[int, int], socket.socket] | None = None,
     ) -> None:
         self._bases = bases
         self._repository = repository
@@ -90,7 +92,11 @@ class RegistrySession:
             trust_env=True,
             auto_decompress=False,
             headers={"User-Agent": f"docker/{__version__} pydock_lab"},
-            connector=aiohttp.TCPConnector(limit=0, ssl=verify_tls),
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                ssl=verify_tls,
+                socket_factory=(lambda address: make_socket(address[0], address[1])) if make_socket else None,
+            ),
         )
 
     async def __aenter__(self) -> RegistrySession:
