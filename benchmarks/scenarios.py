@@ -102,7 +102,17 @@ def run(engines: Engines, rounds: int) -> list[Figure]:
             lambda e: e.docker("run", "--rm", "--net", "none", IMAGE, "true"),
             ratio_budget=1 / 6,
         ),
+        _timed(engines, rounds, "create, start, wait, remove by docker-py, bridge", _run_by_api, ratio_budget=1 / 8),
     ]
+
+
+def _run_by_api(engine: Engine) -> None:
+    api = engine.client.api
+    container = api.create_container(IMAGE, ["true"])["Id"]
+    api.start(container)
+    if api.wait(container)["StatusCode"] != 0:
+        raise CommandError(f"true failed on {engine.name}")
+    api.remove_container(container)
 
 
 def execute(engines: Engines, rounds: int) -> list[Figure]:
@@ -153,9 +163,16 @@ def build(engines: Engines, rounds: int) -> list[Figure]:
     return [uncached, cached, by_api]
 
 
+def rest(engines: Engines, rounds: int) -> list[Figure]:
+    """The engine just started, with one image."""
+    time.sleep(1)
+    values = {name: memory_bytes(engine.root, engine.process.pid) / 2**20 for name, engine in engines.items()}
+    return [Figure("engine at rest (PSS)", "MiB", values, limit=60)]
+
+
 def memory(engines: Engines, rounds: int) -> list[Figure]:
-    """The engine at rest, and what an idle container adds to it beside its own processes."""
-    idle: dict[str, float] = {}
+    """The engine after the work above, and what an idle container adds to it beside its own processes."""
+    worked: dict[str, float] = {}
     each: dict[str, float] = {}
     for name, engine in engines.items():
         time.sleep(1)
@@ -165,10 +182,10 @@ def memory(engines: Engines, rounds: int) -> list[Figure]:
         time.sleep(1)
         after = memory_bytes(engine.root, engine.process.pid, without=b"sleep\x001d")
         engine.docker("rm", "-f", *(f"bench-idle{index}" for index in range(_IDLE)))
-        idle[name] = before / 2**20
+        worked[name] = before / 2**20
         each[name] = (after - before) / 2**20 / _IDLE
     return [
-        Figure("engine at rest (PSS)", "MiB", idle, limit=60),
+        Figure("engine after the work above (PSS)", "MiB", worked),
         Figure(f"each of {_IDLE} idle containers (PSS)", "MiB", each, limit=1),
     ]
 
@@ -235,14 +252,14 @@ def runc(engines: Engines, rounds: int) -> list[Figure]:
         command = ["runc", "--root", str(bundle / "state"), "run", "-b", str(bundle), f"bench-{bundle.name}"]
         jobs: dict[str, Callable[[], object]] = {
             "runc": partial(subprocess.run, command, check=True, stdin=subprocess.DEVNULL),
-            "pydock": partial(engine.docker, "run", "--rm", IMAGE, "true"),
+            "pydock": partial(_run_by_api, engine),
         }
         taken = in_turns(jobs, rounds)
     samples = {name: [value * 1000 for value in values] for name, values in taken.items()}
     values = {name: median(each) for name, each in samples.items()}
     return [
         Figure(
-            "`run --rm`, bridge, API and CLI, beside bare `runc run`",
+            "the same beside `runc run` of the bare bundle",
             "ms",
             values,
             limit=values["runc"],
@@ -253,6 +270,7 @@ def runc(engines: Engines, rounds: int) -> list[Figure]:
 
 SCENARIOS = (
     Scenario("startup", startup),
+    Scenario("rest", rest),
     Scenario("cli", cli),
     Scenario("run", run),
     Scenario("runc", runc),
