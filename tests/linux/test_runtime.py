@@ -284,7 +284,10 @@ async def test_privileged(machine: Machine) -> None:
 @pytest.mark.parametrize("init", ["builtin", "python"])
 async def test_init_reaps_and_forwards(machine: Machine, init: str) -> None:
     """Both kinds: the distribution's binary, and our own where there is none (`self`)."""
-    script = "trap 'echo term; exit 6' TERM; (sleep 0 &) ; sleep 0.2; ls -d /proc/[0-9]* | wc -l; while :; do sleep 0.05; done"
+    script = (
+        "trap 'echo term; exit 6' TERM; (sleep 0 &) ; sleep 0.2; ls -d /proc/[0-9]* | wc -l;"
+        "while :; do sleep 0.05; done"
+    )
     request = machine.request(script, init="builtin" if init == "builtin" else "self")
     client = await machine.attach(request)
     launched = await machine.runtime.launch(request)
@@ -402,7 +405,7 @@ async def test_exec(machine: Machine) -> None:
     _, of_init, _ = await execute(["cat", "/proc/1/cgroup"])
     assert cgroup == of_init
     with pytest.raises(
-        LaunchError, match='OCI runtime exec failed: exec failed: .*"nosuch": executable file not found'
+        LaunchError, match=r'OCI runtime exec failed: exec failed: .*"nosuch": executable file not found'
     ):
         await execute(["nosuch"])
     assert len(await machine.runtime.processes(request.id)) >= 1

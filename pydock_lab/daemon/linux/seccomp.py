@@ -191,7 +191,7 @@ def _section(rules: Sequence[Rule], columns: Sequence[dict[str, int]], default: 
     for numbers in columns:
         by_number: dict[int, list[Rule]] = {}
         for rule in rules:
-            for name in rule.get("names") or [rule["name"]]:
+            for name in rule["names"] if "names" in rule else [rule["name"]]:
                 if name in numbers:
                     by_number.setdefault(numbers[name], []).append(rule)
         for number in sorted(by_number):

@@ -210,7 +210,6 @@ class Keeper:
         if self._stopping:
             raise LabError("the runtime is shutting down")
         os.makedirs(request.bundle, exist_ok=True)
-        _write_atomically(os.path.join(request.bundle, "config.json"), message["request"]["config"])
         plan = build_plan(request, self.layout)
         process = self._new_process(request.id, request.id, answer, stdin_once=request.stdin_once)
         self.requests[request.id] = request
@@ -218,6 +217,8 @@ class Keeper:
         if log.driver != "none" and log.path:
             process.log = LogFile(log.path, log.max_size, log.max_file, log.attrs)
         self._fork(process, plan, request.stdin_open)
+        # For whoever reads bundles; the child, which is on its way, does not.
+        _write_atomically(os.path.join(request.bundle, "config.json"), request.config)
 
     def _exec(self, answer: Answer, message: Message, fds: list[int]) -> None:
         request = ExecRequest(**message["request"])
@@ -444,7 +445,7 @@ def _inodes(steps: Sequence[Message]) -> dict[str, int]:
 def _write_atomically(path: str, document: Any) -> None:
     temporary = f"{path}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(document, file)
+        file.write(json.dumps(document))  # json.dump writes token by token
     os.replace(temporary, path)
 
 
