@@ -65,6 +65,29 @@ class PlainUser:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class GrantedUser(PlainUser):
+    """A plain user with a name and with subordinate ids, in a mount namespace where /etc says so."""
+
+    def start(self, command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
+        tables = {
+            "passwd": f"pdlearner:x:{self.uid}:{self.uid}::{self.home}:/bin/sh\n",
+            "group": f"pdlearner:x:{self.uid}:\n",
+            "subuid": "pdlearner:300000:65536\n",
+            "subgid": "pdlearner:300000:65536\n",
+        }
+        script = []
+        for name, line in tables.items():
+            original, ours = Path("/etc", name), self.home / name
+            ours.write_text((original.read_text() if original.exists() else "") + line)
+            script.append(f"mount --bind {ours} {original}")
+        script.append(f'exec setpriv --reuid {self.uid} --regid {self.uid} --clear-groups "$@"')
+        return subprocess.Popen(
+            ["unshare", "-m", "sh", "-ec", "\n".join(script), "sh", *command],
+            env=self.environment, cwd=self.home, **options,
+        )  # type: ignore[call-overload, no-any-return]  # fmt: skip
+
+
 @dataclass
 class RootlessDaemon:
     """A `pydock daemon` that a plain user started; its pid is the broker's."""
@@ -119,11 +142,25 @@ def plain_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture
 def plain_user(plain_python: tuple[str, str]) -> Iterator[PlainUser]:
     """A plain user with a fresh directory; nothing of his may still run at the end."""
+    with _scratch_user(PlainUser, plain_python) as user:
+        yield user
+
+
+@pytest.fixture
+def granted_user(plain_python: tuple[str, str]) -> Iterator[PlainUser]:
+    """The same with subordinate ids."""
+    if not all(shutil.which(program) for program in ("newuidmap", "setpriv")) or not Path("/etc/subuid").exists():
+        pytest.skip("machine: no newuidmap")
+    with _scratch_user(GrantedUser, plain_python) as user:
+        yield user
+
+
+@contextlib.contextmanager
+def _scratch_user(kind: type[PlainUser], python: tuple[str, str]) -> Iterator[PlainUser]:
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     os.chown(home, SCRATCH_ID, SCRATCH_ID)
-    user = PlainUser(SCRATCH_ID, home, *plain_python)
     try:
-        yield user
+        yield kind(SCRATCH_ID, home, *python)
         deadline = time.monotonic() + 5
         while (left := processes_of(SCRATCH_ID)) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -44,6 +44,12 @@ def load_image(daemon: RootlessDaemon) -> str:
     return "box:1"
 
 
+def inner_daemons(user: PlainUser) -> list[int]:
+    """The daemons inside their namespaces, not their brokers."""
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_of(user.uid)}
+    return [pid for pid, command in commands.items() if b"--broker-fd" in command]
+
+
 @pytest.fixture
 def image(rootless_daemon: RootlessDaemon) -> str:
     return load_image(rootless_daemon)
@@ -107,6 +113,19 @@ def test_root_inside_is_nobody_outside(rootless_daemon: RootlessDaemon, image: s
         # The pid is one of the daemon's own namespace, which is the host's.
         assert container.attrs["State"]["Pid"] in processes_of(rootless_daemon.user.uid)
         container.remove(force=True)
+
+
+def test_range_of_ids_where_the_system_grants_one(granted_user: PlainUser) -> None:
+    daemon = start_rootless(granted_user)
+    try:
+        image = load_image(daemon)
+        done = daemon.docker("run", "--rm", "-u", "33", image, "id", "-u")
+        assert (done.returncode, done.stdout) == (0, "33\n"), done.stderr
+        (child,) = inner_daemons(granted_user)
+        maps = Path(f"/proc/{child}/uid_map").read_text().split()
+        assert maps == ["0", str(granted_user.uid), "1", "1", "300000", "65536"]
+    finally:
+        assert daemon.stop() == 0, daemon.log
 
 
 def test_published_port_is_open_on_the_host(rootless_daemon: RootlessDaemon, image: str) -> None:
@@ -184,11 +203,11 @@ def test_next_daemon_enters_the_namespaces_of_a_killed_one(plain_user: PlainUser
     with contextlib.closing(daemon.client()) as client:
         pid = client.containers.get(name).attrs["State"]["Pid"]
     before = Path(f"/proc/{pid}/ns/user").stat().st_ino
-    (child,) = [p for p in processes_of(plain_user.uid) if b"--broker-fd" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    (child,) = inner_daemons(plain_user)
     os.kill(child, signal.SIGKILL)
     daemon.process.wait(timeout=10)
     again = start_rootless(plain_user, "--live-restore")
-    (child,) = [p for p in processes_of(plain_user.uid) if b"--broker-fd" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    (child,) = inner_daemons(plain_user)
     assert Path(f"/proc/{child}/ns/user").stat().st_ino == before
     assert again.docker("ps", "-q").stdout.strip() == name[:12]
     assert again.docker("rm", "-f", name).returncode == 0
