@@ -7,6 +7,7 @@ goes to `output` in Docker's words, what it knows to `record` as data.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from pydock_lab.dockerfile.parser import parse_trigger
 from pydock_lab.dockerfile.stages import Program, Stage, read_program
 from pydock_lab.dockerfile.substitution import substitute
 from pydock_lab.dockerfile.typed import instruction as typed
-from pydock_lab.errors import DockerfileError, InvalidParameter, LabError, NotFound
+from pydock_lab.errors import DockerfileError, InvalidParameter, LabError, NotFound, SystemFailure
 
 SCRATCH = "scratch"
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -146,8 +147,8 @@ class Build:
     async def _build_stage(self, stage: Stage, labels: list[Label]) -> None:
         self._begin(stage.base, stage)
         draft = await self._base(stage)
-        self._output.result(draft.parent)
-        self._record.note(image=draft.parent)
+        base = draft.parent
+        self._record.note(image=base)
         self._record.end("done")
         self._stages[stage.index] = draft
         self._reuse = not self._options.no_cache
@@ -167,10 +168,12 @@ class Build:
         for trigger in draft.triggers:
             instruction = typed(parse_trigger(trigger, stage.base.start_line))
             self._record.begin(self._number, stage.index, instruction.keyword, trigger, (stage.base.start_line,) * 2)
-            await self._step(instruction, planner, first=draft.parent == self._record.steps[-2]["image"])
+            await self._step(instruction, planner, first=draft.parent == base)
+        self._output.result(draft.parent)
         for number, instruction in enumerate((*stage.instructions, *labels)):
             self._begin(instruction, stage)
             await self._step(instruction, planner, first=number == 0)
+            self._output.result(draft.parent)
         if draft.parent:
             self._output.image(draft.parent)
             self._record.document["stages"][stage.index]["image"] = draft.parent
@@ -207,6 +210,8 @@ class Build:
     async def _tree(self, name: str, stage: Stage) -> SourceTree:
         """Return the files behind `--from`: an earlier stage's or an image's."""
         source = self._program.find(name)
+        if source is None and name.isdigit():
+            raise InvalidParameter(f"invalid from flag value {name}: index out of bounds")
         if source is not None and source.index != stage.index and source.index in self._stages:
             chain_id = self._stages[source.index].chain_id
         else:
@@ -236,7 +241,6 @@ class Build:
             state = "cached"
         else:
             image = await self._make(prepared, draft)
-        self._output.result(image.id)
         self._record.note(image=image.id)
         self._record.end(state)
 
@@ -309,7 +313,12 @@ class Build:
         target = WritableRootfs(upper, lowers, rootless=self._shop.config.rootless)
         if prepared.inputs.keyword == "WORKDIR":
             self._pretend_container()
-        await finished(asyncio.to_thread(write, target))
+        try:
+            await finished(asyncio.to_thread(write, target))
+        except OSError as error:
+            path = str(error.filename or "").removeprefix(str(upper))
+            reason = os.strerror(error.errno or 0).lower()
+            raise SystemFailure(f"failed to copy files: {path or '/'}: {reason}") from error
         return upper
 
     async def _run_container(self, prepared: Prepared, scratch: Path, lowers: list[Path]) -> Path:

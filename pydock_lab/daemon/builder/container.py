@@ -55,6 +55,7 @@ class RunSettings:
         resources: OCI `linux.resources`.
         rlimits: (name, soft, hard) each.
         cgroup_parent: Below the cgroup root, or "".
+        volumes: Paths that VOLUME named; made where the image lacks them.
         files: Name → content of files shown below /dev/pipes: here-documents that are scripts.
     """
 
@@ -68,6 +69,7 @@ class RunSettings:
     resources: dict[str, Any] = field(default_factory=dict)
     rlimits: tuple[tuple[str, int, int], ...] = ()
     cgroup_parent: str = ""
+    volumes: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -151,8 +153,12 @@ class StepContainer:
         for name in ("upper", "work", "init"):
             (self._scratch / name).mkdir(mode=0o755)
         lowers = self._lowers
+        rootfs = WritableRootfs(self.upper, lowers, rootless=self._config.rootless)
         if lowers:
-            WritableRootfs(self.upper, lowers, rootless=self._config.rootless).like(self.upper, lowers[0])
+            rootfs.like(self.upper, lowers[0])
+        for volume in settings.volumes:
+            if _absent(rootfs, volume):
+                rootfs.real_directory(volume)
         make_mount_points(self._scratch / "init", lowers, rootless=self._config.rootless)
         mounts = self._write_files(settings, endpoint)
         hostname = socket.gethostname() if settings.network == "host" else self.id[:12]

@@ -87,7 +87,9 @@ class BuildContext:
     @classmethod
     def from_tar(cls, tar: Path, root: Path, *, rootless: bool) -> BuildContext:
         """Unpack a client's tar into a new directory."""
-        root.mkdir(mode=0o700)
+        root.mkdir()
+        # `COPY . /new` gives the new directory this mode.
+        root.chmod(0o755)
         if tar.stat().st_size:
             unpack_tar(tar, root, rootless=rootless)
         return cls(root)

@@ -78,13 +78,12 @@ class Draft:
     @classmethod
     def on(cls, document: dict[str, Any], image_id: str, chain_id: str | None) -> Draft:
         """Begin with an image; its ONBUILD triggers leave the config and are due."""
-        kept = ("architecture", "variant", "config", "history", "os", "os.version", "rootfs", "author")
+        kept = ("architecture", "variant", "config", "history", "os", "os.version", "rootfs")
         own = copy.deepcopy({key: document[key] for key in kept if key in document})
         own["config"] = own.get("config") or {}
         own.setdefault("history", [])
         draft = cls(own, image_id, chain_id)
         draft.triggers = list(draft.config.pop("OnBuild", None) or [])
-        draft.maintainer = str(own.get("author", ""))
         draft.add_default_path()
         return draft
 

@@ -129,6 +129,7 @@ class Planner:
             resources=self.options.resources,
             rlimits=self.options.rlimits,
             cgroup_parent=self.options.cgroup_parent,
+            volumes=tuple(self.draft.config.get("Volumes") or ()),
             files=files,
         )
         shown = sorted(f"{name}={value}" for name, value in declared.items())
