@@ -170,7 +170,10 @@ class Networks:
     @property
     def warnings(self) -> list[str]:
         """What a user should know of this machine's networking, for `docker info`."""
-        return [*self._kernel.warnings, *(self._outbound.warnings if self._outbound else ())]
+        found = [*self._kernel.warnings, *(self._outbound.warnings if self._outbound else ())]
+        if self._ready is not None and self._ready.done() and (error := self._ready.exception()):
+            found.append(f"WARNING: bridge networks can't be used: {error}")
+        return found
 
     @property
     def backend(self) -> str:

@@ -88,7 +88,8 @@ def render_hosts(hostname: str, domainname: str, addresses: list[str], extra: li
     """Return /etc/hosts.
 
     Args:
-        hostname, domainname: Of the container.
+        hostname: The container's.
+        domainname: The container's, or "".
         addresses: Its own, on every network.
         extra: `--add-host` entries, `NAME:ADDRESS`; the address `host-gateway` is the bridge's.
         gateway: What `host-gateway` stands for, or "".

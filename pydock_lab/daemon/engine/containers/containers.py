@@ -159,6 +159,7 @@ class Containers:
             raise Conflict(f"Error when allocating new name: {error.message}") from None
         old = container.name
         self.table.rename(container, bare)
+        self.networking.networks.rename(container.id, bare)
         self._publish(container, "rename", oldName=f"/{old}")
 
     async def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:
