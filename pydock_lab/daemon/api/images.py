@@ -35,6 +35,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.post("/images/load", handlers.post_load),
         web.post("/images/prune", handlers.post_prune),
         web.post("/images/{name:.+}/tag", handlers.post_tag),
+        web.post("/images/{name:.+}/push", handlers.post_push),
         web.delete("/images/{name:.+}", handlers.delete_image),
         web.post("/commit", handlers.post_commit),
         web.get("/distribution/{name:.+}/json", handlers.get_distribution, allow_head=False),
@@ -82,6 +83,15 @@ class _Handlers:
         query = request.query
         self._images.tag(request.match_info["name"], query.get("repo", ""), query.get("tag", ""))
         return web.Response(status=201)
+
+    async def post_push(self, request: web.Request) -> web.StreamResponse:
+        name, tag = request.match_info["name"], request.query.get("tag", "")
+        credentials = _credentials(request)
+
+        async def push(send: Send) -> None:
+            await self._images.push(name, tag=tag, credentials=credentials, progress=send)
+
+        return await stream_progress(request, push)
 
     async def delete_image(self, request: web.Request) -> web.Response:
         records = await self._images.remove(

@@ -157,6 +157,29 @@ class Images:
             progress=progress,
         )
 
+    async def push(
+        self, name: str, *, tag: str = "", credentials: Credentials | None = None, progress: Progress
+    ) -> None:
+        """Send a tag, or all tags of a repository, to its registry.
+
+        Raises:
+            NotFound: there is nothing of that name.
+        """
+        reference = parse(name, default_tag=False)
+        one = tag or reference.tag
+        wanted = [replace(reference, tag=one)] if one else self.saver.tags(reference)
+        targets = [(each, self._store.target(str(each))) for each in wanted]
+        if not targets or any(target is None for _, target in targets):
+            raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
+        progress({"status": f"The push refers to repository [{reference.name}]"})
+        for each, target in targets:
+            image = self._store.get(target or "")
+            digest, size = await self._registry.push(each, image, credentials=credentials, progress=progress)
+            self._store.tag(str(replace(each, tag="", digest=digest)), image.id)
+            progress({"status": f"{each.tag}: digest: {digest} size: {size}"})
+            progress({"progressDetail": {}, "aux": {"Tag": each.tag, "Digest": digest, "Size": size}})
+            self._events.publish("image", "push", each.familiar, {"name": each.familiar_name})
+
     async def resolve_or_pull(
         self,
         reference: str,

@@ -106,7 +106,7 @@ class ImageSaver:
             return self._store.resolve(name)
         except NotFound:
             # `app` stands for all tags of the repository even where there is no app:latest.
-            tags = self._tags(parse(name, default_tag=False))
+            tags = self.tags(parse(name, default_tag=False))
             if not tags:
                 raise
             return self._store.resolve(str(tags[0]))
@@ -121,9 +121,10 @@ class ImageSaver:
             return []
         if reference.tag:
             return [reference] if self._store.target(str(reference)) else []
-        return self._tags(reference)
+        return self.tags(reference)
 
-    def _tags(self, reference: Reference) -> list[Reference]:
+    def tags(self, reference: Reference) -> list[Reference]:
+        """Return all tags of a repository that are here."""
         found = []
         for image in self._store.list():
             for text in self._store.references(image.id):

@@ -14,6 +14,7 @@ from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.registry.credentials import Credentials, find_credentials
 from pydock_lab.daemon.registry.progress import Progress
 from pydock_lab.daemon.registry.pull import Pull
+from pydock_lab.daemon.registry.push import Push
 from pydock_lab.daemon.registry.session import RegistrySession, Unreachable, is_loopback
 from pydock_lab.daemon.rootless.broker import Broker
 from pydock_lab.daemon.store.blobs import BlobStore
@@ -81,6 +82,27 @@ class RegistryClient:
                 f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
                 f"'docker login': {error.message}"
             ) from None
+
+    async def push(
+        self, reference: Reference, image: Image, *, credentials: Credentials | None = None, progress: Progress
+    ) -> tuple[str, int]:
+        """Send an image under a tag; return its manifest's digest and size.
+
+        Raises:
+            Unreachable, Unauthorized, Forbidden: in Docker's words.
+        """
+        known = credentials or await find_credentials(reference.domain)
+        async with self._session(self._bases(reference.domain), reference, known, actions="pull,push") as session:
+            push = Push(
+                session,
+                reference,
+                image,
+                progress,
+                blobs=self._blobs,
+                layers=self._layers,
+                distribution=self.distribution,
+            )
+            return await push.run()
 
     async def distribution_inspect(
         self, reference: Reference, credentials: Credentials | None = None

@@ -182,15 +182,18 @@ class RegistrySession:
     ) -> aiohttp.ClientResponse:
         """Send to the first base that speaks; from then on only to that one."""
         while True:
+            base = self._bases[0]
             url = path if "://" in path else urljoin(self.url(""), path) if path.startswith("/") else self.url(path)
             try:
                 response = await self._http.request(method, url, headers=headers, **options)
             except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, ssl.SSLError):
-                if len(self._bases) == 1:
+                if self._bases == [base] or "://" in path:
                     raise
-                self._bases.pop(0)
+                if self._bases[0] == base:  # not yet given up by a request at the same time
+                    self._bases.pop(0)
                 continue
-            del self._bases[1:]
+            if self._bases[0] == base:
+                del self._bases[1:]
             self._trace.emit(
                 "registry",
                 "request.answered",
@@ -248,6 +251,8 @@ class RegistrySession:
             reason = "net/http: request canceled while waiting for connection (Client.Timeout exceeded)"
         elif isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, socket.gaierror):
             reason = f"dial tcp: lookup {error.host}: no such host"
+        elif isinstance(error, aiohttp.ClientSSLError):
+            reason = f"tls: {error.os_error}"
         elif isinstance(error, aiohttp.ClientConnectorError):
             reason = f"dial tcp {error.host}:{error.port}: connect: {os.strerror(error.os_error.errno or 0).lower()}"
         else:
