@@ -32,6 +32,7 @@ class Broker:
     """
 
     def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)  # it came through one exec and must not go through another
         self._channel = socket.socket(fileno=os.dup(fd))
 
     def make_socket(self, family: int, kind: int) -> socket.socket:
