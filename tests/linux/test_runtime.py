@@ -22,6 +22,7 @@ from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.client import LaunchError, Runtime
 from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, Log, OverlayRoot
 from pydock_lab.daemon.trace import Trace
+from pydock_lab.errors import Unavailable
 
 pytestmark = [
     pytest.mark.root,
@@ -466,3 +467,33 @@ async def test_a_new_daemon_finds_what_an_old_one_left(machine: Machine) -> None
     assert [(record["log"], record["stream"]) for record in log] == [("late\n", "stdout")]
     await machine.runtime.wait(request.id)
     await machine.runtime.delete(request.id)
+
+
+async def test_the_hosts_interpreter_can_not_be_written(machine: Machine) -> None:
+    """Not even through the keeper's /proc/PID/exe, which a container could come to hold (CVE-2019-5736)."""
+    await machine.run(["true"])
+    assert machine.runtime._keeper is not None
+    executable = f"/proc/{machine.runtime._keeper.pid}/exe"
+    with pytest.raises(OSError, match="Read-only file system"):
+        os.truncate(executable, os.stat(executable).st_size)
+
+
+async def test_a_killed_keeper_takes_its_containers_along(rootfs: Path, tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path / "x", Trace())
+    await runtime.start()
+    request = Machine(runtime, rootfs, tmp_path).request("sleep 1000 & exec sleep 1000", user="bob")
+    launched = await runtime.launch(request)
+    assert runtime._keeper is not None
+    runtime._keeper.kill()
+    runtime._keeper.wait()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(runtime.wait(request.id), 5)
+    for _ in range(100):
+        if not Path(f"/proc/{launched.pid}").exists():
+            break
+        await asyncio.sleep(0.02)
+    assert not Path(f"/proc/{launched.pid}").exists()
+    successor = Runtime(tmp_path / "x", Trace())
+    assert await successor.start() == []
+    await successor.close(stop_keeper=True)
+    assert leftovers()["cgroups"] == []

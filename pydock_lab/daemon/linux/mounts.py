@@ -140,6 +140,15 @@ def open_tree(path: str, *, recursive: bool) -> int:
     return syscalls.syscall(syscalls.NR_OPEN_TREE, "open_tree", -100, os.fsencode(path), flags, path=path)
 
 
+def seal_tree(tree_fd: int) -> None:
+    """Make a detached tree read-only."""
+    attributes = mount_attr(attr_set=MOUNT_ATTR_RDONLY)
+    size = ctypes.sizeof(attributes)
+    syscalls.syscall(
+        syscalls.NR_MOUNT_SETATTR, "mount_setattr", tree_fd, b"", AT_EMPTY_PATH | AT_RECURSIVE, attributes, size
+    )
+
+
 def move_mount(tree_fd: int, target: str) -> None:
     """Put a detached tree into place; `target` may end in a symbolic link."""
     flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS

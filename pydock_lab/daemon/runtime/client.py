@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import socket
@@ -26,7 +27,14 @@ from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, Launc
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure, Unavailable
 
-_BOOT = "import sys; sys.path.append({root!r}); from pydock_lab.daemon.runtime.keeper import main; main({fd})"
+_BOOT = """\
+import sys
+sys.path.append({root!r})
+from pydock_lab.daemon.runtime.sealing import seal
+seal()
+from pydock_lab.daemon.runtime.keeper import main
+main({fd})
+"""
 
 
 class LaunchError(SystemFailure):
@@ -77,6 +85,7 @@ class Runtime:
         self.exec_root.mkdir(parents=True, exist_ok=True)
         channel = self._connect()
         if channel is None:
+            await asyncio.to_thread(self._sweep)
             channel = self._spawn()
         channel.setblocking(False)
         self._channel = channel
@@ -100,6 +109,17 @@ class Runtime:
             channel.close()
             return None
         return channel
+
+    def _sweep(self) -> None:
+        """Kill what a keeper that was killed has left; without it nobody knows those containers any more."""
+        for config in self.exec_root.glob("*/*/config.json"):
+            with contextlib.suppress(OSError, ValueError):
+                path = (json.loads(config.read_text()).get("linux") or {}).get("cgroupsPath")
+                if path and self._layout.version:
+                    cgroup = self._layout.cgroup(path)
+                    if cgroup.processes():
+                        cgroup.kill()
+                    cgroup.delete()
 
     def _spawn(self) -> socket.socket:
         """Exec a keeper on a socket that is listening already, so that connecting can't come too early."""

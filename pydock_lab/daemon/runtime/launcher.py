@@ -35,7 +35,9 @@ class Child:
     report: socket.socket
 
 
-def fork_plan(plan: Plan, stdio: tuple[int, int, int], filters: list[bytes], layout: cgroups.Layout) -> Child:
+def fork_plan(
+    plan: Plan, stdio: tuple[int, int, int], filters: list[bytes], layout: cgroups.Layout, *, mortal: bool = True
+) -> Child:
     """Fork a child that carries out `plan`.
 
     Args:
@@ -43,6 +45,7 @@ def fork_plan(plan: Plan, stdio: tuple[int, int, int], filters: list[bytes], lay
         stdio: fds to become 0, 1 and 2; -1 where the plan opens a pty or /dev/null. They stay open here.
         filters: Compiled `plan.seccomp`.
         layout: Where cgroups are.
+        mortal: Kill the process when this one dies.
 
     Raises:
         KernelError: the fork itself failed.
@@ -53,7 +56,7 @@ def fork_plan(plan: Plan, stdio: tuple[int, int, int], filters: list[bytes], lay
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     cgroup = layout.cgroup(plan.cgroup_path) if plan.cgroup_path and layout.version else None
     cgroup_fd = cgroup.prepare() if cgroup else -1
-    context = Context(id=plan.id, report=theirs, stdio=stdio, filters=filters)
+    context = Context(id=plan.id, report=theirs, stdio=stdio, filters=filters, mortal=mortal)
     try:
         if plan.bridges:
             # Both belong to this network namespace; the child will be in another.

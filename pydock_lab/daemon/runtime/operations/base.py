@@ -58,6 +58,8 @@ class Context:
         environment: The process's environment, once HOME is known.
         executable: Path of args[0], once found.
         filters: Compiled seccomp programs, to be installed in this order.
+        mortal: The process is to be killed when its parent, the keeper, dies: nobody else could
+            read its output or reap it.
         warnings: For the user.
     """
 
@@ -75,6 +77,7 @@ class Context:
     environment: dict[str, str] = field(default_factory=dict)
     executable: str = ""
     filters: list[bytes] = field(default_factory=list)
+    mortal: bool = False
     warnings: list[str] = field(default_factory=list)
 
 

@@ -318,6 +318,9 @@ class Execute(Operation):
         the container's stderr, with exit status 255: by then runc has reported success.
         """
         syscalls.close_range(3, flags=syscalls.CLOSE_RANGE_CLOEXEC)
+        if context.mortal:
+            # Here, because changing ids clears it.
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         for signum in _TOUCHED_SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
         environment = {os.fsencode(key): os.fsencode(value) for key, value in context.environment.items()}
@@ -342,6 +345,8 @@ class ExecuteUnderInit(Execute):
         """Fork; the parent reaps whatever ends, forwards signals, and ends as the program does."""
         forwarded = set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, forwarded | {signal.SIGCHLD})
+        if context.mortal:
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         main = os.fork()
         if main == 0:
             # A group of its own, so that the terminal's signals reach the program and not us twice.
@@ -349,6 +354,7 @@ class ExecuteUnderInit(Execute):
             with contextlib.suppress(OSError):
                 os.tcsetpgrp(0, os.getpgrp())
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+            context.mortal = False  # it dies with its pid namespace
             return super().execute(context)
         null = os.open("/dev/null", os.O_RDWR)
         for fd in (0, 1, 2):
