@@ -108,15 +108,19 @@ class Bench:
         return 0
 
 
+def add_bridge(name: str) -> None:
+    """Make a bridge with the gateway's address."""
+    for command in (f"link add {name} type bridge", f"addr add 10.214.0.1/16 dev {name}", f"link set {name} up"):
+        subprocess.run(["ip", *command.split()], check=True)
+
+
 async def measure(rounds: int, idle: int) -> None:
     """Print the table."""
     scratch = Path(tempfile.mkdtemp(prefix="pd-"))
     rootfs = make_rootfs(scratch / "rootfs")
     run_runc = runc(scratch / "bundle", rootfs) if shutil.which("runc") else None
     bench = Bench(scratch, rootfs)
-    subprocess.run(["ip", "link", "add", bench.bridge, "type", "bridge"], check=True)
-    subprocess.run(["ip", "addr", "add", "10.214.0.1/16", "dev", bench.bridge], check=True)
-    subprocess.run(["ip", "link", "set", bench.bridge, "up"], check=True)
+    await asyncio.to_thread(add_bridge, bench.bridge)
     times: dict[str, list[float]] = {"runc": [], "exec": [], "ours": [], "steps": [], "bridge": [], "bridge steps": []}
     try:
         await bench.runtime.start()
@@ -148,7 +152,7 @@ async def measure(rounds: int, idle: int) -> None:
         await measure_idle(bench, idle)
     finally:
         await bench.runtime.close(stop_keeper=True)
-        subprocess.run(["ip", "link", "del", bench.bridge], check=True)
+        await asyncio.to_thread(subprocess.run, ["ip", "link", "del", bench.bridge], check=True)
         shutil.rmtree(scratch)
 
 
