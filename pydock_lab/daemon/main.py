@@ -98,6 +98,7 @@ async def serve(config: DaemonConfig) -> None:
     from aiohttp import web
 
     from pydock_lab.daemon.api.app import make_app
+    from pydock_lab.daemon.api.connection import serve_on
     from pydock_lab.daemon.engine.engine import build_engine
 
     stop = asyncio.Event()
@@ -109,14 +110,15 @@ async def serve(config: DaemonConfig) -> None:
     await engine.start()
     runner = web.AppRunner(make_app(engine), access_log=None, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
-    for server in sockets:
-        await web.SockSite(runner, server).start()
+    servers = [await serve_on(runner, listener) for listener in sockets]
     log.info("API listen on %s", ", ".join(config.hosts))
     try:
         await stop.wait()
     finally:
         log.info("stopping")
         await engine.stop()
+        for server in servers:
+            server.close()
         await runner.cleanup()
         for host in config.hosts:
             if host.startswith("unix://"):

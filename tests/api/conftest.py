@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from benchmarks.engines import dockerd, dockerd_is_installed, write_rootfs_tar
+from tests.api.wire import Wire
 from tests.conftest import Daemon
 
 # The image both engines have, byte for byte, under two names that the Docker notes use.
@@ -57,3 +59,10 @@ def import_image(engine: Daemon, tar: Path) -> None:
     for name in _NAMES:
         done = engine.docker("import", "--change", 'CMD ["sh"]', str(tar), name)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def wire(daemon: Daemon) -> Iterator[Wire]:
+    """A connection to the shared daemon, spoken by hand."""
+    with closing(Wire(daemon)) as connected:
+        yield connected

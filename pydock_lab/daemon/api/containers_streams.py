@@ -45,13 +45,16 @@ class _Streams:
 
     async def post_attach(self, request: web.Request) -> web.StreamResponse:
         """`docker attach`, and the first thing `docker run` does."""
-        container = self._containers.get(request.match_info["name"])
-        keys = parse_detach_keys(request.query.get("detachKeys", ""))
-        if container.state.status == "paused":
-            raise Conflict(f"container {container.id} is paused, unpause the container before attach")
-        if container.state.status == "restarting":
-            raise Conflict(f"container {container.id} is restarting, wait until the container is running")
         with hijack.Hijack(request) as client:
+            client.hold()
+            container = self._containers.get(request.match_info["name"])
+            keys = parse_detach_keys(request.query.get("detachKeys", ""))
+            if container.state.status == "paused":
+                raise Conflict(f"container {container.id} is paused, unpause the container before attach")
+            if container.state.status == "restarting":
+                raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+            # Told first: with the answer in hand the client starts the container.
+            self._engine.events.publish("container", "attach", container.id, container.event_attributes())
             await client.accept(hijack.content_type(container.tty, requested_version(request)))
             if flag(request, "logs"):
                 await self._replay(container, client, request)
@@ -68,7 +71,6 @@ class _Streams:
                         detach_keys=keys,
                     )
                 )
-            self._engine.events.publish("container", "attach", container.id, container.event_attributes())
             return client.response()
 
     async def get_attach_websocket(self, request: web.Request) -> web.StreamResponse:

@@ -17,7 +17,7 @@ from pydock_lab.daemon.api.detachkeys import parse_detach_keys
 from pydock_lab.daemon.api.query import to_end
 from pydock_lab.daemon.api.router import requested_version
 from pydock_lab.daemon.engine.engine import Engine
-from pydock_lab.daemon.engine.execs import Exec, Streams
+from pydock_lab.daemon.engine.execs import Streams
 from pydock_lab.errors import InvalidParameter, LabError
 
 
@@ -56,6 +56,10 @@ class _Exec:
 
     async def post_start(self, request: web.Request) -> web.StreamResponse:
         """Run it: detached, or with the request's connection as its streams."""
+        with hijack.Hijack(request) as client:
+            return await self._start(request, client)
+
+    async def _start(self, request: web.Request, client: hijack.Hijack) -> web.StreamResponse:
         process = self._execs.get(request.match_info["id"])
         try:
             body = _decoder.decode(await request.read() or b"{}")
@@ -66,21 +70,16 @@ class _Exec:
         if body.get("Detach"):
             await to_end(self._execs.start(process, None, size=size))
             return web.Response(status=200)
-        return await self._attached(request, process, size)
-
-    async def _attached(
-        self, request: web.Request, process: Exec, size: tuple[int, int] | None
-    ) -> web.StreamResponse:
+        client.hold()
         self._execs.check_startable(process)
         keys = parse_detach_keys(process.config.get("DetachKeys") or "")
-        with hijack.Hijack(request) as client:
-            await client.accept(hijack.content_type(process.tty, requested_version(request)))
-            try:
-                await to_end(self._execs.start(process, Streams(client.fd, client.early, keys), size=size))
-            except LabError as error:
-                await client.fail(error.message, tty=process.tty)
-                await self._execs.abandon(process)
-            return client.response()
+        await client.accept(hijack.content_type(process.tty, requested_version(request)))
+        try:
+            await to_end(self._execs.start(process, Streams(client.fd, client.early, keys), size=size))
+        except LabError as error:
+            await client.fail(error.message, tty=process.tty)
+            await self._execs.abandon(process)
+        return client.response()
 
     async def post_resize(self, request: web.Request) -> web.StreamResponse:
         """Set the size of its terminal."""

@@ -17,6 +17,7 @@ from types import TracebackType
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from pydock_lab.daemon.api.connection import Connection
 from pydock_lab.errors import SystemFailure
 
 RAW = "application/vnd.docker.raw-stream"
@@ -26,20 +27,18 @@ MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 class Hijack:
     """The connection of one request, held apart from aiohttp; a context manager.
 
-    Made before anything is awaited, so that aiohttp reads nothing more. An
-    error before `accept` is answered in HTTP; after it, `fail` writes it into the stream.
+    Made before anything is awaited: a client that has closed its sending side
+    already would be gone afterwards. An error before `accept` is answered in
+    HTTP; after it, `fail` writes it into the stream.
     """
 
     def __init__(self, request: web.Request) -> None:
         transport = request.transport
         if transport is None:
             raise SystemFailure("the client has gone")
-        self._request = request
         self._transport: asyncio.Transport = transport
         self._upgrade = request.headers.get("Upgrade", "").lower() == "tcp"
         self._accepted = False
-        if transport.is_reading():
-            transport.pause_reading()
         # A descriptor of our own: aiohttp closes its one when the handler returns.
         self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
 
@@ -50,8 +49,10 @@ class Hijack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._socket.close()
-        if not self._accepted and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if not self._accepted:
+            self._connection.forget()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     @property
     def fd(self) -> int:
@@ -60,10 +61,18 @@ class Hijack:
 
     @property
     def early(self) -> bytes:
-        """What the client sent behind its request in the same packets."""
-        # aiohttp keeps it for its own WebSocket upgrade; there is no public name for it.
-        tail: bytes = getattr(self._request.protocol, "_message_tail", b"")
-        return tail
+        """What the client sent behind its request before `hold`."""
+        return self._connection.early
+
+    @property
+    def _connection(self) -> Connection:
+        connection = self._transport.get_protocol()
+        assert isinstance(connection, Connection)
+        return connection
+
+    def hold(self) -> None:
+        """Read no more from the client: the rest is for the process. The request's body must have been read."""
+        self._transport.pause_reading()
 
     async def accept(self, content_type: str) -> None:
         """Answer the request; from now on the connection is the client's and the process's."""

@@ -1,0 +1,109 @@
+"""Execs through docker-py, the docker CLI and by hand."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import docker
+import docker.errors
+import pytest
+from docker.models.containers import Container
+
+from tests.api.wire import UPGRADE, Wire, frames
+from tests.conftest import Daemon
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def box(daemon: Daemon, busybox: str) -> Iterator[Container]:
+    """A running container for all tests of this module."""
+    client = daemon.client()
+    container = client.containers.run(busybox, "sleep 600", name="box", detach=True, environment={"A": "1"})
+    yield container
+    container.remove(force=True)
+    client.close()
+
+
+def test_output_and_status(box: Container) -> None:
+    assert box.exec_run("echo hi") == (0, b"hi\n")
+    assert box.exec_run(["sh", "-c", "echo out; echo err >&2; exit 9"], demux=True) == (9, (b"out\n", b"err\n"))
+
+
+@pytest.mark.parametrize(
+    ("options", "command", "output"),
+    [
+        ({"environment": ["B=2"]}, "echo $A$B", "12"),
+        ({"workdir": "/tmp"}, "pwd", "/tmp"),
+        ({"user": "5:6"}, "id -u; id -g", "5\n6"),
+        ({"tty": True}, "tty", "/dev/pts/0"),
+    ],
+)
+def test_settings(box: Container, options: dict[str, object], command: str, output: str) -> None:
+    found = box.exec_run(["sh", "-c", command], **options).output.decode().replace("\r\n", "\n")
+    assert found.strip() == output
+
+
+def test_a_command_that_is_not_there(daemon: Daemon, box: Container) -> None:
+    done = daemon.docker("exec", "box", "nope")
+    assert done.returncode == 127
+    assert 'OCI runtime exec failed: exec failed: unable to start container process: exec: "nope"' in (
+        done.stdout + done.stderr
+    )
+
+
+def test_input_and_half_close(daemon: Daemon, box: Container) -> None:
+    assert daemon.docker("exec", "-i", "box", "sh", "-c", "cat; echo end", stdin="in\n").stdout == "in\nend\n"
+
+
+def test_input_in_the_same_packet(wire: Wire, client: docker.DockerClient, box: Container) -> None:
+    made = client.api.exec_create(box.id, ["cat"], stdin=True)["Id"]
+    wire.send("POST", f"/v1.47/exec/{made}/start", *UPGRADE, body=b'{"Detach":false,"Tty":false}', then=b"early\n")
+    wire.socket.shutdown(socket.SHUT_WR)
+    assert wire.head()[0] == "HTTP/1.1 101 UPGRADED"
+    assert frames(wire.rest()) == {1: b"early\n"}
+    assert client.api.exec_inspect(made)["ExitCode"] == 0
+
+
+def test_inspect(client: docker.DockerClient, box: Container) -> None:
+    made = client.api.exec_create(box.id, ["sh", "-c", "exit 4"], user="0")["Id"]
+    before = client.api.exec_inspect(made)
+    assert (before["Running"], before["ExitCode"], before["ContainerID"]) == (False, None, box.id)
+    assert before["ProcessConfig"] == {
+        "tty": False, "entrypoint": "sh", "arguments": ["-c", "exit 4"], "privileged": False, "user": "0",
+    }  # fmt: skip
+    client.api.exec_start(made)
+    after = client.api.exec_inspect(made)
+    assert (after["Running"], after["ExitCode"]) == (False, 4)
+    with pytest.raises(docker.errors.APIError, match="has already run"):
+        client.api.exec_start(made)
+
+
+def test_detached(client: docker.DockerClient, box: Container) -> None:
+    made = client.api.exec_create(box.id, ["sleep", "600"])["Id"]
+    client.api.exec_start(made, detach=True)
+    state = client.api.exec_inspect(made)
+    assert state["Running"]
+    assert state["Pid"] > 0
+    box.reload()
+    assert box.attrs["ExecIDs"] == [made]
+
+
+def test_refusals(client: docker.DockerClient, box: Container, busybox: str) -> None:
+    with pytest.raises(docker.errors.NotFound, match="No such exec instance: nope"):
+        client.api.exec_inspect("nope")
+    with pytest.raises(docker.errors.APIError, match="No exec command specified"):
+        client.api.exec_create(box.id, [])
+    stopped = client.containers.create(busybox, "true")
+    with pytest.raises(docker.errors.APIError, match=f"[cC]ontainer {stopped.id} is not running") as caught:
+        stopped.exec_run("true")
+    assert caught.value.status_code == 409
+    stopped.remove()
+
+
+def test_events_tell_of_it(client: docker.DockerClient, box: Container) -> None:
+    since = client.info()["SystemTime"]
+    box.exec_run("true")
+    events = client.events(decode=True, since=since, until=client.info()["SystemTime"], filters={"container": box.id})
+    assert [event["Action"] for event in events] == ["exec_create: true", "exec_start: true", "exec_die"]
