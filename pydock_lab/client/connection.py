@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from pydock_lab.client.daemon_start import ensure_daemon
+from pydock_lab.client.daemon_start import ensure_daemon, listens
 from pydock_lab.client.hijack import HijackedStream, hijack, open_socket
 from pydock_lab.errors import NotImplementedYet, Unavailable
 
@@ -157,14 +158,19 @@ class Connection:
         if not address.startswith("unix://"):
             keywords = kwargs_from_env({**self._environment, "DOCKER_HOST": address})
             self._tls = keywords.get("tls") or None
+        elif not listens(Path(address.removeprefix("unix://"))):
+            raise self._nobody(address)
         try:
             # No time limit: a build or a stop may be silent for as long as it takes.
             return docker.DockerClient(**keywords, timeout=None)
         except DockerException as error:
-            raise Unavailable(
-                f"Cannot connect to the Docker daemon at {address}. Is the docker daemon running?",
-                hint=None if self._host is None else f"DOCKER_HOST names this address; {_NOT_OURS_HINT}",
-            ) from error
+            raise self._nobody(address) from error
+
+    def _nobody(self, address: str) -> Unavailable:
+        return Unavailable(
+            f"Cannot connect to the Docker daemon at {address}. Is the docker daemon running?",
+            hint=None if self._host is None else f"DOCKER_HOST or -H names this address; {_NOT_OURS_HINT}",
+        )
 
     def _lab_response(self, path: str, query: Mapping[str, str], *, stream: bool) -> requests.Response:
         if not self.is_lab:

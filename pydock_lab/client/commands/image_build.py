@@ -115,6 +115,8 @@ def _query(arguments: Arguments, session: Session, tags: list[str]) -> dict[str,
         query["cachefrom"] = json.dumps(arguments.many("cache-from"))
     if arguments.has("add-host"):
         query["extrahosts"] = arguments.many("add-host")
+    if arguments.has("security-opt"):
+        query["securityopt"] = json.dumps(arguments.many("security-opt"))
     if arguments.has("ulimit"):
         query["ulimits"] = json.dumps([read_ulimit(spec) for spec in arguments.many("ulimit")])
     return query

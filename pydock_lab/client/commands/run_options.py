@@ -211,6 +211,9 @@ def _host_config(arguments: Arguments, directory: Path) -> Body:
         host["DeviceRequests"] = [_gpus(spec) for spec in arguments.many("gpus")]
     if arguments.has("security-opt"):
         host["SecurityOpt"] = [_security_option(spec, directory) for spec in arguments.many("security-opt")]
+    if arguments.has("blkio-weight-device"):
+        weights = [spec.rpartition(":") for spec in arguments.many("blkio-weight-device")]
+        host["BlkioWeightDevice"] = [{"Path": path, "Weight": values.integer(weight)} for path, _, weight in weights]
     for suffix in ("read-bps", "read-iops", "write-bps", "write-iops"):
         if arguments.has(f"device-{suffix}"):
             direction, unit = suffix.split("-")

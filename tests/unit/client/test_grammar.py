@@ -1,0 +1,90 @@
+"""The command table and what carries it out stay together."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from pydock_lab.client.commands.grammar import Command, find, load
+from pydock_lab.client.commands.handlers import HANDLERS
+from pydock_lab.client.commands.usage import command_page
+
+COMMANDS = load().commands
+# Flags that Docker accepts too and that change nothing here: content trust and other systems' isolation
+# are gone or not Linux's, and the engine neither compresses contexts nor mounts its own socket.
+WITHOUT_EFFECT = {
+    "compress",
+    "disable-content-trust",
+    "isolation",
+    "sig-proxy",
+    "use-api-socket",
+    "gw-priority",
+    "ipv4",
+}
+# Nothing to be quiet about: progress of a copy is not shown.
+WITHOUT_EFFECT_OF = {("container", "cp"): {"quiet"}}
+
+
+def name_of(command: Command) -> str:
+    return " ".join(command.path)
+
+
+def test_table_and_handlers_name_the_same_commands() -> None:
+    assert {name_of(command) for command in COMMANDS} == set(HANDLERS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=name_of)
+def test_every_command_has_a_function(command: Command) -> None:
+    assert list(inspect.signature(command.function).parameters) == ["arguments", "session"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=name_of)
+def test_every_flag_is_read(command: Command) -> None:
+    modules = {command.handler.partition(":")[0]}
+    if modules == {"container_run"}:
+        modules.add("run_options")
+    sources = [import_module(f"pydock_lab.client.commands.{module}").__file__ for module in (*modules, "filters")]
+    text = "\n".join(Path(str(source)).read_text() for source in sources)
+    literals = set(re.findall(r'"([a-z][\w-]*)"', text))
+    unread = (
+        {flag.name for flag in command.flags} - literals - WITHOUT_EFFECT - WITHOUT_EFFECT_OF.get(command.path, set())
+    )
+    unread = {name for name in unread if not re.match(r"device-(read|write)-(bps|iops)$", name)}
+    assert not unread
+
+
+def test_aliases_lead_to_one_command() -> None:
+    for line in ("run", "container run"):
+        assert find(line.split())[0].path == ("container", "run")
+    assert find(["images"])[0].path == ("image", "ls")
+    assert find(["container", "ps"])[0].path == ("container", "ls")
+    assert find(["rmi", "x"]) == (find(["rmi"])[0], ["x"])
+    assert find(["ps"])[0].line == "docker ps"
+
+
+def test_letters_and_names_are_unique_within_a_command() -> None:
+    for command in COMMANDS:
+        letters = [flag.shorthand for flag in command.flags if flag.shorthand]
+        assert len(letters) == len(set(letters)), command.path
+        assert len({flag.name for flag in command.flags}) == len(command.flags), command.path
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="machine: no docker CLI to compare with")
+@pytest.mark.parametrize("line", ["rm", "container ls", "volume ls", "image prune", "rename", "kill", "container stop"])
+def test_help_pages_are_dockers(line: str) -> None:
+    page = command_page(find(line.split())[0])
+    real = subprocess.run(["docker", *line.split(), "--help"], capture_output=True, text=True).stdout
+
+    def words(text: str) -> list[str]:
+        return re.sub(r"custom template:.*?(?=\n\s+-\w, |\n\s+--no-trunc)", "", text, flags=re.DOTALL).split()
+
+    if "--format" in page:  # Docker's own page takes ten lines to explain templates
+        assert words(page)[:10] == words(real)[:10]
+    else:
+        assert page.split() == real.split()
