@@ -68,6 +68,9 @@ _OWN = {
     "volume": {"CreatedAt", "Mountpoint"},
 }
 
+# The docker CLI keeps these in Go maps: any order.
+_UNORDERED = {"Env", "Binds", "Mounts"}
+
 CREATED = {
     "plain": [],
     "environment and words": ["-e", "A=1", "-l", "x=y", "-w", "/w", "-u", "5:6", "-h", "box", "-t", "-i"],
@@ -103,17 +106,17 @@ CREATED = {
 
 
 def without(document: Any, own: set[str]) -> Any:
-    """Return a document without the fields that may differ."""
+    """Return a document without the fields that may differ, and with an order where it has none."""
     if isinstance(document, dict):
-        return {key: without(value, own) for key, value in document.items() if key not in own}
+        kept = {key: without(value, own) for key, value in document.items() if key not in own}
+        return {key: in_order(value) if key in _UNORDERED else value for key, value in kept.items()}
     if isinstance(document, list):
-        if any(isinstance(value, dict) for value in document):
-            # Mounts come in no order of their own.
-            return sorted(
-                (without(value, own) for value in document), key=lambda value: json.dumps(value, sort_keys=True)
-            )
-        return document
+        return [without(value, own) for value in document]
     return document
+
+
+def in_order(values: list[Any] | None) -> list[Any]:
+    return sorted(values or [], key=lambda value: json.dumps(value, sort_keys=True))
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
