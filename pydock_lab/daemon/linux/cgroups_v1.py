@@ -171,12 +171,17 @@ class CgroupV1:
         directory = self.directories["devices"]
         if any(rule["allow"] and "type" not in rule for rule in rules):
             return  # privileged: everything, as the parent has it
-        for rule in rules:
-            numbers = ":".join("*" if rule.get(key) in (None, -1) else str(rule[key]) for key in ("major", "minor"))
-            text = f"{rule['type']} {numbers} {rule['access']}" if rule.get("type") else "a"
-            cgroups.write(f"{directory}/devices.{'allow' if rule['allow'] else 'deny'}", text)
-        for text in RUNTIME_DEVICES:
-            cgroups.write(f"{directory}/devices.allow", text)
+        allow = os.open(f"{directory}/devices.allow", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            for rule in rules:
+                if rule["allow"]:
+                    os.write(allow, _device_rule(rule).encode())
+                else:
+                    cgroups.write(f"{directory}/devices.deny", _device_rule(rule))
+            for text in RUNTIME_DEVICES:
+                os.write(allow, text.encode())
+        finally:
+            os.close(allow)
 
     def processes(self) -> list[int]:
         """Return every pid in the cgroup."""
@@ -251,6 +256,14 @@ class CgroupV1:
         for directory in dict.fromkeys(self.paths().values()):
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.dirname(directory))
+
+
+def _device_rule(rule: dict[str, Any]) -> str:
+    """Return an OCI device rule as devices.allow takes it, `c 1:3 rwm`; without a type it is about all devices."""
+    if not rule.get("type"):
+        return "a"
+    numbers = ":".join("*" if rule.get(key) in (None, -1) else str(rule[key]) for key in ("major", "minor"))
+    return f"{rule['type']} {numbers} {rule['access']}"
 
 
 def _blkio(directory: str) -> list[dict[str, Any]]:

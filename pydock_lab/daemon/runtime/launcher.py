@@ -56,7 +56,7 @@ def fork_plan(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     cgroup = layout.cgroup(plan.cgroup_path) if plan.cgroup_path and layout.version else None
     cgroup_fd = cgroup.prepare() if cgroup else -1
-    context = Context(id=plan.id, report=theirs, stdio=stdio, filters=filters, mortal=mortal)
+    context = Context(id=plan.id, report=theirs, layout=layout, stdio=stdio, filters=filters, mortal=mortal)
     try:
         if plan.bridges:
             # Both belong to this network namespace; the child will be in another.

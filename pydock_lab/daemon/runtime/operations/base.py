@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydock_lab.daemon.linux.cgroups import Layout
 from pydock_lab.daemon.linux.netlink import Netlink
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.errors import KernelError, LabError
@@ -48,6 +49,7 @@ class Context:
     Attributes:
         id: The container's or exec's id.
         report: Socket to the keeper: step records, the pty's master; close-on-exec.
+        layout: Where cgroups are.
         stdio: fds to become 0, 1, 2; -1 for the container's own /dev/null (stdin) or its pty.
         netlink: A route socket of the host's network namespace, or None.
         bridge_indexes: Link index of each bridge, looked up in the host's namespace.
@@ -65,6 +67,7 @@ class Context:
 
     id: str
     report: socket.socket
+    layout: Layout
     stdio: tuple[int, int, int]
     netlink: Netlink | None = None
     bridge_indexes: dict[str, int] = field(default_factory=dict)

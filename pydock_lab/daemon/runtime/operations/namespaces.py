@@ -121,7 +121,7 @@ class EnterCgroup(Operation):
     def execute(self, context: Context) -> Findings:
         """Rootless containers may have none."""
         try:
-            cgroups.detect().cgroup(self.path).enter()
+            context.layout.cgroup(self.path).enter()
         except OSError as error:
             raise Skip(f"no cgroup to enter: {error.strerror}") from None
         return None
@@ -143,7 +143,7 @@ class CreateCgroup(Operation):
 
     def execute(self, context: Context) -> Findings:
         """Create, limit, enter."""
-        cgroup = cgroups.detect().cgroup(self.path)
+        cgroup = context.layout.cgroup(self.path)
         try:
             cgroup.create()
             warnings = cgroup.apply(self.resources)
