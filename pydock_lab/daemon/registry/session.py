@@ -7,6 +7,7 @@ error codes). One session serves one pull or push.
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
 import os
 import re
@@ -213,7 +214,7 @@ class RegistrySession:
         """
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "basic" and self._credentials.username:
-            return aiohttp.BasicAuth(self._credentials.username, self._credentials.password, "utf-8").encode()
+            return self._basic()
         fields = dict(_CHALLENGE.findall(rest))
         if scheme.lower() != "bearer" or "realm" not in fields:
             raise Unauthorized("no basic auth credentials", hint="docker login first")
@@ -231,11 +232,9 @@ class RegistrySession:
             }
             response = await self._http.post(realm, data=form)
         else:
-            auth = None
-            if self._credentials.username:
-                auth = aiohttp.BasicAuth(self._credentials.username, self._credentials.password, "utf-8")
+            headers = _header(self._basic() if self._credentials.username else None)
             query = [("service", service), *(("scope", text) for text in self._scopes)]
-            response = await self._http.get(realm, params=query, auth=auth)
+            response = await self._http.get(realm, params=query, headers=headers)
         async with response:
             if response.status != 200:
                 raise await _error(response)
@@ -244,6 +243,10 @@ class RegistrySession:
         if not token:
             raise Unauthorized("authorization server did not include a token in the response")
         return str(token)
+
+    def _basic(self) -> str:
+        pair = f"{self._credentials.username}:{self._credentials.password}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
     def _unreachable(self, method: str, path: str, error: Exception) -> Unreachable:
         url = path if "://" in path else f"{self._bases[0]}/v2/"
