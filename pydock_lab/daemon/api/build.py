@@ -162,7 +162,7 @@ def _json(query: Any, name: str, kind: type[T]) -> T | None:
     if not value:
         return None
     try:
-        return msgspec.json.decode(value, type=kind | None)  # type: ignore[no-any-return, operator]
+        return msgspec.json.decode(value, type=kind | None)
     except msgspec.MsgspecError as error:
         raise InvalidParameter(f"error reading {name}: {error}") from None
 

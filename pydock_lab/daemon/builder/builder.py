@@ -13,7 +13,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -66,7 +66,7 @@ class RunningBuild:
         """Begin to build; the context lies in `tar`."""
         self._task = asyncio.create_task(self._run(), name=f"build {short(self.id)}")
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncGenerator[Message, None]:
         """Yield the messages of Docker's stream until the build has ended.
 
         Raises:
