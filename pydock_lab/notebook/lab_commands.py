@@ -9,6 +9,7 @@ from typing import Any
 
 from pydock_lab.client.commands.failure import UsageError
 from pydock_lab.client.connection import Connection
+from pydock_lab.notebook.answers import in_dockers_words
 from pydock_lab.notebook.steady import Steady
 
 _PAGE = """Usage:  %lab COMMAND
@@ -54,23 +55,7 @@ def run(words: list[str], lab: Lab) -> Any:
     if len(arguments) != wanted:
         count = "1 argument" if wanted else "no arguments"
         raise UsageError(f"%lab: 'lab {name}' takes {count}\n\nUsage:  %lab {name} {placeholder}".rstrip())
-    return _told(lambda: command(lab, *arguments))
-
-
-def _told(act: Callable[[], Any]) -> Any:
-    """Give an engine's error the words of the docker CLI."""
-    from pydock_lab.client.commands.execute import engine_hint, engine_message
-    from pydock_lab.client.commands.failure import CommandError
-    from pydock_lab.errors import LabError
-
-    try:
-        return act()
-    except LabError:
-        raise
-    except Exception as error:
-        if (message := engine_message(error)) is None:
-            raise
-        raise CommandError(message, hint=engine_hint(error)) from error
+    return in_dockers_words(lambda: command(lab, *arguments))
 
 
 def _doctor(lab: Lab) -> None:

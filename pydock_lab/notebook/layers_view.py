@@ -11,6 +11,7 @@ from typing import Any
 from IPython.display import display
 
 from pydock_lab.client.connection import Connection
+from pydock_lab.notebook.answers import in_dockers_words
 from pydock_lab.notebook.html import Markup, bar, frame, join, tag
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
@@ -28,7 +29,8 @@ def show(image: str, connection: Connection, steady: Steady) -> None:
     view = read(image, connection)
 
     def files_of(step: int, offset: int, search: str) -> tuple[list[list[Any]], int]:
-        answer = connection.lab(f"images/{image}/layers/{step}", offset=str(offset), search=search)
+        path = f"images/{view['id']}/layers/{step}"
+        answer = in_dockers_words(lambda: connection.lab(path, offset=str(offset), search=search))
         return answer["files"], answer["total"]
 
     live = LayersWidget(view, files_of)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import docker.errors
-import requests
 from IPython.display import display
 
 from pydock_lab.client.connection import Connection
 from pydock_lab.errors import LabError
+from pydock_lab.notebook.answers import in_dockers_words
 from pydock_lab.notebook.html import Markup, frame, tag
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
@@ -58,11 +58,15 @@ class VolumeLook:
     def __call__(self) -> dict[str, Any]:
         """Read it for a view that is open already: what goes wrong is shown, not raised."""
         try:
+            return in_dockers_words(self._read_or_gone)
+        except LabError as error:
+            return self._document("unknown", [], f"The engine does not answer: {error.message}")
+
+    def _read_or_gone(self) -> dict[str, Any]:
+        try:
             return self.read()
         except docker.errors.NotFound:
             return self._document("removed", [], f"There is no volume {self.name} any more.")
-        except (docker.errors.DockerException, requests.exceptions.RequestException, LabError) as error:
-            return self._document("unknown", [], f"The engine does not answer: {error}")
 
     def read(self) -> dict[str, Any]:
         """Return the document that widgets/volume.js describes.

@@ -100,13 +100,14 @@ class Notebook:
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=60_000)
 
-    def run_all(self, timeout_s: float = 300) -> None:
+    def run_all(self, timeout_s: float = 120) -> None:
         """Restart the kernel, run every cell, and wait until the last one has its number."""
         page = self.page
+        idle = self.panel.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # the status bar: the kernel has answered
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator('.lm-Menu-item[data-command="runmenu:restart-and-run-all"]').click()
         page.locator(".jp-Dialog .jp-mod-accept").click()
-        idle = self.panel.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             page.wait_for_timeout(500)
@@ -114,6 +115,20 @@ class Notebook:
             if prompts and not any("*" in text or text == "[ ]:" for text in prompts) and idle.count():
                 return
         raise TimeoutError("the notebook has not ended")
+
+    def run(self, source: str, timeout_s: float = 120) -> Locator:
+        """Run one cell, as Shift+Enter does, and wait for its end; return it."""
+        cell = self.cell(source)
+        cell.locator(".cm-content").click()
+        before = cell.locator(".jp-InputPrompt").inner_text()
+        self.page.keyboard.press("Shift+Enter")
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            prompt = cell.locator(".jp-InputPrompt").inner_text()
+            if prompt != before and "*" not in prompt:
+                return cell
+            self.page.wait_for_timeout(100)
+        raise TimeoutError(f"the cell has not ended: {source}")
 
     def cell(self, source: str) -> Locator:
         """The code cell whose source contains a text, scrolled into view."""

@@ -18,7 +18,8 @@ from pydock_lab.daemon.store.layers import Change, chain_id
 from pydock_lab.errors import NotFound
 
 PAGE = 200
-_FIRST_FILES = 60
+_FIRST_FILES = 200
+_ALL_FIRST_FILES = 2000
 _REMEMBERED_LAYERS = 64
 _NOP = "#(nop)"
 _SHELL = "/bin/sh -c "
@@ -53,13 +54,11 @@ class LayerReader:
     def document(self, name: str) -> dict[str, Any]:
         """Return the whole view of an image, with the first files of every step."""
         image = self._engine.images.resolve(name)
-        return {
-            "image": name,
-            "id": image.id,
-            "size": image.size,
-            "explained": True,
-            "steps": [self._step_document(step) for step in self._steps(image)],
-        }
+        documents, left = [], _ALL_FIRST_FILES
+        for step in self._steps(image):
+            documents.append(self._step_document(step, min(left, _FIRST_FILES)))
+            left -= len(documents[-1]["files"])
+        return {"image": name, "id": image.id, "size": image.size, "explained": True, "steps": documents}
 
     def files(
         self, name: str, step: int, *, offset: int, limit: int, search: str
@@ -72,7 +71,7 @@ class LayerReader:
         page = found[offset : offset + min(limit, 10 * PAGE)]
         return [(change.kind, change.path, change.size) for change in page], len(found)
 
-    def _step_document(self, step: _Step) -> dict[str, Any]:
+    def _step_document(self, step: _Step, files: int) -> dict[str, Any]:
         changes = self._of_step(step)
         counts = {kind: sum(change.kind == kind for change in changes) for kind in "ACD"}
         return {
@@ -86,7 +85,7 @@ class LayerReader:
             "added": counts["A"],
             "changed": counts["C"],
             "deleted": counts["D"],
-            "files": [(change.kind, change.path, change.size) for change in changes[:_FIRST_FILES]],
+            "files": [(change.kind, change.path, change.size) for change in changes[:files]],
         }
 
     def _steps(self, image: Image) -> list[_Step]:

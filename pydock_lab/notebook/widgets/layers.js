@@ -1,7 +1,7 @@
 /* The layers of an image, instruction by instruction.
    Trait `view`: { image, id, size, explained, steps: [{ keyword, text, size, empty, base, cached, reason,
    added, changed, deleted, files: [[kind, path, size], …] }] }; `step`: the index that is looked at.
-   More files come on request: { type: "files", step, offset, search } → { …, files, total }. */
+   More files come on request: { type: "files", step, offset, search } → { …, files, total } or { …, error }. */
 
 const MARKS = { A: ["+", "added"], C: ["~", "changed"], D: ["−", "deleted"] };
 const PAGE = 200;
@@ -140,13 +140,23 @@ function render({ model, el }) {
     showFiles(true);
   }
 
+  /* What has come with the view is searched here, the rest by the kernel. */
   function ask(offset, search) {
+    const step = steps()[current()];
     asked += 1;
-    model.send({ type: "files", step: current(), offset, search, request: asked });
+    if (!offset && step.files.length === step.added + step.changed + step.deleted) find(search, "");
+    else model.send({ type: "files", step: current(), offset, search, request: asked });
+  }
+
+  function find(search, note) {
+    const files = steps()[current()].files.filter(([, path]) => path.toLowerCase().includes(search.toLowerCase()));
+    listing = { search, offset: 0, files, total: files.length, note };
+    showFiles(false);
   }
 
   function onMessage(message) {
     if (message.type !== "files" || message.request !== asked) return;
+    if (message.error) { find(message.search, `Only the files loaded before can be shown: ${message.error}`); return; }
     listing = {
       search: message.search, total: message.total, offset: message.offset,
       files: message.offset ? [...listing.files, ...message.files] : message.files,
@@ -172,7 +182,9 @@ function render({ model, el }) {
     const more = left > 0 ? node("button", {
       type: "button", class: "pd-button", onclick: () => ask(listing.files.length, listing.search),
     }, `Show ${Math.min(left, PAGE).toLocaleString("en")} more of ${left.toLocaleString("en")}`) : null;
-    files.lastElementChild.replaceChildren(list, ...(more ? [more] : []));
+    const note = listing.note ? [node("p", { class: "pd-note", role: "status" }, listing.note)] : [];
+    const nothing = listing.search && !listing.total ? [node("p", { class: "pd-note" }, "no such path in this layer")] : [];
+    files.lastElementChild.replaceChildren(...note, ...nothing, list, ...(more ? [more] : []));
   }
 
   function headline(step) {

@@ -13,10 +13,12 @@ from typing import Any
 import anywidget
 import traitlets
 
+from pydock_lab.errors import LabError
+
 _HERE = Path(__file__).parent
 
 FilesOf = Callable[[int, int, str], tuple[list[list[Any]], int]]
-"""(step, offset, search) → ([[kind, path, size], …], how many there are)."""
+"""(step, offset, search) → ([[kind, path, size], …], how many there are); raises LabError where it can't."""
 
 
 class LayersWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
@@ -44,5 +46,9 @@ class LayersWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has 
         if message.get("type") != "files":
             return
         step, offset, search = int(message["step"]), int(message["offset"]), str(message["search"])
-        files, total = self._files_of(step, offset, search)
-        self.send({**message, "files": files, "total": total})
+        try:
+            files, total = self._files_of(step, offset, search)
+        except LabError as error:
+            self.send({**message, "error": error.message})
+        else:
+            self.send({**message, "files": files, "total": total})
