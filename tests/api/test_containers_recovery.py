@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.wire import eventually
+from tests.api.wire import UPGRADE, Wire, eventually, frames
 from tests.conftest import Daemon, Footprint, start_daemon
 
 pytestmark = pytest.mark.root
@@ -106,10 +106,13 @@ def test_live_restore(root: Path) -> None:
     assert Path(f"/proc/{pid}").exists()
     second = start_daemon(root, "--live-restore")
     with contextlib.ExitStack() as stack:
+        stack.callback(second.stop)
         stack.callback(lambda: second.docker("rm", "-f", "survivor"))
         assert run(second, "inspect", "-f", "{{.State.Pid}}", "survivor") == pid
         assert run(second, "exec", "survivor", "echo", "hi") == "hi"
-        assert second.docker("attach", "survivor", stdin="one\n").stdout == "got one\n"
+        with contextlib.closing(Wire(second)) as wire:
+            wire.send("POST", "/containers/survivor/attach?stream=1&stdin=1&stdout=1", *UPGRADE, then=b"one\n")
+            wire.head()
+            assert frames(wire.rest()) == {1: b"got one\n"}
         assert run(second, "wait", "survivor") == "6"
         assert run(second, "logs", "survivor") == "got one"
-    second.stop()
