@@ -41,18 +41,29 @@ def explain_text(connection: Connection, container: str) -> str:
 
 
 def trace_text(events: Sequence[Mapping[str, Any]]) -> str:
-    """Lay trace events out, one a line: milliseconds since the first, room, step, details."""
+    """Lay trace events out, one a line: when, how long it took, who did it, what, with which values.
+
+    The steps of a launch, which ran one after the other, follow on lines of their own.
+    """
     if not events:
         return "nothing is remembered of it: the engine keeps its record only while it runs"
     start = events[0]["at_ns"]
-    lines = []
+    lines = [f"{'at':>10} {'took':>11}  {'where':<9}  what"]
     for event in events:
-        took = event["data"].get("duration_ns")
-        length = f"{took / 1e6:8.2f} ms" if isinstance(took, int) else " " * 11
-        details = " ".join(f"{key}={_short(value)}" for key, value in event["data"].items() if key not in _HIDDEN)
-        moment = (event["at_ns"] - start) / 1e6
-        lines.append(f"{moment:10.2f} {length}  {event['source']:<8} {event['kind']:<24} {details}".rstrip())
-    return "\n".join(["   at (ms)     took     room     step", *lines])
+        data = dict(event["data"])
+        steps = data.pop("steps", None) or ()
+        moment = f"{(event['at_ns'] - start) / 1e6:7.2f} ms"
+        details = " ".join(f"{key}={_short(value)}" for key, value in data.items() if key not in _HIDDEN)
+        lines.append(f"{moment:>10} {_took(data):>11}  {event['source']:<9}  {event['kind']} {details}".rstrip())
+        for step in steps:
+            failed = f" ({step['error']})" if step.get("error") else ""
+            lines.append(f"{'':>10} {_took(step):>11}  {step.get('where', ''):<9}    {step['description']}{failed}")
+    return "\n".join(lines)
+
+
+def _took(data: Mapping[str, Any]) -> str:
+    duration = data.get("duration_ns")
+    return f"{duration / 1e6:8.2f} ms" if isinstance(duration, int) else ""
 
 
 def _short(value: Any) -> str:

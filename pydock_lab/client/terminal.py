@@ -72,7 +72,7 @@ class LocalTerminal:
     def _raw(self) -> Iterator[None]:
         """Hand every key to the container, Ctrl-C too; put the terminal back whatever happens."""
         before = termios.tcgetattr(self._stdin)
-        tty.setraw(self._stdin)
+        tty.setraw(self._stdin, termios.TCSANOW)  # keeps what was typed ahead
         try:
             yield
         finally:

@@ -31,6 +31,8 @@ def run(arguments: Arguments, session: Session) -> Result:
     body = _body(arguments, session)
     if not detached:
         require_terminal(session, tty=body["Tty"], interactive=body["OpenStdin"])
+        if size := _console_size(session, tty=body["Tty"]):
+            body["HostConfig"]["ConsoleSize"] = size
     try:
         container_id = _create(arguments, session, body)
     except Exception as error:
@@ -113,12 +115,14 @@ def exec_(arguments: Arguments, session: Session) -> Result:
         "Env": env,
         "WorkingDir": arguments.text("workdir"),
     }
+    size = _console_size(session, tty=tty)
+    start = {"Detach": False, "Tty": tty} | ({"ConsoleSize": size} if size else {})
     api = session.api
     exec_id = session.connection.request("POST", f"/containers/{container}/exec", document).json()["Id"]
     if detached:
         api.exec_start(exec_id, detach=True)
         return Result()
-    stream = session.connection.hijack(f"/exec/{exec_id}/start", {"Detach": False, "Tty": tty})
+    stream = session.connection.hijack(f"/exec/{exec_id}/start", start)
 
     def resized(rows: int, columns: int) -> None:
         api.exec_resize(exec_id, height=rows, width=columns)
@@ -252,6 +256,12 @@ def _follow(
             waiting.close()
             return Result(container_id=container_id)
         return Result(exit_code=end_wait(waiting), container_id=container_id)
+
+
+def _console_size(session: Session, *, tty: bool) -> list[int]:
+    """Return rows and columns to begin with, so that the process never sees a terminal without a size."""
+    terminal = session.output.terminal() if tty else None
+    return list(terminal.size()) if terminal is not None else []
 
 
 def _failure(error: Exception) -> CommandError:

@@ -139,7 +139,8 @@ REFUSALS = {
     "images a b": (
         1,
         (
-            "docker: 'docker images' requires at most 1 argument\n\nUsage:  docker images [OPTIONS] [REPOSITORY[:TAG]]\n\n"
+            "docker: 'docker images' requires at most 1 argument\n\n"
+            "Usage:  docker images [OPTIONS] [REPOSITORY[:TAG]]\n\n"
             "Run 'docker images --help' for more information"
         ),
     ),
