@@ -369,6 +369,41 @@ async def test_killed_daemon_and_flushed_rules(
     assert left_in_the_kernel() == ""
 
 
+LEAVE_BEHIND = """
+import asyncio, os, shutil, sys
+from pathlib import Path
+from pydock_lab.daemon.network.links import link_names
+from tests.linux.test_network import make_networks
+
+async def main(root):
+    for name in ("killed", "asleep"):
+        networks, database = make_networks(root / name)
+        await networks.start()
+        await networks.ready()
+        networks._ports.close()
+        database.close()
+    shutil.rmtree(root / "killed")
+    assert len(bridges := [name for name in link_names() if name.endswith("-0")]) == 2, bridges
+    third, database = make_networks(root / "third")
+    await third.start()
+    await third.ready()
+    assert len(bridges := [name for name in link_names() if name.endswith("-0")]) == 2, bridges
+    await third.close()
+    database.close()
+    print(len([name for name in link_names() if name.endswith("-0")]))
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_what_a_daemon_left_that_is_gone_for_good(tmp_path: Path) -> None:
+    """Killed, and its data root deleted: the next daemon of anybody's cleans up. One that may come back is spared."""
+    script = 'mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"'  # /sys shows its own namespace's links
+    command = ["unshare", "-n", "-m", "sh", "-ec", script, "sh", sys.executable, "-c", LEAVE_BEHIND, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 async def test_two_daemons_side_by_side(tmp_path: Path, guests: list[Guest]) -> None:
     pair = [make_networks(tmp_path / name) for name in ("one", "two")]
     await asyncio.gather(*(networks.start() for networks, _ in pair))

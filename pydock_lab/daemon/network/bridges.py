@@ -56,7 +56,7 @@ class Networks:
         broker = Broker(config.broker_fd) if config.broker_fd is not None else None
         self._ports = HostPorts(broker.make_socket) if broker else HostPorts()
         self._outbound = Outbound(broker) if broker else None
-        self._kernel = HostNetwork(self._tag, trace)
+        self._kernel = HostNetwork(self._tag, trace, str(config.data_root))
         self._ready: asyncio.Task[None] | None = None
 
     # -- the daemon's life ------------------------------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pydock_lab.daemon.network.iptables import ForwardAccept, Iptables, IptablesFirewall
 from pydock_lab.daemon.network.links import (
     Bridge,
+    abandoned_tags,
     add_bridge,
     add_way_out,
     bring_up_loopback,
@@ -52,10 +53,12 @@ class HostNetwork:
 
     Args:
         tag: Four hex digits that begin all our names (links.link_tag).
+        owner: The data root, noted on our bridges.
     """
 
-    def __init__(self, tag: str, trace: Trace) -> None:
+    def __init__(self, tag: str, trace: Trace, owner: str) -> None:
         self._tag = tag
+        self._owner = owner
         self._trace = trace
         self._firewall: Firewall | None = None
         self._accept = ForwardAccept(tag)
@@ -87,11 +90,13 @@ class HostNetwork:
         await asyncio.to_thread(add_way_out, f"pd{self._tag}-out", _ROOTLESS_ADDRESS)
 
     async def sweep(self, wanted: set[str]) -> None:
-        """Delete bridges of ours that belong to no network any more."""
+        """Delete bridges of ours that belong to no network any more, and all of daemons that are gone for good."""
         ours = f"pd{self._tag}-"
         keep = wanted | {f"{ours}out"}
         stray = [name for name in link_names() if name.startswith(ours) and name not in keep]
         await asyncio.to_thread(delete_links, stray)
+        for tag in await asyncio.to_thread(abandoned_tags):
+            await asyncio.to_thread(_bury, tag)
 
     async def add_bridge(self, record: NetworkRecord) -> None:
         """Make a network's bridge, or put right what is there of it."""
@@ -102,7 +107,7 @@ class HostNetwork:
             await asyncio.to_thread(enable_forwarding, ipv6=True)
         if not record.icc:
             write_sysctl("bridge/bridge-nf-call-iptables", "1")
-        bridge = Bridge(record.bridge, _address(record.subnet4), _address(record.subnet6), record.mtu)
+        bridge = Bridge(record.bridge, _address(record.subnet4), _address(record.subnet6), record.mtu, self._owner)
         if await asyncio.to_thread(add_bridge, bridge):
             self._trace.emit("network", "bridge.created", record.id, name=record.bridge, address=bridge.address4)
 
@@ -151,6 +156,14 @@ class HostNetwork:
                 await asyncio.to_thread(self._accept.clear)
         names = [*bridges, *([f"pd{self._tag}-out"] if self._redirect else [])]
         await asyncio.to_thread(delete_links, names)
+
+
+def _bury(tag: str) -> None:
+    """Remove what a daemon left that was killed and whose data root somebody deleted."""
+    log.info("cleaning up after a daemon that is gone: %s", tag)
+    choose_firewall(tag).clear()
+    ForwardAccept(tag).clear()
+    delete_links([name for name in link_names() if name.startswith(f"pd{tag}-")])
 
 
 def _address(subnet: Subnet | None) -> str:

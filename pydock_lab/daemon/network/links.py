@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import re
 import socket
 import struct
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ from pydock_lab.daemon.linux.netlink import Netlink, attribute
 from pydock_lab.errors import KernelError
 
 _SYSCTL = Path("/proc/sys/net")
+_OUR_DEFAULT_BRIDGE = re.compile(r"^pd[0-9a-f]{4}-0$")
+_IFLA_IFALIAS = 20
+_IFALIAS_MAX = 255  # the kernel refuses a longer one
 
 
 def link_tag(data_root: Path) -> str:
@@ -59,12 +63,16 @@ def write_sysctl(name: str, value: str) -> None:
 
 @dataclass(frozen=True)
 class Bridge:
-    """A bridge link to be made: addresses with prefix (`172.18.0.1/16`), "" for none."""
+    """A bridge link to be made: addresses with prefix (`172.18.0.1/16`), "" for none.
+
+    `owner` is the data root of its daemon; `ip link` shows it as the alias.
+    """
 
     name: str
     address4: str
     address6: str = ""
     mtu: int = 1500
+    owner: str = ""
 
 
 def add_bridge(bridge: Bridge) -> bool:
@@ -72,6 +80,7 @@ def add_bridge(bridge: Bridge) -> bool:
     with contextlib.closing(Netlink()) as kernel:
         made = _make_bridge(kernel, bridge.name, bridge.mtu, _mac(bridge))
         index = socket.if_nametoindex(bridge.name)
+        _set_alias(kernel, index, bridge.owner)
         for address in filter(None, (bridge.address4, bridge.address6)):
             with _passing_over(errno.EEXIST):
                 kernel.add_address(index, address)
@@ -87,6 +96,22 @@ def delete_links(names: list[str]) -> None:
         for name in names:
             with _passing_over(errno.ENODEV):
                 kernel.delete_link(name)
+
+
+def abandoned_tags() -> set[str]:
+    """Return the tags of daemons that were killed and whose data root is gone: they can't come back to clean up.
+
+    A bridge that still has ports is left alone.
+    """
+    tags = set()
+    for name in link_names():
+        link = Path("/sys/class/net", name)
+        if not _OUR_DEFAULT_BRIDGE.match(name) or not (link / "bridge").exists():
+            continue
+        owner = (link / "ifalias").read_text().strip()
+        if owner and not Path(owner).exists() and not any((link / "brif").iterdir()):
+            tags.add(name[2:6])
+    return tags
 
 
 def bring_up_loopback() -> None:
@@ -128,6 +153,13 @@ def _make_bridge(kernel: Netlink, name: str, mtu: int, mac: str) -> bool:
         kernel.request(netlink.RTM_NEWLINK, flags, body, name="bridge", about=name)
         return True
     return False
+
+
+def _set_alias(kernel: Netlink, index: int, alias: str) -> None:
+    """Note something on a link; not part of making it, where the kernel passes over the attribute."""
+    if alias and len(alias.encode()) <= _IFALIAS_MAX:
+        body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + attribute(_IFLA_IFALIAS, alias.encode())
+        kernel.request(netlink.RTM_NEWLINK, 0, body, name="alias", about=str(index))
 
 
 def _mac(bridge: Bridge) -> str:
