@@ -286,7 +286,7 @@ async def test_privileged(machine: Machine) -> None:
 async def test_init_reaps_and_forwards(machine: Machine, init: str) -> None:
     """Both kinds: the distribution's binary, and our own where there is none (`self`)."""
     script = (
-        "trap 'echo term; exit 6' TERM; (sleep 0 &) ; sleep 0.2; ls -d /proc/[0-9]* | wc -l;"
+        "trap 'echo term; exit 6' TERM; (sleep 0 &) ; sleep 1; ls -d /proc/[0-9]* | wc -l;"
         "while :; do sleep 0.05; done"
     )
     request = machine.request(script, init="builtin" if init == "builtin" else "self")
@@ -294,11 +294,11 @@ async def test_init_reaps_and_forwards(machine: Machine, init: str) -> None:
     launched = await machine.runtime.launch(request)
     own = launched.steps[-1].operation == "ExecuteUnderInit"
     assert own is (init == "python" or not os.path.exists("/usr/bin/docker-init"))
-    await asyncio.sleep(0.6)
+    first = await asyncio.to_thread(client.recv, 10)
     await machine.runtime.signal(request.id, signal.SIGTERM)
     assert (await asyncio.wait_for(machine.runtime.wait(request.id), 10)).code == 6
     # init, the shell, ls and wc; no zombie is left of the orphan.
-    assert frames(await read_all(client))[0] == b"4\nterm\n"
+    assert frames(first + await read_all(client))[0] == b"4\nterm\n"
     await machine.runtime.delete(request.id)
 
 

@@ -58,11 +58,33 @@ FAKE_CHOWN: Profile = {
     "defaultAction": "SCMP_ACT_ALLOW",
     "syscalls": [
         {
-            "names": (
-                "chown chown32 fchown fchown32 fchownat lchown lchown32 setgroups setgroups32 setgid setgid32 setuid "
-                "setuid32 setfsgid setfsgid32 setfsuid setfsuid32 setregid setregid32 setresgid setresgid32 setresuid "
-                "setresuid32 setreuid setreuid32"
-            ).split(),
+            "names": [
+                "chown",
+                "chown32",
+                "fchown",
+                "fchown32",
+                "fchownat",
+                "lchown",
+                "lchown32",
+                "setgroups",
+                "setgroups32",
+                "setgid",
+                "setgid32",
+                "setuid",
+                "setuid32",
+                "setfsgid",
+                "setfsgid32",
+                "setfsuid",
+                "setfsuid32",
+                "setregid",
+                "setregid32",
+                "setresgid",
+                "setresgid32",
+                "setresuid",
+                "setresuid32",
+                "setreuid",
+                "setreuid32",
+            ],
             "action": "SCMP_ACT_ERRNO",
             "errnoRet": 0,
         },

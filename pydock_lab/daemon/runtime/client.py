@@ -10,48 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pydock_lab
 from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.runtime import boot
 from pydock_lab.daemon.runtime.channel import receive_message, send_message
-from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord
+from pydock_lab.daemon.runtime.failures import KeeperRefusal, launch_error
+from pydock_lab.daemon.runtime.failures import LaunchError as LaunchError
+from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord, launch_fields
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure, Unavailable
-
-_BOOT = """\
-import sys
-sys.path.append({root!r})
-from pydock_lab.daemon.runtime.sealing import seal
-seal()
-from pydock_lab.daemon.runtime.keeper import main
-main({fd})
-"""
-
-
-class LaunchError(SystemFailure):
-    """A process could not be started.
-
-    Attributes:
-        status: 400 where the image or the request is at fault, 500 otherwise.
-        exit_code: What the container's state and `docker run` show: 127 not found, 126 not
-            executable, 128 otherwise (`docker run` itself exits with 125 then).
-        steps: The plan as far as it came.
-    """
-
-    def __init__(self, message: str, *, exit_code: int, status: int, steps: list[StepRecord]) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-        self.status = status  # type: ignore[misc]
-        self.steps = steps
 
 
 class Runtime:
@@ -83,10 +57,10 @@ class Runtime:
     async def start(self) -> list[str]:
         """Start the keeper, or connect to one that a dead daemon left; return ids that still run."""
         self.exec_root.mkdir(parents=True, exist_ok=True)
-        channel = self._connect()
+        channel = boot.connect(self.socket_path)
         if channel is None:
-            await asyncio.to_thread(self._sweep)
-            channel = self._spawn()
+            await asyncio.to_thread(boot.sweep, self.exec_root, self._layout)
+            channel, self._keeper = boot.spawn(self.exec_root, self.socket_path)
         channel.setblocking(False)
         self._channel = channel
         asyncio.get_running_loop().add_reader(channel.fileno(), self._on_readable)
@@ -100,54 +74,6 @@ class Runtime:
             elif process["id"] == process["container_id"]:
                 running.append(process["id"])
         return running
-
-    def _connect(self) -> socket.socket | None:
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            channel.connect(str(self.socket_path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            channel.close()
-            return None
-        return channel
-
-    def _sweep(self) -> None:
-        """Kill what a keeper that was killed has left; without it nobody knows those containers any more."""
-        for config in self.exec_root.glob("*/*/config.json"):
-            with contextlib.suppress(OSError, ValueError):
-                path = (json.loads(config.read_text()).get("linux") or {}).get("cgroupsPath")
-                if path and self._layout.version:
-                    cgroup = self._layout.cgroup(path)
-                    if cgroup.processes():
-                        cgroup.kill()
-                    cgroup.delete()
-
-    def _spawn(self) -> socket.socket:
-        """Exec a keeper on a socket that is listening already, so that connecting can't come too early."""
-        self.socket_path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with contextlib.closing(listener):
-            umask = os.umask(0o177)
-            try:
-                listener.bind(str(self.socket_path))
-            finally:
-                os.umask(umask)
-            listener.listen(16)
-            root = str(Path(pydock_lab.__file__).parent.parent)
-            program = _BOOT.format(root=root, fd=listener.fileno())
-            with (self.exec_root / "keeper.log").open("ab") as log:
-                self._keeper = subprocess.Popen(
-                    [sys.executable, "-SIE", "-c", program],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[listener.fileno()],
-                    cwd="/",
-                    env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
-                )
-            channel = self._connect()
-        if channel is None:
-            raise Unavailable("the runtime's keeper process did not start")
-        return channel
 
     async def close(self, *, stop_keeper: bool) -> None:
         """Let the keeper go; with `stop_keeper`, kill what still runs and end it."""
@@ -184,7 +110,7 @@ class Runtime:
         self._cgroup_paths[request.id] = (request.config.get("linux") or {}).get("cgroupsPath") or ""
         self._bundles[request.id] = request.bundle
         self._expect_exit(request.id, request.id)
-        return await self._start("launch", request.id, _fields(request), "create failed: runc create failed")
+        return await self._start("launch", request.id, launch_fields(request), "create failed: runc create failed")
 
     async def exec(self, request: ExecRequest) -> Launched:
         """Start a further process in a running container."""
@@ -196,7 +122,7 @@ class Runtime:
             result = await self._request(operation, request=fields)
         except KeeperRefusal as refusal:
             self._forget(id)
-            raise _launch_error(refusal.failure, what_failed) from None
+            raise launch_error(refusal.failure, what_failed) from None
         except BaseException:
             self._forget(id)
             raise
@@ -342,7 +268,7 @@ class Runtime:
                 "archive",
                 [fd] if fd >= 0 else [],
                 action=operation,
-                request=_fields(request),
+                request=launch_fields(request),
                 pid=pid,
                 path=path,
                 options=options or {},
@@ -464,39 +390,6 @@ class Runtime:
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # nobody may be waiting
-
-
-class KeeperRefusal(SystemFailure):
-    """The keeper answered with an error; `failure` is what it said."""
-
-    def __init__(self, failure: dict[str, Any]) -> None:
-        super().__init__(str(failure.get("message", "")))
-        self.failure = failure
-
-
-def _fields(request: LaunchRequest) -> dict[str, Any]:
-    """Return a request as JSON's types, without the deep copies of dataclasses.asdict."""
-    return {
-        **vars(request),
-        "root": vars(request.root) if request.root else None,
-        "attachments": [vars(attachment) for attachment in request.attachments],
-        "log": vars(request.log),
-    }
-
-
-def _launch_error(failure: Mapping[str, Any], what_failed: str) -> LaunchError:
-    """Word a failed launch as Docker does."""
-    kind, message = failure.get("kind"), str(failure["message"])
-    steps = [StepRecord(**step) for step in failure.get("steps") or ()]
-    if kind == "user":
-        return LaunchError(message, exit_code=125, status=400, steps=steps)
-    code = {"not_found": 127, "not_executable": 126}.get(str(kind), 128)
-    process = "unable to start container process: "
-    if kind not in ("not_found", "not_executable"):
-        process += "error during container init: "
-    prefix = "failed to create task for container: failed to create shim task: " if "create" in what_failed else ""
-    text = f"{prefix}OCI runtime {what_failed}: {process}{message}: unknown"
-    return LaunchError(text, exit_code=code, status=500 if code == 128 else 400, steps=steps)
 
 
 def _wait_for_end(channel: socket.socket) -> None:

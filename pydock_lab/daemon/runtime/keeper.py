@@ -18,91 +18,24 @@ import signal
 import socket
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, syscalls
-from pydock_lab.daemon.runtime.channel import Message, close_all, receive_message, send_message
+from pydock_lab.daemon.runtime.channel import Message, close_all
+from pydock_lab.daemon.runtime.daemons import Answer, Connection
 from pydock_lab.daemon.runtime.filters import Filters
 from pydock_lab.daemon.runtime.launcher import fork_plan
 from pydock_lab.daemon.runtime.logfile import LogFile
-from pydock_lab.daemon.runtime.loop import READ, WRITE, Loop, Timer
+from pydock_lab.daemon.runtime.loop import READ, Loop, Timer
 from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.process import Process
-from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, Log, OverlayRoot
+from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, launch_request
 from pydock_lab.daemon.runtime.streams import Client
 from pydock_lab.errors import KernelError, LabError
 
 # How long a keeper without daemon and without containers waits for a new daemon.
 GRACE_S = 5.0
-
-
-class Connection:
-    """One daemon's connection: requests in, answers and events out."""
-
-    def __init__(self, keeper: Keeper, channel: socket.socket) -> None:
-        self._keeper = keeper
-        self._channel = channel
-        self._waiting: deque[Message] = deque()
-        channel.setblocking(False)
-        keeper.loop.add(channel.fileno(), READ, self._on_events)
-
-    def send(self, message: Message) -> None:
-        """Send, or keep until the daemon reads again."""
-        if not self._waiting:
-            try:
-                send_message(self._channel, message)
-                return
-            except BlockingIOError:
-                pass
-            except OSError:
-                return
-        self._waiting.append(message)
-        with contextlib.suppress(OSError, KeyError):
-            self._keeper.loop.change(self._channel.fileno(), READ | WRITE)
-
-    def _on_events(self, events: int) -> None:
-        if events & WRITE:
-            with contextlib.suppress(BlockingIOError, OSError):
-                while self._waiting:
-                    send_message(self._channel, self._waiting[0])
-                    self._waiting.popleft()
-            if not self._waiting:
-                self._keeper.loop.change(self._channel.fileno(), READ)
-        if events & ~WRITE:
-            try:
-                message, fds = receive_message(self._channel)
-            except BlockingIOError:
-                return
-            except OSError:
-                message, fds = None, []
-            if message is None:
-                self.close()
-                self._keeper.on_disconnected(self)
-            else:
-                self._keeper.on_request(self, message, fds)
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._keeper.loop.remove(self._channel.fileno())
-        self._channel.close()
-
-
-class Answer:
-    """Where the answer of one request goes."""
-
-    def __init__(self, connection: Connection, sequence: int) -> None:
-        self._connection = connection
-        self._sequence = sequence
-
-    def result(self, value: Any = None) -> None:
-        """Answer with a value."""
-        self._connection.send({"seq": self._sequence, "result": value})
-
-    def error(self, failure: Message) -> None:
-        """Answer with an error: `message`, `kind`, perhaps `steps`."""
-        self._connection.send({"seq": self._sequence, "error": failure})
 
 
 class Keeper:
@@ -141,7 +74,9 @@ class Keeper:
     def _on_connect(self, events: int) -> None:
         with contextlib.suppress(BlockingIOError):
             channel, _ = self._listener.accept()
-            self._connections.append(Connection(self, channel))
+            self._connections.append(
+                Connection(self.loop, channel, on_request=self.on_request, on_closed=self.on_disconnected)
+            )
             self._rest()
 
     def on_disconnected(self, connection: Connection) -> None:
@@ -418,15 +353,6 @@ class Keeper:
             connection.close()
         self._listener.close()
         self.loop.close()
-
-
-def launch_request(fields: Message) -> LaunchRequest:
-    """Rebuild a LaunchRequest that came as JSON."""
-    nested = dict(fields)
-    nested["root"] = OverlayRoot(**fields["root"]) if fields.get("root") else None
-    nested["attachments"] = [Attachment(**attachment) for attachment in fields.get("attachments") or ()]
-    nested["log"] = Log(**(fields.get("log") or {}))
-    return LaunchRequest(**nested)
 
 
 def _inodes(steps: Sequence[Message]) -> dict[str, int]:

@@ -190,3 +190,22 @@ class Exit:
     signal: int
     oom_killed: bool
     finished_at_ns: int
+
+
+def launch_fields(request: LaunchRequest) -> dict[str, Any]:
+    """Return a request as JSON's types, without the deep copies of dataclasses.asdict."""
+    return {
+        **vars(request),
+        "root": vars(request.root) if request.root else None,
+        "attachments": [vars(attachment) for attachment in request.attachments],
+        "log": vars(request.log),
+    }
+
+
+def launch_request(fields: dict[str, Any]) -> LaunchRequest:
+    """Rebuild a request from its fields; the inverse of launch_fields."""
+    nested = dict(fields)
+    nested["root"] = OverlayRoot(**fields["root"]) if fields.get("root") else None
+    nested["attachments"] = [Attachment(**attachment) for attachment in fields.get("attachments") or ()]
+    nested["log"] = Log(**(fields.get("log") or {}))
+    return LaunchRequest(**nested)

@@ -1,0 +1,87 @@
+"""The keeper's ends of its connections to daemons: usually one, two while a new daemon takes over."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from pydock_lab.daemon.runtime.channel import Message, receive_message, send_message
+from pydock_lab.daemon.runtime.loop import READ, WRITE, Loop
+
+
+class Connection:
+    """One daemon's connection: requests in, answers and events out."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        channel: socket.socket,
+        *,
+        on_request: Callable[[Connection, Message, list[int]], None],
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self._loop = loop
+        self._channel = channel
+        self._on_request, self._on_closed = on_request, on_closed
+        self._waiting: deque[Message] = deque()
+        channel.setblocking(False)
+        loop.add(channel.fileno(), READ, self._on_events)
+
+    def send(self, message: Message) -> None:
+        """Send, or keep until the daemon reads again."""
+        if not self._waiting:
+            try:
+                send_message(self._channel, message)
+                return
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+        self._waiting.append(message)
+        with contextlib.suppress(OSError, KeyError):
+            self._loop.change(self._channel.fileno(), READ | WRITE)
+
+    def _on_events(self, events: int) -> None:
+        if events & WRITE:
+            with contextlib.suppress(BlockingIOError, OSError):
+                while self._waiting:
+                    send_message(self._channel, self._waiting[0])
+                    self._waiting.popleft()
+            if not self._waiting:
+                self._loop.change(self._channel.fileno(), READ)
+        if events & ~WRITE:
+            try:
+                message, fds = receive_message(self._channel)
+            except BlockingIOError:
+                return
+            except OSError:
+                message, fds = None, []
+            if message is None:
+                self.close()
+                self._on_closed(self)
+            else:
+                self._on_request(self, message, fds)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._loop.remove(self._channel.fileno())
+        self._channel.close()
+
+
+class Answer:
+    """Where the answer of one request goes."""
+
+    def __init__(self, connection: Connection, sequence: int) -> None:
+        self._connection = connection
+        self._sequence = sequence
+
+    def result(self, value: Any = None) -> None:
+        """Answer with a value."""
+        self._connection.send({"seq": self._sequence, "result": value})
+
+    def error(self, failure: Message) -> None:
+        """Answer with an error: `message`, `kind`, perhaps `steps`."""
+        self._connection.send({"seq": self._sequence, "error": failure})
