@@ -1,0 +1,127 @@
+"""The same build on ours and on the real Docker engine: same messages, same layers, same config."""
+
+import difflib
+import io
+import json
+import re
+import socket
+import tarfile
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Engines
+from tests.conftest import Daemon
+
+FILES: dict[str, bytes | str | None] = {
+    "f.txt": b"hello\n",
+    "d": None,
+    "d/a": b"1",
+    "d/l": "a",
+    "d/sub": None,
+    "d/sub/b": b"22",
+    "sp ace": b"x",
+}
+
+BUILDS = {
+    "metadata": 'ARG BASE=busybox\nFROM $BASE AS one\nARG FOO=bar\nENV A=1 B="two words"\nLABEL x=y\nEXPOSE 80 53/udp\n'
+    'USER 1000:1000\nHEALTHCHECK --interval=5s --retries=2 CMD true\nSHELL ["/bin/sh","-ec"]\nSTOPSIGNAL SIGINT\n'
+    'ONBUILD RUN echo trig\nMAINTAINER me\nCMD echo "x y"\nENTRYPOINT ["/bin/sh"]\nFROM one\nENV B=$A\n',
+    "run": "FROM busybox\nRUN mkdir -p /a/b && echo x > /a/b/c && ln -s c /a/b/l && chmod 700 /a\n"
+    "RUN rm -r /a/b && touch /a/new\nRUN rm -rf /a\nRUN touch /dev/shm/x /dev/zz; echo h >> /etc/hosts\nRUN true\n",
+    "environment": "FROM busybox\nENV X=1\nARG Y=2\nUSER 1000\nWORKDIR /a/b\n"
+    "RUN id; env | grep -v HOSTNAME | sort; pwd; ls -ld /a/b | cut -c1-10\n",
+    "copies": 'FROM busybox\nWORKDIR /w\nCOPY f.txt d /q/\nCOPY d/l /l1\nCOPY d .\nCOPY ["sp ace", "/with space/"]\n'
+    "ADD --chown=5:6 f.txt /o/\nCOPY f* d/a /g/\nCOPY f.txt /bin/deep/er/x\nCOPY f.txt /x\nCOPY f.txt /x\nWORKDIR /\n",
+    "stages": "FROM busybox AS a\nRUN mkdir /o && echo x > /o/f && chown 3:4 /o/f && ln -s f /o/l\n"
+    "FROM scratch\nCOPY --from=a /o/ /o/\nCOPY --from=0 /o/l /ll\nCOPY --from=busybox /bin/busybox /bb\n",
+    "exit": "FROM busybox\nRUN exit 3\n",
+    "missing file": "FROM busybox\nCOPY nope /x\n",
+    "outside": "FROM busybox\nCOPY ../x /x\n",
+    "two to a file": "FROM busybox\nCOPY f.txt d/a /nodir\n",
+    "no image": "FROM scratch\n",
+    "signal": "FROM busybox\nSTOPSIGNAL FOO\n",
+    "port": "FROM busybox\nEXPOSE 99999999\n",
+    "substitution": "FROM busybox\nENV a=${x:?boom}\n",
+    "pattern without a match": "FROM busybox\nCOPY *.zz /x/\n",
+    "empty": "",
+}
+
+
+def context(dockerfile: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in {"Dockerfile": dockerfile.encode(), **FILES}.items():
+            member = tarfile.TarInfo(name)
+            member.mtime, member.mode, member.uid = 1_700_000_000, 0o644, 1000
+            if content is None:
+                member.type, member.mode = tarfile.DIRTYPE, 0o755
+            elif isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+            else:
+                member.size = len(content)
+            tar.addfile(member, io.BytesIO(content) if isinstance(content, bytes) else None)
+    return buffer.getvalue()
+
+
+def ask(engine: Daemon, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    connection = HTTPConnection("docker", timeout=60)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(engine.socket))
+    connection.request(method, f"/v1.41{path}", body, {"Content-Type": "application/x-tar"})
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, data
+
+
+def without_ids(text: str) -> str:
+    return re.sub(r"\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b", "ID", text)
+
+
+def messages(raw: bytes) -> list[str]:
+    decoded = [json.loads(line) for line in raw.decode().split("\n") if line.strip()]
+    for message in decoded:
+        message.get("errorDetail", message).pop("hint", None)
+    return [without_ids(json.dumps(message, sort_keys=True)) for message in decoded]
+
+
+def image(engine: Daemon) -> dict[str, Any]:
+    """Layers as listings, and the parts of the config that both engines write."""
+    _, saved = ask(engine, "GET", "/images/compared/get")
+    with tarfile.open(fileobj=io.BytesIO(saved)) as tar:
+
+        def read(name: str) -> Any:
+            member = tar.extractfile(name)
+            assert member is not None
+            return member
+
+        manifest = json.load(read("manifest.json"))[0]
+        config = json.load(read(manifest["Config"]))
+        layers = []
+        for name in manifest["Layers"]:
+            with tarfile.open(fileobj=read(name)) as layer:
+                layers.append(sorted(filter(None, map(entry, layer))))
+    run = {key: value for key, value in config["config"].items() if value and key not in ("Image", "Hostname")}
+    history = [{k: without_ids(str(v)) for k, v in row.items() if k != "created"} for row in config["history"]]
+    return {"layers": layers, "config": run, "history": history, "os": config["os"], "author": config.get("author")}
+
+
+def entry(member: tarfile.TarInfo) -> str:
+    name = member.name.strip("/.")
+    kind = member.type.decode()
+    return name and f"{name} {kind} {member.mode & 0o7777:o} {member.uid}:{member.gid} {member.size} {member.linkname}"
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_the_same_build(engines: Engines, name: str) -> None:
+    outcomes: list[list[str]] = []
+    for engine in engines:
+        status, raw = ask(engine, "POST", "/build?t=compared&rm=1&nocache=1&forcerm=1", context(BUILDS[name]))
+        lines = [f"status {status}", *messages(raw)]
+        if "Successfully tagged" in raw.decode():
+            lines += json.dumps(image(engine), indent=1, sort_keys=True).split("\n")
+        outcomes.append(lines)
+    ours, docker = outcomes
+    assert ours == docker, "\n".join(difflib.unified_diff(docker, ours, "docker", "ours", lineterm="", n=1))
