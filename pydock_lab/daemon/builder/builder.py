@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 
 from pydock_lab.daemon.builder.build import Build, Resolve, StepFailedError, Workshop, error_document
 from pydock_lab.daemon.builder.cache import BuildCache
+from pydock_lab.daemon.builder.mailbox import Mailbox
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Message, Output, short
 from pydock_lab.daemon.builder.record import BuildRecord
@@ -59,7 +60,7 @@ class RunningBuild:
         self._builder = builder
         self._options = options
         self._scratch = scratch
-        self._messages: asyncio.Queue[Message | LabError | None] = asyncio.Queue()
+        self._messages: Mailbox[Message | LabError | None] = Mailbox()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -94,7 +95,7 @@ class RunningBuild:
         try:
             await self._builder.carry_out(self, self._options, self._scratch, self._messages)
         finally:
-            self._messages.put_nowait(None)
+            self._messages.put(None)
 
 
 class Builder:
@@ -198,14 +199,14 @@ class Builder:
         build: RunningBuild,
         options: BuildOptions,
         scratch: Path,
-        messages: asyncio.Queue[Message | LabError | None],
+        messages: Mailbox[Message | LabError | None],
     ) -> None:
         """Run a build to its end, whatever that is, and clean up after it."""
         record = BuildRecord(build.id, tags=list(options.tags), dockerfile="", target=options.target)
         self._live[build.id] = record
         self._documents.put(build.id, {**record.document, "stages": [], "steps": []})
         voice = _Voice(messages, quiet=options.quiet)
-        work = Build(self._shop, options, record, Output(voice.send, remove=options.remove), scratch)
+        work = Build(self._shop, options, record, Output(voice.send, messages.room, remove=options.remove), scratch)
         try:
             image_id = await work.run(build.tar)
             self._tag(options, image_id, voice)
@@ -262,7 +263,7 @@ class Builder:
 class _Voice:
     """Puts messages into a build's queue; with `quiet` only its end is heard."""
 
-    def __init__(self, messages: asyncio.Queue[Message | LabError | None], *, quiet: bool) -> None:
+    def __init__(self, messages: Mailbox[Message | LabError | None], *, quiet: bool) -> None:
         self._messages = messages
         self._quiet = quiet
         self._held: list[Message] = []
@@ -274,7 +275,7 @@ class _Voice:
             self._held.append(message)
         else:
             self._spoken = True
-            self._messages.put_nowait(message)
+            self._messages.put(message)
 
     def say(self, text: str) -> None:
         """Send text."""
@@ -283,22 +284,22 @@ class _Voice:
     def result(self, image_id: str) -> None:
         """The id alone is what a quiet build prints."""
         if self._quiet:
-            self._messages.put_nowait({"stream": f"{image_id}\n"})
+            self._messages.put({"stream": f"{image_id}\n"})
 
     def fail(self, error: LabError) -> None:
         """Tell of a failure: in the stream once there is one, else as the answer's status."""
         for message in self._held:
             self._spoken = True
-            self._messages.put_nowait(message)
+            self._messages.put(message)
         if not self._spoken:
-            self._messages.put_nowait(error)
+            self._messages.put(error)
             return
         detail: dict[str, Any] = {"message": error.message}
         if isinstance(error, StepFailedError):
             detail = {"code": error.code, **detail}
         if error.hint:
             detail["hint"] = error.hint
-        self._messages.put_nowait({"errorDetail": detail, "error": error.message})
+        self._messages.put({"errorDetail": detail, "error": error.message})
 
 
 def _remove_all(paths: list[Path]) -> None:

@@ -14,7 +14,7 @@ import secrets
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ _FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/console")
 _MTAB = "/etc/mtab"
 PIPES = "/dev/pipes"
 
-Write = Callable[[int, bytes], None]
+Write = Callable[[int, bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ async def _read_frames(reader: asyncio.StreamReader, write: Write) -> None:
                 data = await reader.read(min(length, _READ))
                 if not data:
                     return
-                write(number, data)
+                await write(number, data)
                 length -= len(data)
     except (asyncio.IncompleteReadError, ConnectionError):
         return

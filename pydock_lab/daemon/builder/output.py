@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 Message = dict[str, Any]
@@ -19,11 +19,13 @@ class Output:
 
     Args:
         send: Takes each message, in order.
+        room: Waits until the client has read most of them.
         remove: Intermediate containers are said to be removed.
     """
 
-    def __init__(self, send: Callable[[Message], None], *, remove: bool) -> None:
+    def __init__(self, send: Callable[[Message], None], room: Callable[[], Awaitable[None]], *, remove: bool) -> None:
         self.send = send
+        self.room = room
         self._remove = remove
 
     def say(self, text: str) -> None:
@@ -65,14 +67,18 @@ class RunOutput:
         self._keep = keep
         self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
 
-    def write(self, stream: int, data: bytes, *, final: bool = False) -> None:
-        """Send what stdout (1) or stderr (2) wrote; a character cut in two waits for its rest."""
-        text = self._decoders[stream].decode(data, final)
-        if text:
-            self._keep(text)
-            self._output.say(f"\x1b[91m{text}\x1b[0m" if stream == 2 else text)
+    async def write(self, stream: int, data: bytes) -> None:
+        """Send what stdout (1) or stderr (2) wrote; wait where the client can't follow."""
+        # A character cut in two waits for its rest.
+        self._say(stream, self._decoders[stream].decode(data))
+        await self._output.room()
 
     def close(self) -> None:
         """Send what is left of a character that never came to its end."""
-        for stream in self._decoders:
-            self.write(stream, b"", final=True)
+        for stream, decoder in self._decoders.items():
+            self._say(stream, decoder.decode(b"", final=True))
+
+    def _say(self, stream: int, text: str) -> None:
+        if text:
+            self._keep(text)
+            self._output.say(f"\x1b[91m{text}\x1b[0m" if stream == 2 else text)

@@ -1,0 +1,42 @@
+"""The messages of one build on their way to its client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_ENOUGH = 1000
+
+
+class Mailbox(Generic[T]):
+    """A queue that never refuses a message, and tells a fast writer when to wait for a slow reader."""
+
+    def __init__(self) -> None:
+        self._messages: deque[T] = deque()
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def put(self, message: T) -> None:
+        """Add a message."""
+        self._messages.append(message)
+        self._filled.set()
+        if len(self._messages) >= _ENOUGH:
+            self._room.clear()
+
+    async def get(self) -> T:
+        """Wait for the next message and take it."""
+        await self._filled.wait()
+        message = self._messages.popleft()
+        if not self._messages:
+            self._filled.clear()
+        if len(self._messages) < _ENOUGH:
+            self._room.set()
+        return message
+
+    async def room(self) -> None:
+        """Wait until the reader has caught up."""
+        await self._room.wait()
