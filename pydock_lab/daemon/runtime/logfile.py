@@ -81,7 +81,7 @@ class LogFile:
 
     def _long_lines(self, stream: str, lines: bytes) -> list[str]:
         records = []
-        for line in lines.splitlines(keepends=True) if b"\r" not in lines else _split(lines):
+        for line in _split(lines):
             while len(line) > LINE_BYTES:
                 records.append(self._record(stream, line[:LINE_BYTES]))
                 line = line[LINE_BYTES:]

@@ -14,7 +14,7 @@ from pydock_lab.daemon.runtime.logfile import LINE_BYTES, LogFile, Pending
 
 
 def records(path: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text().split("\n") if line]
 
 
 lines = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=30)
