@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
-from pydock_lab import __version__
 from pydock_lab.client.commands.failure import CommandError, UsageError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.connection import Connection
@@ -65,7 +65,7 @@ def _run(words: list[str], connection: Connection, screen: Screen) -> Result:
     if not words or words[0] in ("--help", "-h") or words == ["help"]:
         return Result(text=_help())
     if words[0] in ("--version", "-v"):
-        return Result(text=f"pydock version {__version__}")
+        return Result(text=f"pydock version {metadata.version('pydock-lab')}")
     if words[0] in _LAB_COMMANDS:
         return _run_lab(words, connection)
     session = Session(

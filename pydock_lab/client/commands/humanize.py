@@ -51,19 +51,6 @@ def local_time(epoch_s: float) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S %z %Z}"
 
 
-def parse_time(text: str) -> float:
-    """An RFC 3339 time with nanoseconds, as the API writes it, in seconds since the epoch; 0 for Go's zero time."""
-    if not text or text.startswith("0001-"):
-        return 0.0
-    main, dot, rest = text.removesuffix("Z").partition(".")
-    digits = len(rest) - len(rest.lstrip("0123456789"))
-    offset = rest[digits:] if dot else ""
-    if not dot and len(main) > 19:
-        main, offset = main[:19], main[19:]
-    moment = datetime.datetime.fromisoformat(main + (offset or "+00:00"))
-    return moment.timestamp() + (float(f"0.{rest[:digits]}") if digits else 0.0)
-
-
 def _scaled(count: float, base: float, units: tuple[str, ...], precision: int) -> str:
     step = 0
     while count >= base and step < len(units) - 1:

@@ -7,9 +7,9 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
-from pydock_lab import __version__
 from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.container_look import inspect_each
@@ -26,6 +26,7 @@ _DF = Table(
     ("Type", "TotalCount", "Active", "Size", "Reclaimable"),
     "*formatter.diskUsageContext",
 )
+_PACKAGE = "pydock-lab"
 _INSPECTED = ("container", "image", "network", "volume")
 
 
@@ -33,7 +34,7 @@ def version(arguments: Arguments, session: Session) -> Result:
     """Show the versions of the client and the engine."""
     server = session.api.version(api_version=True)
     client = {
-        "Version": __version__,
+        "Version": metadata.version(_PACKAGE),
         "ApiVersion": session.api.api_version,
         "DefaultAPIVersion": session.api.api_version,
         "PythonVersion": platform.python_version(),
@@ -47,7 +48,7 @@ def version(arguments: Arguments, session: Session) -> Result:
 def info(arguments: Arguments, session: Session) -> Result:
     """Show what the engine is and runs on."""
     document = session.api.info()
-    document["ClientInfo"] = {"Version": __version__, "Context": "default", "Debug": False}
+    document["ClientInfo"] = {"Version": metadata.version(_PACKAGE), "Context": "default", "Debug": False}
     return _document(document, arguments, info_text)
 
 

@@ -51,12 +51,6 @@ def test_human_sizes(count: float, text: str) -> None:
     assert humanize.size(count) == text
 
 
-def test_times_of_the_api() -> None:
-    assert humanize.parse_time("1970-01-01T00:00:01.5Z") == 1.5
-    assert humanize.parse_time("1970-01-01T01:00:00+01:00") == 0
-    assert humanize.parse_time("0001-01-01T00:00:00Z") == 0
-
-
 def test_a_table_lines_up_as_tabwriter_does() -> None:
     assert TABLE.result(ROWS).text == "CONTAINER ID     NAMES\nabc              web\ndefghijklmnopq   db"
     assert align([["A", "B"], ["1", "2"]]) == "A         B\n1         2"
