@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 from pydock_lab.client.commands.failure import CommandError, UsageError
 from pydock_lab.client.commands.session import Result, Session
@@ -65,6 +64,8 @@ def _run(words: list[str], connection: Connection, screen: Screen) -> Result:
     if not words or words[0] in ("--help", "-h") or words == ["help"]:
         return Result(text=_help())
     if words[0] in ("--version", "-v"):
+        from importlib import metadata
+
         return Result(text=f"pydock version {metadata.version('pydock-lab')}")
     if words[0] in _LAB_COMMANDS:
         return _run_lab(words, connection)
