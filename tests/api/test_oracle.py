@@ -298,7 +298,10 @@ def session(engine: Daemon, script: str) -> list[tuple[str, int, str, str]]:
     record = []
     for line in filter(None, map(str.strip, script.splitlines())):
         done = engine.docker(*shlex.split(line))
-        record.append((line, done.returncode, normal(done.stdout), normal(done.stderr)))
+        output = normal(done.stdout)
+        if line.startswith("diff "):  # dockerd walks a map: its order is another one every time
+            output = "".join(sorted(output.splitlines(keepends=True)))
+        record.append((line, done.returncode, output, normal(done.stderr)))
     return record
 
 
