@@ -135,6 +135,9 @@ def leftovers() -> dict[str, Any]:
     ]
     return {
         "cgroups": found,
+        "parents": [
+            mount for mount in {*layout.v1.values(), layout.unified} - {""} if os.path.isdir(f"{mount}/pydock-test")
+        ],
         "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/containers/" in line],
         "links": [name for _, name in socket.if_nameindex() if name.startswith("pdt")],
     }
@@ -150,7 +153,7 @@ async def machine(rootfs: Path, tmp_path: Path) -> AsyncIterator[Machine]:
     assert keeper is not None and keeper.returncode == 0
     assert (tmp_path / "x" / "keeper.log").read_text() == ""
     left = leftovers()
-    assert left["cgroups"] == [] and left["mounts"] == []
+    assert left["cgroups"] == left["parents"] == left["mounts"] == []
 
 
 async def test_status_and_streams(machine: Machine) -> None:

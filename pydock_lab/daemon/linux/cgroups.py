@@ -54,6 +54,9 @@ class Cgroup(Protocol):
     def delete(self) -> None:
         """Remove the directories; nothing must run in them."""
 
+    def delete_parent(self) -> None:
+        """Remove the directories above, where they are empty: other daemons may use them too."""
+
     def paths(self) -> dict[str, str]:
         """Return controller → absolute directory."""
 

@@ -247,7 +247,7 @@ class CgroupV1:
         }
 
     def delete(self) -> None:
-        """Remove every directory, and the parent we made where it is empty now."""
+        """Remove every directory."""
         for directory in dict.fromkeys(self.paths().values()):
             cgroups.remove_tree(directory)
 

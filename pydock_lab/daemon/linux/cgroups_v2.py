@@ -194,3 +194,8 @@ class CgroupV2:
     def delete(self) -> None:
         """Remove the directory and those below it."""
         cgroups.remove_tree(self.directory)
+
+    def delete_parent(self) -> None:
+        """Remove the directory above where it is empty."""
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(self.directory))

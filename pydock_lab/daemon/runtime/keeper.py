@@ -52,6 +52,7 @@ class Keeper:
         self._connections: list[Connection] = []
         self._grace: Timer | None = None
         self._stopping = False
+        self._cgroups: dict[str, str] = {}  # parent → one that was in it
         listener.setblocking(False)
         self.loop.add(listener.fileno(), READ, self._on_connect)
         self._operations: dict[str, Callable[[Answer, Message, list[int]], None]] = {
@@ -339,6 +340,7 @@ class Keeper:
         if not path or not self.layout.version:
             return
         cgroup = self.layout.cgroup(path)
+        self._cgroups[os.path.dirname(path)] = path
         with contextlib.suppress(OSError):
             if cgroup.processes():
                 cgroup.kill()
@@ -349,6 +351,9 @@ class Keeper:
         self.loop.run()
         for process in list(self.processes.values()):
             process.close()
+        for path in self._cgroups.values():
+            if path.count("/") > 1:
+                self.layout.cgroup(path).delete_parent()
         for connection in self._connections:
             connection.close()
         self._listener.close()
