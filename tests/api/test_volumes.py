@@ -49,6 +49,7 @@ def test_create_inspect_list_remove(client: docker.DockerClient) -> None:
         (("create", "-d", "nosuch", "vol-d"), 'plugin "nosuch" not found'),
         (("create", "-o", "foo=1", "vol-o"), 'create vol-o: invalid option: "foo"'),
         (("create", "-o", "type=tmpfs", "vol-o"), 'create vol-o: missing required option: "device"'),
+        (("create", "-o", "type=tmpfs", "-o", "device=tmpfs", "vol-o"), "does not mount volumes of other file systems"),
         (("ls", "-f", "foo=1"), "invalid filter 'foo'"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.store.volumes import Volume, VolumeStore
-from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound
+from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound, NotImplementedYet
 from pydock_lab.spec import timestamps
 
 ANONYMOUS = "com.docker.volume.anonymous"
@@ -183,6 +183,11 @@ def _check_options(name: str, options: dict[str, str]) -> None:
                 raise InvalidParameter(f'create {name}: missing required option: "{needed}"')
     if "size" in options:
         raise InvalidParameter(f"create {name}: quota size requested but no quota support")
+    if options:
+        raise NotImplementedYet(
+            f"create {name}: this engine does not mount volumes of other file systems",
+            hint="-v /PATH:/DESTINATION binds a directory, --tmpfs /DESTINATION gives memory",
+        )
 
 
 def _document(volume: Volume) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,10 +72,10 @@ def test_platforms() -> None:
 
 
 def test_the_best_manifest_is_chosen() -> None:
-    def entry(name: str, **platform: str) -> dict[str, object]:
+    def entry(name: str, **platform: str) -> dict[str, Any]:
         return {"name": name, "platform": {"os": "linux", **platform}}
 
-    offers = [
+    offers: list[dict[str, Any]] = [
         {"name": "none"},
         entry("amd64", architecture="amd64"),
         entry("v6", architecture="arm", variant="v6"),
