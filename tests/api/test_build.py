@@ -1,10 +1,13 @@
 """`docker build` through the real CLI, docker-py and the bare protocol."""
 
+import gzip
+import io
 import json
 import os
 import re
 import socket
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -262,3 +265,18 @@ def test_killed_in_the_middle_of_a_build(own_daemon: Callable[..., Daemon], tmp_
     output = build(daemon, context)
     assert output.count("Using cache") == 1
     assert "\none\n" in output
+
+
+def test_the_answer_names_the_build(daemon: Daemon) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("Dockerfile")
+        text = b"FROM scratch\nLABEL named=1\n"
+        member.size = len(text)
+        tar.addfile(member, io.BytesIO(text))
+    status, headers, body = request(daemon, "POST", "/build?nocache=1", gzip.compress(buffer.getvalue()))
+    assert status == 200
+    assert body.endswith(b"\r\n")
+    record = json.loads(request(daemon, "GET", f"/lab/builds/{headers['x-pydock-build']}")[2])
+    assert record["state"] == "succeeded"
+    assert record["image"] in body.decode()

@@ -1,0 +1,34 @@
+"""Builds by a plain user's daemon: the layers come out as root's would."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.linux.conftest import RootlessDaemon
+
+pytestmark = [pytest.mark.userns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")]
+
+DOCKERFILE = """FROM scratch AS tree
+COPY f /a/b/f
+FROM busybox
+RUN mkdir /made && echo x > /made/x && rm -rf /tmp && echo ran
+COPY --from=tree /a /a
+RUN rm -r /a/b && mkdir /a/b && touch /a/b/new
+CMD ["sh", "-c", "ls /a/b; stat -c %u:%g /made/x /a; test -e /tmp || echo gone"]
+"""
+
+
+def test_build_and_run(rootless_daemon: RootlessDaemon, tmp_path: Path) -> None:
+    pulled = rootless_daemon.docker("pull", "busybox")
+    assert pulled.returncode == 0, pulled.stderr
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "f").write_text("F")
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    done = rootless_daemon.docker("build", "-t", "rootless-built", str(context))
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = rootless_daemon.docker("build", str(context))
+    assert again.stdout.count("Using cache") == 5
+    ran = rootless_daemon.docker("run", "--rm", "--network", "none", "rootless-built")
+    assert ran.stdout == "new\n0:0\n0:0\ngone\n", ran.stderr
