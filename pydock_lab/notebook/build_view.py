@@ -17,6 +17,7 @@ from pydock_lab.notebook.steady import Steady
 
 _TAIL_LINES = 8
 _KEPT_CHARACTERS = 20_000
+_BLANKS = re.compile(r"\s{2,}")  # what is left of a line continued by a backslash
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MARKS = {
     "running": ("●", "running"),
@@ -112,7 +113,7 @@ class BuildView:
         lines: list[str] = []
         for step in self._steps:
             mark, word = _MARKS[step.state]
-            lines.append(f"{step.number}/{self._total} {mark} {word:<8} {step.text}")
+            lines.append(f"{step.number}/{self._total} {mark} {word:<8} {_BLANKS.sub(' ', step.text)}")
             if step.state in ("running", "failed"):
                 lines += [f"      {line}" for line in step.lines()[-_TAIL_LINES:]]
         pulling = [self._pulling] if self._pulling and not self._image_id else []
@@ -144,7 +145,7 @@ class BuildView:
         mark, word = _MARKS[step.state]
         colour = {"running": "pd-C", "failed": "pd-D", "built": "pd-A", "base": "pd-A"}.get(step.state, "pd-soft")
         took = "" if step.state in ("cached", "running") or self._steady else _seconds(step.took_s)
-        keyword, _, rest = step.text.partition(" ")
+        keyword, _, rest = _BLANKS.sub(" ", step.text).partition(" ")
         return tag(
             "tr",
             tag("td", f"{step.number}/{self._total}", class_="pd-num pd-soft"),

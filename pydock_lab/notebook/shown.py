@@ -71,8 +71,8 @@ class Shown(Result):
         head = tag("tr", *(tag("th", name, scope="col", class_=_class_of(name)) for name in self.columns))
         body = [tag("tr", *(self._cell(row, name) for name in self.columns)) for row in self.rows]
         nothing = tag("tr", tag("td", "none", colspan=len(self.columns), class_="pd-soft"))
-        table = tag("table", tag("thead", head), tag("tbody", *(body or [nothing])), class_="pd-table")
-        return frame(table)
+        table = tag("table", tag("thead", head), tag("tbody", *(body or [nothing])), class_="pd-table pd-lines")
+        return frame(tag("div", table, class_="pd-scroll", tabindex=0, role="group", aria_label="Result"))
 
     def _cell(self, row: dict[str, str], name: str) -> Markup:
         value = row.get(name, "")

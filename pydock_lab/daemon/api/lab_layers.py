@@ -7,6 +7,7 @@ is what notebook/widgets/layers.js draws.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -167,7 +168,7 @@ def _instruction(created_by: str) -> tuple[str, str]:
 
 
 def _arguments(text: str) -> str:
-    return text.partition(" ")[2].strip()
+    return re.sub(r"\s+", " ", text.partition(" ")[2]).strip()
 
 
 def _reason(record: dict[str, Any]) -> str:
