@@ -66,7 +66,8 @@ class _Containers:
     async def post_create(self, request: web.Request) -> web.StreamResponse:
         """`docker create`; 201 with the id."""
         body = decode_create(await request.read())
-        created = await to_end(self._containers.create(body, request.query.get("name", "")))
+        name, platform = request.query.get("name", ""), request.query.get("platform", "")
+        created = await to_end(self._containers.create(body, name, platform))
         return json_response({"Id": created.container.id, "Warnings": created.warnings}, status=201)
 
     async def get_inspect(self, request: web.Request) -> web.StreamResponse:

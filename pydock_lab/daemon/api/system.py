@@ -110,13 +110,14 @@ class _System:
         return json_response(usage)
 
     async def post_auth(self, request: web.Request) -> web.StreamResponse:
-        """`docker login`: Docker Hub can't be asked from here; others are taken at their word at the next pull."""
+        """`docker login`: the registry says whether the credentials are good."""
         try:
             given = msgspec.json.decode(await request.read(), type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise InvalidParameter(f"invalid JSON: {error}") from None
         if not given.get("username") and not given.get("identitytoken"):
             raise InvalidParameter("username is required")
+        await self._engine.images.login(given)
         return json_response({"Status": "Login Succeeded", "IdentityToken": ""})
 
     async def not_a_swarm(self, request: web.Request) -> web.StreamResponse:

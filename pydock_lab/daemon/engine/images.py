@@ -35,7 +35,7 @@ from pydock_lab.dockerfile import instructions, parser
 from pydock_lab.dockerfile.typed import instruction
 from pydock_lab.errors import InvalidParameter, NotFound
 from pydock_lab.spec.platform import Platform
-from pydock_lab.spec.reference import Reference, is_digest, parse
+from pydock_lab.spec.reference import DEFAULT_DOMAIN, Reference, is_digest, parse
 
 _CHANGES = (
     *("CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL"),
@@ -218,6 +218,10 @@ class Images:
             credentials=Credentials.of(given) if given else None,
             progress=progress or (lambda _: None),
         )
+
+    async def login(self, auth: dict[str, Any]) -> None:
+        """Check Docker's AuthConfig with its registry. Raises Unauthorized, Unavailable."""
+        await self._registry.login(_host_of(auth.get("serveraddress") or DEFAULT_DOMAIN), Credentials.of(auth))
 
     async def describe_remote(self, name: str, credentials: Credentials | None = None) -> dict[str, Any]:
         """Ask the registry about an image (`docker manifest`, `GET /distribution/…/json`)."""

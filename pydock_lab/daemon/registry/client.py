@@ -104,6 +104,12 @@ class RegistryClient:
             )
             return await push.run()
 
+    async def login(self, domain: str, credentials: Credentials) -> None:
+        """Ask a registry whether it takes the credentials. Raises Unauthorized, Unavailable."""
+        async with self._session(self._bases(domain), Reference(domain, ""), credentials) as session:
+            async with session.request("GET", "/v2/"):
+                return
+
     async def distribution_inspect(
         self, reference: Reference, credentials: Credentials | None = None
     ) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class RegistrySession:
 
     Args:
         base: `https://registry-1.docker.io`, or several to be tried in order (`https`, then `http`).
-        repository: The path, `library/alpine`.
+        repository: The path, `library/alpine`; "" to speak about none (login).
         actions: What tokens are asked for: `pull` or `pull,push`.
         verify_tls: False for registries the user called insecure.
         make_socket: Rootless, sockets come from the broker, so that the host's loopback is meant by `localhost`.
@@ -84,7 +84,7 @@ class RegistrySession:
         self._credentials = credentials
         self._trace = trace
         self._actions = actions
-        self._scopes = [f"repository:{repository}:{actions}"]
+        self._scopes = [f"repository:{repository}:{actions}"] if repository else []
         self._authorization: str | None = None
         self._token_lock = asyncio.Lock()
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=_STALL_S)

@@ -73,6 +73,7 @@ class Containers:
         self._runtime = runtime
         self._images = images
         self._events = events
+        self._trace = trace
         self.table = ContainerTable(database.table("containers"))
         self.launcher = Launcher(config, self.table, layers)
         self.networking = Networking(networks, events)
@@ -124,9 +125,19 @@ class Containers:
         """Find a container by id, name or id prefix. Raises NotFound `No such container: …`."""
         return self.table.get(reference)
 
-    async def create(self, body: CreateBody, name: str = "") -> Created:
+    async def create(self, body: CreateBody, name: str = "", platform: str = "") -> Created:
         """Make a container; see creation.py."""
-        created = await self._creation.create(body, name)
+        created = await self._creation.create(body, name, platform)
+        record = created.container.record
+        self._trace.emit(
+            "engine",
+            "container.created",
+            record.id,
+            name=record.name,
+            image=record.image_id,
+            root=vars(self.launcher.overlay(created.container)),
+            mounts=record.mounts,
+        )
         self._publish(created.container, "create")
         return created
 

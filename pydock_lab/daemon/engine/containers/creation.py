@@ -22,6 +22,7 @@ from pydock_lab.daemon.network import etcfiles
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import InvalidParameter, NotFound
+from pydock_lab.spec.platform import Platform
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,13 @@ class Creation:
         self._images = images
         self._storage = storage
 
-    async def create(self, body: CreateBody, name: str = "") -> Created:
+    async def create(self, body: CreateBody, name: str = "", platform: str = "") -> Created:
         """Make a container that can be started; all of it or nothing.
+
+        Args:
+            body: What the client asks for.
+            name: "" for one that is made up.
+            platform: `os/arch[/variant]` that the image must be for, or "".
 
         Raises:
             NotFound: `No such image: …`.
@@ -62,6 +68,8 @@ class Creation:
         asked_host = body.get("HostConfig") or {}
         endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
         image = self._image(body)
+        if image and platform:
+            _check_platform(image, body.get("Image", ""), platform)
         image_config: dict[str, Any] = image.config.get("config") or {} if image else {}
         container_id = secrets.token_hex(32)
         host = settings.complete_host_config(asked_host)
@@ -132,6 +140,15 @@ class Creation:
                 except NotFound:
                     if key != "NetworkMode":
                         raise
+
+
+def _check_platform(image: Image, name: str, wanted: str) -> None:
+    actual = Platform.of(image.config)
+    if Platform.parse(wanted).rank(actual) is None:
+        raise NotFound(
+            f"image with reference {name} was found but does not match the specified platform: wanted {wanted}, "
+            f"actual: {actual}"
+        )
 
 
 def _warnings(host: dict[str, Any]) -> list[str]:

@@ -245,6 +245,9 @@ class Lifecycle:
         ran_s = (end.finished_at_ns - state.started_at_ns) / 1e9
         state.status, state.pid = "exited", 0
         state.exit_code, state.oom_killed, state.finished_at_ns = end.code, end.oom_killed, end.finished_at_ns
+        self._trace.emit(
+            "engine", "container.ended", container.id, exit_code=end.code, signal=end.signal, oom_killed=end.oom_killed
+        )
         if end.oom_killed:
             self._publish(container, "oom")
         self._publish(container, "die", exitCode=str(end.code), execDuration=str(int(ran_s)))
