@@ -33,6 +33,10 @@ NOUNS = ("container", "image", "volume", "network", "system", "builder")
 LINE_MAGICS = ("docker", *NOUNS, "lab")
 CELL_MAGICS = ("dockerfile", "docker", "container")
 
+_INTERRUPTED = (
+    "the container got the interrupt too; if it ignores it, it runs on: see `%container ls`, then `%container stop`"
+)
+
 Magic = Callable[..., Any]
 F = TypeVar("F", bound=Magic)
 T = TypeVar("T")
@@ -155,7 +159,8 @@ class LabMagics:
         screen = Screen(self.steady, quiet=quiet)
         error = "interrupted"
         try:
-            result = self._guarded(lambda: self._run(argv, screen, stdin))
+            hint = _INTERRUPTED if "run" in argv[:2] else None
+            result = self._guarded(lambda: self._run(argv, screen, stdin), hint=hint)
             error = ""
         except CommandFailed as failure:
             error = failure.message
@@ -178,17 +183,18 @@ class LabMagics:
             stdin=None if stdin is None else io.BytesIO(stdin.encode()),
             directory=Path.cwd(),
             environment=os.environ,
+            patience=1,  # whoever presses the stop button wants the cell to stop
         )
         return run_line(argv, session)
 
-    def _guarded(self, act: Callable[[], T]) -> T:
-        """Turn what commands raise into what a learner reads."""
+    def _guarded(self, act: Callable[[], T], *, hint: str | None = None) -> T:
+        """Turn what commands raise into what a learner reads; `hint` is for an interrupt."""
         try:
             return act()
         except LabError as error:
             raise self._failed(CommandFailed.of(error)) from None
         except KeyboardInterrupt:
-            raise CommandFailed("interrupted", exit_code=130) from None
+            raise CommandFailed("interrupted", hint=hint, exit_code=130) from None
 
     def _failed(self, failure: CommandFailed) -> CommandFailed:
         message = self.steady.text(failure.message)

@@ -251,7 +251,7 @@ def _follow(
     def forward(name: str) -> None:
         api.kill(container_id, name)
 
-    with signals_forwarded(forward):
+    with signals_forwarded(forward, patience=session.patience):
         if carry(session, stream, tty=tty, interactive=interactive, detach_keys=detach_keys, resized=resized):
             waiting.close()
             return Result(container_id=container_id)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import requests
 
 _CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
-_FORCED_AFTER = 3
-"""Docker's CLI, too, gives up at the third interrupt and leaves the container running."""
 
 
 def carry(
@@ -60,11 +58,11 @@ def require_terminal(session: Session, *, tty: bool, interactive: bool) -> None:
 
 
 @contextlib.contextmanager
-def signals_forwarded(forward: Callable[[str], None]) -> Iterator[None]:
+def signals_forwarded(forward: Callable[[str], None], *, patience: int) -> Iterator[None]:
     """Hand Ctrl-C and SIGTERM to the container instead of dying of them.
 
-    Only the main thread gets signals; elsewhere this does nothing. The third
-    signal raises KeyboardInterrupt.
+    Only the main thread gets signals; elsewhere this does nothing. The signal
+    number `patience` raises KeyboardInterrupt; the container may run on.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -74,10 +72,10 @@ def signals_forwarded(forward: Callable[[str], None]) -> Iterator[None]:
     def handle(number: int, _frame: object) -> None:
         nonlocal seen
         seen += 1
-        if seen >= _FORCED_AFTER:
-            raise KeyboardInterrupt
         # In a thread: the interrupted code may be inside the same HTTP client.
         threading.Thread(target=_forward, args=(forward, signal.Signals(number).name), daemon=True).start()
+        if seen >= patience:
+            raise KeyboardInterrupt
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

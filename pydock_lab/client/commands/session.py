@@ -112,6 +112,8 @@ class Session:
         stdin: What `-i`, `load`, `import -` and `build -` read, or None for nothing.
         directory: The user's working directory (build contexts, `cp`, relative binds); absolute.
         environment: For `-e NAME` without a value.
+        patience: Interrupts after which a command in the foreground gives up waiting for the container,
+            which gets each of them; Docker's CLI gives up at the third.
     """
 
     connection: Connection
@@ -119,6 +121,7 @@ class Session:
     stdin: BinaryIO | None = None
     directory: Path = field(default_factory=Path.cwd)
     environment: Mapping[str, str] = field(default_factory=dict)
+    patience: int = 3
 
     @property
     def client(self) -> docker.DockerClient:

@@ -1,0 +1,92 @@
+"""The magics in a real IPython shell against a real daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from pydock_lab.notebook.failure import CommandFailed
+from pydock_lab.notebook.screen import LIMIT
+from tests.conftest import Daemon
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def shell(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    monkeypatch.setenv("DOCKER_HOST", daemon.host)
+    monkeypatch.setenv("IPYTHONDIR", "/nowhere")
+    assert daemon.docker("pull", "busybox").returncode == 0
+    shell = InteractiveShell()
+    shell.history_manager.enabled = False
+    shell.run_line_magic("load_ext", "pydock_lab")
+    yield shell
+    daemon.docker("rm", "-f", "magic")
+    shell.run_line_magic("unload_ext", "pydock_lab")
+    shell.history_manager.end_session()
+
+
+def test_a_run_streams_to_stdout_and_nothing_is_on_stderr(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.run_cell("%docker run --rm busybox sh -c 'echo out; echo err >&2'").success
+    printed = capsys.readouterr()
+    assert set(printed.out.split()) >= {"out", "err"}
+    assert printed.err == ""
+
+
+def test_the_cell_is_the_standard_input(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.run_cell("%%container run --rm -i busybox sh\necho $((6 * 7))\n").success
+    assert "42" in capsys.readouterr().out
+
+
+def test_an_assigned_result_is_quiet_and_names_its_container(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.run_cell("web = %container run -d --name magic busybox sleep 60").success
+    assert shell.run_cell("said = %container exec $web sh -c 'echo $HOSTNAME'").success
+    assert capsys.readouterr().out == ""
+    container_id = shell.user_ns["web"].container_id
+    assert str(shell.user_ns["web"]) == container_id
+    assert str(shell.user_ns["said"]) == container_id[:12]
+    assert shell.run_cell("%docker rm -f $(docker ps -q --filter name=magic)").success
+    assert shell.run_cell("left = %container ls -a --filter name=magic").success
+    assert list(shell.user_ns["left"]) == []
+
+
+def test_a_cell_builds_its_text_word_for_word(shell: InteractiveShell, daemon: Daemon) -> None:
+    cell = "%%dockerfile -t magic:1\nFROM busybox\nENV A={tag} B=$tag\nENV tag=late\n"
+    assert shell.run_cell("tag = 'python'").success
+    assert shell.run_cell(cell).success
+    said = daemon.docker("image", "inspect", "-f", "{{.Config.Env}}", "magic:1").stdout
+    daemon.docker("image", "rm", "magic:1")
+    assert "A={tag}" in said
+    assert "python" not in said
+
+
+def test_output_is_bounded(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.run_cell(f"%docker run --rm busybox sh -c 'yes | head -c {10 * LIMIT}'").success
+    printed = capsys.readouterr().out
+    assert len(printed) < LIMIT + 1000
+    assert "more characters are not shown" in printed
+
+
+def test_an_interrupt_ends_the_cell_though_the_container_ignores_it(shell: InteractiveShell, daemon: Daemon) -> None:
+    def interrupt() -> None:
+        for _ in range(400):
+            if daemon.docker("ps", "-q", "--filter", "name=magic").stdout:
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    presser = threading.Thread(target=interrupt)
+    presser.start()
+    error = shell.run_cell("%container run --name magic busybox sleep 60").error_in_exec
+    presser.join()
+    assert isinstance(error, CommandFailed)
+    assert error.message == "interrupted"
+    assert daemon.docker("ps", "-q", "--filter", "name=magic").stdout
