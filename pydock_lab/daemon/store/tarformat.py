@@ -119,7 +119,8 @@ class TarReader:
             chunk = self._exactly(min(self._unread, 1 << 20))
             self._unread -= len(chunk)
         if self._padding:
-            self._exactly(self._padding)
+            # May be missing at the very end: `docker build -f OUTSIDE CONTEXT` sends such a tar, Go's reader takes it.
+            self._note(self._read(self._padding))
             self._padding = 0
 
     def _extension(self, size: int) -> bytes:

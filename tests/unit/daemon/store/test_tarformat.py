@@ -97,6 +97,12 @@ def test_a_flipped_byte_is_refused_or_harmless(position: int, value: int) -> Non
         read(bytes(data))
 
 
+def test_the_last_padding_may_be_missing() -> None:
+    """As in the context of `docker build -f OUTSIDE CONTEXT`; Go's reader takes it."""
+    data = make_tar(("a", b"x" * 1000))
+    assert [content for _, content in read(data[: 512 + 1000])] == [b"x" * 1000]
+
+
 def test_a_cut_archive_is_refused() -> None:
     data = make_tar(("a", b"x" * 1000))
     for cut in (100, 600, 1100):
