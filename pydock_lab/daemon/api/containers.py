@@ -66,6 +66,10 @@ class _Containers:
     async def post_create(self, request: web.Request) -> web.StreamResponse:
         """`docker create`; 201 with the id."""
         body = decode_create(await request.read())
+        if requested_version(request) < (1, 40):
+            # What those clients expect; see moby's postContainersCreate.
+            host = body.setdefault("HostConfig", {}) or {}
+            host["IpcMode"] = host.get("IpcMode") or "shareable"
         name, platform = request.query.get("name", ""), request.query.get("platform", "")
         created = await to_end(self._containers.create(body, name, platform))
         return json_response({"Id": created.container.id, "Warnings": created.warnings}, status=201)

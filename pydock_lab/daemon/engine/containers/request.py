@@ -7,7 +7,7 @@ ContainerConfig and HostConfig.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
@@ -187,23 +187,32 @@ class CreateBody(Config, total=False):
     NetworkingConfig: NetworkingConfig | None
 
 
-_create_decoder = msgspec.json.Decoder(CreateBody)
-_update_decoder = msgspec.json.Decoder(Update)
+_Body = TypeVar("_Body", CreateBody, Update)
 
 
 def decode_create(body: bytes) -> CreateBody:
     """Read the body of a create request. Raises InvalidParameter."""
     if not body:
         raise InvalidParameter("invalid JSON: got EOF while reading request body")
-    try:
-        return _create_decoder.decode(body)
-    except msgspec.DecodeError as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from None
+    return _decode(body, CreateBody)
 
 
 def decode_update(body: bytes) -> Update:
     """Read the body of an update request. Raises InvalidParameter."""
+    return _decode(body, Update)
+
+
+def _decode(body: bytes, kind: type[_Body]) -> _Body:
     try:
-        return _update_decoder.decode(body)
+        return msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
     except msgspec.DecodeError as error:
         raise InvalidParameter(f"invalid JSON: {error}") from None
+
+
+def _without_nulls(value: Any) -> Any:
+    """Drop what is null: Go's decoder takes `"Source": null` for a key that is not there."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value]
+    return value

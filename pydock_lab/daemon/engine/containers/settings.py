@@ -66,9 +66,9 @@ def host_config_defaults() -> dict[str, Any]:
         "CapAdd": None,
         "CapDrop": None,
         "CgroupnsMode": "private" if cgroup_v2 else "host",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
+        "Dns": None,
+        "DnsOptions": None,
+        "DnsSearch": None,
         "ExtraHosts": None,
         "GroupAdd": None,
         "IpcMode": "private",
@@ -90,18 +90,18 @@ def host_config_defaults() -> dict[str, Any]:
         "NanoCpus": 0,
         "CgroupParent": "",
         "BlkioWeight": 0,
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": [],
-        "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [],
-        "BlkioDeviceWriteIOps": [],
+        "BlkioWeightDevice": None,
+        "BlkioDeviceReadBps": None,
+        "BlkioDeviceWriteBps": None,
+        "BlkioDeviceReadIOps": None,
+        "BlkioDeviceWriteIOps": None,
         "CpuPeriod": 0,
         "CpuQuota": 0,
         "CpuRealtimePeriod": 0,
         "CpuRealtimeRuntime": 0,
         "CpusetCpus": "",
         "CpusetMems": "",
-        "Devices": [],
+        "Devices": None,
         "DeviceCgroupRules": None,
         "DeviceRequests": None,
         "MemoryReservation": 0,
@@ -109,7 +109,7 @@ def host_config_defaults() -> dict[str, Any]:
         "MemorySwappiness": None,
         "OomKillDisable": None if cgroup_v2 else False,
         "PidsLimit": None,
-        "Ulimits": [],
+        "Ulimits": None,
         "CpuCount": 0,
         "CpuPercent": 0,
         "IOMaximumIOps": 0,
@@ -124,8 +124,8 @@ def complete_host_config(asked: HostConfig) -> dict[str, Any]:
     given = {key: value for key, value in asked.items() if value is not None}
     host: dict[str, Any] = host_config_defaults()
     for key, value in given.items():
-        # An empty value is Go's way of not asking, but for these.
-        if value or key in _MEANT_WHEN_EMPTY:
+        # An empty value is Go's way of not asking, but for these; an empty list is shown as it was asked.
+        if value or key in _MEANT_WHEN_EMPTY or (value == [] and host.get(key) is None):
             host[key] = value
     for key in _HOST_OPTIONAL:
         if key in host and host[key] in ({}, []):
