@@ -22,9 +22,10 @@ from typing import Any
 from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.threads import finished
 from pydock_lab.daemon.config import DaemonConfig
-from pydock_lab.daemon.network import etcfiles
+from pydock_lab.daemon.network import etcfiles, resolver
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.network.endpoint import Endpoint
+from pydock_lab.daemon.network.names import Customs
 from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import Attachment, Exit, LaunchRequest, Log, OverlayRoot
@@ -124,7 +125,10 @@ class StepContainer:
             reading = asyncio.create_task(_read_frames(reader, write))
             try:
                 self._running = True
-                await self._runtime.launch(request)
+                launched = await self._runtime.launch(request)
+                if launched.resolver:
+                    servers = etcfiles.ResolvConf.of_host().forwarders()
+                    self._networks.names.serve(self.id, launched.resolver, Customs(servers))
                 ended = await self._runtime.wait(self.id)
                 await reading
                 self._running = False
@@ -188,6 +192,7 @@ class StepContainer:
             config=config,
             root=root,
             attachments=[] if endpoint is None else [_attachment(endpoint)],
+            resolver=resolver.ADDRESS if endpoint is not None and endpoint.named else "",
             log=Log(driver="none"),
             rootless=self._config.rootless,
             single_id=self._config.single_id,
@@ -195,10 +200,12 @@ class StepContainer:
 
     def _write_files(self, settings: RunSettings, endpoint: Endpoint | None) -> list[oci.Config]:
         resolv = etcfiles.ResolvConf.of_host()
-        if settings.network != "host":
+        if endpoint is not None and endpoint.named:
+            resolv = resolv.through(resolver.ADDRESS)
+        elif settings.network != "host":
             resolv = resolv.reachable()
         addresses = [] if endpoint is None else [a for a in (endpoint.address, endpoint.address6) if a]
-        gateway = "127.0.0.1" if endpoint is None else endpoint.gateway
+        gateway = self._networks.host_gateway
         files = {
             "hostname": f"{self.id[:12]}\n",
             "hosts": etcfiles.render_hosts(self.id[:12], "", addresses, list(settings.extra_hosts), gateway),

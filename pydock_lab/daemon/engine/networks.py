@@ -118,7 +118,8 @@ class EngineNetworks:
             self._containers.table.save(container)
 
     async def _plug_in(self, container: Container, record: NetworkRecord, settings: dict[str, Any]) -> None:
-        endpoint = await self._networks.allocate(record.id, container.id, config=settings, name=container.name)
+        networking = self._containers.networking
+        endpoint = await networking.allocate(container, record.id, settings)
         endpoints = container.record.endpoints
         link = attachment(endpoint, endpoint.ifname)
         if any(other.gateway for other in endpoints.values()):
@@ -131,6 +132,7 @@ class EngineNetworks:
             await self._networks.release(endpoint)
             raise
         endpoints[record.name] = endpoint
+        await networking.ensure_names(container)
         self._write_files(container)
         self._publish(record, "connect", container)
 

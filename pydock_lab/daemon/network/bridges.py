@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
@@ -29,6 +30,7 @@ from pydock_lab.daemon.network.claim import subnet_choice
 from pydock_lab.daemon.network.endpoint import Endpoint, PortBinding
 from pydock_lab.daemon.network.kernel import HostNetwork
 from pydock_lab.daemon.network.links import link_names, link_tag
+from pydock_lab.daemon.network.names import Names
 from pydock_lab.daemon.network.nat import BridgeRules
 from pydock_lab.daemon.network.outbound import Outbound
 from pydock_lab.daemon.network.ports import HostPorts, forwards
@@ -54,7 +56,9 @@ class Networks:
         self._endpoints: dict[str, Endpoint] = {}
         self._pools: dict[tuple[str, int], AddressPool] = {}
         broker = Broker(config.broker_fd) if config.broker_fd is not None else None
-        self._ports = HostPorts(broker.make_socket) if broker else HostPorts()
+        make_socket = broker.make_socket if broker else socket.socket
+        self._ports = HostPorts(make_socket)
+        self.names = Names(self._records, self._endpoints, trace, make_socket)
         self._outbound = Outbound(broker) if broker else None
         self._kernel = HostNetwork(self._tag, trace, str(config.data_root))
         self._ready: asyncio.Task[None] | None = None
@@ -161,6 +165,7 @@ class Networks:
             with contextlib.suppress(LabError, OSError):
                 await self._ready
         self._ports.close()
+        self.names.close()
         if self._outbound is not None:
             self._outbound.close()
         for endpoint in list(self._endpoints.values()):
@@ -174,6 +179,12 @@ class Networks:
         if self._ready is not None and self._ready.done() and (error := self._ready.exception()):
             found.append(f"WARNING: bridge networks can't be used: {error}")
         return found
+
+    @property
+    def host_gateway(self) -> str:
+        """What `host-gateway` stands for: this host's address on the default bridge."""
+        bridge = self.record("bridge").subnet4
+        return bridge.gateway if bridge else "127.0.0.1"
 
     @property
     def backend(self) -> str:
@@ -238,7 +249,13 @@ class Networks:
     # -- endpoints --------------------------------------------------------------------------
 
     async def allocate(
-        self, network: str, container_id: str, *, config: dict[str, Any] | None = None, name: str = ""
+        self,
+        network: str,
+        container_id: str,
+        *,
+        config: dict[str, Any] | None = None,
+        name: str = "",
+        hostname: str = "",
     ) -> Endpoint:
         """Reserve an address and names for a container (Docker's EndpointSettings as `config`).
 
@@ -262,7 +279,7 @@ class Networks:
                 raise
         used = {endpoint.ifname for endpoint in self._endpoints.values() if endpoint.container_id == container_id}
         endpoint_id = secrets.token_hex(32)
-        aliases = [*(settings.get("Aliases") or []), container_id[:12]] if record.user_defined else []
+        aliases = [*(settings.get("Aliases") or []), container_id[:12], *filter(None, [hostname])]
         endpoint = Endpoint(
             network_id=record.id,
             endpoint_id=endpoint_id,
@@ -277,7 +294,8 @@ class Networks:
             prefix6=record.subnet6.network.prefixlen if record.subnet6 else 0,
             gateway6=record.subnet6.gateway if record.subnet6 and not record.internal else "",
             mtu=record.mtu,
-            aliases=tuple(dict.fromkeys(aliases)),
+            aliases=tuple(dict.fromkeys(aliases)) if record.user_defined else (),
+            named=record.user_defined,
             name=name,
             ifname=next(ifname for ifname in map("eth{}".format, count()) if ifname not in used),
         )
@@ -331,6 +349,8 @@ class Networks:
         closed = self._ports.release(endpoint)
         if endpoint.endpoint_id in self._endpoints:
             self._forget(endpoint)
+            if not any(e.named for e in self._endpoints.values() if e.container_id == endpoint.container_id):
+                self.names.stop(endpoint.container_id)
             for version, address in ((4, endpoint.address), (6, endpoint.address6)):
                 if address and (pool := self._pools.get((endpoint.network_id, version))):
                     pool.free(address)
@@ -348,10 +368,12 @@ class Networks:
 
     def _remember(self, endpoint: Endpoint) -> None:
         self._endpoints[endpoint.endpoint_id] = endpoint
+        self.names.changed(endpoint.network_id)
         self._documents.put(f"endpoint/{endpoint.endpoint_id}", endpoint)
 
     def _forget(self, endpoint: Endpoint) -> None:
         del self._endpoints[endpoint.endpoint_id]
+        self.names.changed(endpoint.network_id)
         self._documents.delete(f"endpoint/{endpoint.endpoint_id}")
 
     def _keep(self, record: NetworkRecord) -> None:

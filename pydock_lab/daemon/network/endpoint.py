@@ -32,7 +32,11 @@ class PortBinding:
 class Endpoint:
     """A container's place on one network: plain values for the launch (runtime.request.Attachment).
 
-    `name` is the container's; `ifname` what the link is called in it.
+    Attributes:
+        name: The container's.
+        ifname: What the link is called in the container.
+        aliases: What else it is called on this network: asked for, its short id, its host name.
+        named: The network resolves names: it is a user's own, not the default bridge.
     """
 
     network_id: str
@@ -52,3 +56,9 @@ class Endpoint:
     bindings: tuple[PortBinding, ...] = field(default=())
     name: str = ""
     ifname: str = "eth0"
+    named: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Every name that resolves to it, the container's first."""
+        return list(dict.fromkeys(filter(None, (self.name, *self.aliases)))) if self.named else []

@@ -74,6 +74,21 @@ class ResolvConf:
             tuple(options) or self.options,
         )
 
+    def through(self, resolver: str) -> ResolvConf:
+        """Ask the embedded name server first and with every name, also one without dots."""
+        options = self.options if self.ndots else (*self.options, "ndots:0")
+        return ResolvConf((resolver,), self.search, options)
+
+    def forwarders(self) -> tuple[str, ...]:
+        """Return the servers that the embedded name server may ask."""
+        return tuple(server for server in self.servers if not _is_loopback(server)) or self.servers
+
+    @property
+    def ndots(self) -> int:
+        """The option of that name, 0 where it is not set."""
+        found = [option.partition(":")[2] for option in self.options if option.startswith("ndots:")]
+        return int(found[-1]) if found and found[-1].isdigit() else 0
+
     def render(self) -> str:
         """Return the file's text."""
         lines = [f"nameserver {server}" for server in self.servers]

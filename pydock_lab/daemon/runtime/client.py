@@ -20,7 +20,7 @@ from typing import Any
 
 from pydock_lab.daemon.linux import cgroups
 from pydock_lab.daemon.runtime import boot
-from pydock_lab.daemon.runtime.channel import receive_message, send_message
+from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
 from pydock_lab.daemon.runtime.failures import KeeperRefusal, launch_error
 from pydock_lab.daemon.runtime.failures import LaunchError as LaunchError
 from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord, launch_fields
@@ -137,7 +137,14 @@ class Runtime:
             steps=result["steps"],
             duration_ns=sum(step.duration_ns for step in steps),
         )
-        return Launched(result["pid"], result["started_at_ns"], result["namespaces"], steps, result["warnings"])
+        return Launched(
+            result["pid"],
+            result["started_at_ns"],
+            result["namespaces"],
+            steps,
+            result["warnings"],
+            tuple(result.get("fds", ())),
+        )
 
     async def wait(self, process_id: str) -> Exit:
         """Wait for a container or an exec to end (any number of waiters; also after it ended)."""
@@ -294,6 +301,14 @@ class Runtime:
         except KeeperRefusal as refusal:
             raise SystemFailure(refusal.failure["message"]) from None
 
+    async def open_resolver(self, container_id: str, address: str) -> tuple[int, ...]:
+        """Open a running container's sockets at `address` port 53, datagram and stream; the caller closes them."""
+        try:
+            result = await self._request("resolver", id=container_id, address=address)
+        except KeeperRefusal as refusal:
+            raise SystemFailure(refusal.failure["message"]) from None
+        return tuple(result["fds"])
+
     async def delete(self, container_id: str) -> None:
         """Remove the bundle, cgroups and the keeper's memory of a container that has ended."""
         try:
@@ -358,11 +373,11 @@ class Runtime:
     def _on_readable(self) -> None:
         while self._channel is not None:
             try:
-                message, _ = receive_message(self._channel)
+                message, fds = receive_message(self._channel)
             except BlockingIOError:
                 return
             except OSError:
-                message = None
+                message, fds = None, []
             if message is None:
                 self._on_lost()
                 return
@@ -373,11 +388,12 @@ class Runtime:
                 self.detaches(message["id"]).set()
             else:
                 future = self._answers.get(message["seq"])
-                if future is not None and not future.done():
-                    if "error" in message:
-                        future.set_exception(KeeperRefusal(message["error"]))
-                    else:
-                        future.set_result(message["result"])
+                if future is None or future.done():
+                    close_all(fds)
+                elif "error" in message:
+                    future.set_exception(KeeperRefusal(message["error"]))
+                else:
+                    future.set_result({**message["result"], "fds": fds} if fds else message["result"])
 
     def _on_lost(self) -> None:
         """The keeper is gone, and with it every container's output."""

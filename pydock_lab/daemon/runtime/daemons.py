@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pydock_lab.daemon.runtime.channel import Message, receive_message, send_message
+from pydock_lab.daemon.runtime.channel import Message, close_all, receive_message, send_message
 from pydock_lab.daemon.runtime.loop import READ, WRITE, Loop
 
 
@@ -26,21 +26,23 @@ class Connection:
         self._loop = loop
         self._channel = channel
         self._on_request, self._on_closed = on_request, on_closed
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[tuple[Message, Sequence[int]]] = deque()
         channel.setblocking(False)
         loop.add(channel.fileno(), READ, self._on_events)
 
-    def send(self, message: Message) -> None:
-        """Send, or keep until the daemon reads again."""
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send, or keep until the daemon reads again; `fds` are closed here when they have gone."""
         if not self._waiting:
             try:
-                send_message(self._channel, message)
+                send_message(self._channel, message, fds)
+                close_all(fds)
                 return
             except BlockingIOError:
                 pass
             except OSError:
+                close_all(fds)
                 return
-        self._waiting.append(message)
+        self._waiting.append((message, fds))
         with contextlib.suppress(OSError, KeyError):
             self._loop.change(self._channel.fileno(), READ | WRITE)
 
@@ -48,8 +50,8 @@ class Connection:
         if events & WRITE:
             with contextlib.suppress(BlockingIOError, OSError):
                 while self._waiting:
-                    send_message(self._channel, self._waiting[0])
-                    self._waiting.popleft()
+                    send_message(self._channel, *self._waiting[0])
+                    close_all(self._waiting.popleft()[1])
             if not self._waiting:
                 self._loop.change(self._channel.fileno(), READ)
         if events & ~WRITE:
@@ -69,6 +71,8 @@ class Connection:
         """Close the socket."""
         self._loop.remove(self._channel.fileno())
         self._channel.close()
+        while self._waiting:
+            close_all(self._waiting.popleft()[1])
 
 
 class Answer:
@@ -78,9 +82,9 @@ class Answer:
         self._connection = connection
         self._sequence = sequence
 
-    def result(self, value: Any = None) -> None:
-        """Answer with a value."""
-        self._connection.send({"seq": self._sequence, "result": value})
+    def result(self, value: Any = None, fds: Sequence[int] = ()) -> None:
+        """Answer with a value, and descriptors that are the daemon's from now on."""
+        self._connection.send({"seq": self._sequence, "result": value}, fds)
 
     def error(self, failure: Message) -> None:
         """Answer with an error: `message`, `kind`, perhaps `steps`."""

@@ -131,6 +131,12 @@ def disconnect_plan(container_id: str, pid: int, ifname: str) -> Plan:
     return Plan(id=container_id, operations=[join, DeleteLink(ifname), Done()])
 
 
+def resolver_plan(container_id: str, pid: int, address: str) -> Plan:
+    """Return the plan that opens a running container's resolver sockets."""
+    join = namespaces.JoinNamespace("network", f"/proc/{pid}/ns/net")
+    return Plan(id=container_id, operations=[join, namespaces.OpenResolver(address), Done()])
+
+
 class Errand:
     """One such child until it has reported and ended."""
 
@@ -139,13 +145,14 @@ class Errand:
         loop: Loop,
         child: Child,
         *,
-        on_result: Callable[[dict[str, Any]], None],
+        on_result: Callable[[dict[str, Any], list[int]], None],
         on_failed: Callable[[dict[str, Any]], None],
     ) -> None:
         self._loop = loop
         self._child = child
         self._on_result, self._on_failed = on_result, on_failed
         self._outcome: dict[str, Any] = {"error": {"message": "the task ended without a report", "kind": "other"}}
+        self._sockets: list[int] = []
         child.report.setblocking(False)
         loop.add(child.report.fileno(), READ, self._on_report)
         loop.add(child.pidfd, READ, self._on_exit)
@@ -158,6 +165,8 @@ class Errand:
                 return
             except ConnectionResetError:
                 message, fds = None, []
+            if message is not None and "resolver" in message:
+                self._sockets, fds = fds, []
             close_all(fds)
             if message is None:
                 self._loop.remove(self._child.report.fileno())
@@ -173,6 +182,7 @@ class Errand:
         self._loop.remove(self._child.report.fileno())
         self._child.report.close()
         if "error" in self._outcome:
+            close_all(self._sockets)
             self._on_failed(self._outcome["error"])
         else:
-            self._on_result(self._outcome["result"])
+            self._on_result(self._outcome["result"], self._sockets)

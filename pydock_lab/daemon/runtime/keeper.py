@@ -66,6 +66,7 @@ class Keeper:
             "archive": self._archive,
             "connect": self._connect,
             "disconnect": self._disconnect,
+            "resolver": self._resolver,
             "delete": self._delete,
             "stop": self._stop,
         }
@@ -256,6 +257,12 @@ class Keeper:
         init = self._known(message["id"])
         self._run_errand(disconnect_plan(init.id, init.pid, message["ifname"]), answer)
 
+    def _resolver(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        from pydock_lab.daemon.runtime.errand import resolver_plan
+
+        init = self._known(message["id"])
+        self._run_errand(resolver_plan(init.id, init.pid, message["address"]), answer)
+
     def _run_errand(self, plan: Plan, answer: Answer, fd: int = -1) -> None:
         from pydock_lab.daemon.runtime.errand import Errand
 
@@ -295,8 +302,10 @@ class Keeper:
                 "namespaces": _inodes(process.steps),
                 "steps": process.steps,
                 "warnings": process.warnings,
-            }
+            },
+            process.resolver,
         )
+        process.resolver = []
         request = self.requests.get(process.id)
         if request is not None:
             _write_atomically(os.path.join(request.bundle, "trace.json"), process.steps)

@@ -81,6 +81,8 @@ def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
         add(namespaces.BringUpLoopback())
     for attachment in request.attachments:
         add(namespaces.AttachToBridge(**vars(attachment)))
+    if request.resolver:
+        add(namespaces.OpenResolver(request.resolver))
     plan.operations += _root(request, layout)
     if config.get("hostname") and "uts" in new:
         add(namespaces.SetHostname(config["hostname"], config.get("domainname", "")))

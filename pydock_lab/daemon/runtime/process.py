@@ -60,6 +60,7 @@ class Process:
         self.started_at_ns = 0
         self.steps: list[dict[str, Any]] = []
         self.warnings: list[str] = []
+        self.resolver: list[int] = []
         self.exit: dict[str, Any] | None = None
         self.clients: list[Client] = []
         self.log: LogFile | None = None
@@ -132,6 +133,8 @@ class Process:
             if "child" in message:
                 # The forked one only prepared; its own child is the process. It is reaped all the same.
                 self._take_pid(message["child"], fds.pop(0))
+            if "resolver" in message:
+                self.resolver, fds = fds, []
             close_all(fds)
 
     def _after_report(self) -> None:
@@ -350,8 +353,8 @@ class Process:
             self.input = None
         if self.log is not None:
             self.log.close()
-        close_all(self._child_sides)
-        self._child_sides = []
+        close_all([*self._child_sides, *self.resolver])
+        self._child_sides, self.resolver = [], []
         for client in list(self.clients):
             if self.state == "failed":
                 client.leave()

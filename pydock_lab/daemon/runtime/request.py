@@ -87,6 +87,8 @@ class LaunchRequest:
             linux.maskedPaths, …).
         root: An overlay to mount, or None when `config["root"]["path"]` is a directory to be used as it is.
         attachments: Bridges to attach to; empty for `--net none`, `host` and `container:…`.
+        resolver: Address at which the container asks for names, "" where nobody answers there: its sockets
+            come back in Launched.
         log: Where output goes.
         stdin_open: Keep the process's stdin open (`-i`); otherwise it reads /dev/null.
         stdin_once: Close stdin when the first attached client goes.
@@ -103,6 +105,7 @@ class LaunchRequest:
     config: dict[str, Any]
     root: OverlayRoot | None = None
     attachments: list[Attachment] = field(default_factory=list)
+    resolver: str = ""
     log: Log = field(default_factory=Log)
     stdin_open: bool = False
     stdin_once: bool = False
@@ -166,6 +169,7 @@ class Launched:
         namespaces: Kind → inode number (`{"mnt": 4026532…}`).
         steps: The plan as carried out, in order.
         warnings: What was asked and could not be done, as Docker words it.
+        resolver: Descriptors of the sockets at LaunchRequest.resolver, datagram and stream; the receiver closes them.
     """
 
     pid: int
@@ -173,6 +177,7 @@ class Launched:
     namespaces: dict[str, int] = field(default_factory=dict)
     steps: list[StepRecord] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    resolver: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Containers:
         self._trace = trace
         self.table = ContainerTable(database.table("containers"))
         self.launcher = Launcher(config, self.table, layers)
-        self.networking = Networking(networks, events)
+        self.networking = Networking(self.table, networks, runtime, events)
         self._storage = ContainerStorage(config, self.launcher, layers, volumes)
         self._creation = Creation(self.table, self.launcher, layers, images, self._storage)
         self.lifecycle = Lifecycle(
@@ -98,6 +98,7 @@ class Containers:
             await self._storage.remove_volumes(container)
         for container in self.table:
             if container.state.running and container.id in running and self._config.live_restore:
+                await self.networking.ensure_names(container)
                 self.lifecycle.adopt(container)
             elif container.state.status in ("running", "paused", "restarting"):
                 await self._bury(container)
@@ -170,7 +171,7 @@ class Containers:
             raise Conflict(f"Error when allocating new name: {error.message}") from None
         old = container.name
         self.table.rename(container, bare)
-        self.networking.networks.rename(container.id, bare)
+        self.networking.rename(container)
         self._publish(container, "rename", oldName=f"/{old}")
 
     async def remove(self, container: Container, *, force: bool = False, volumes: bool = False) -> None:

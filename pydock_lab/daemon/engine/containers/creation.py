@@ -12,6 +12,7 @@ from typing import Any
 
 from pydock_lab.daemon.engine.containers import mounts, names, settings
 from pydock_lab.daemon.engine.containers.launch import Launcher
+from pydock_lab.daemon.engine.containers.links import check_links
 from pydock_lab.daemon.engine.containers.networking import requested_networks
 from pydock_lab.daemon.engine.containers.record import Container, MountPoint, Record, State
 from pydock_lab.daemon.engine.containers.request import CreateBody
@@ -77,11 +78,13 @@ class Creation:
         config = settings.merge_config(body, image_config, container_id, host)
         for entry in host["ExtraHosts"] or []:
             etcfiles.split_extra_host(entry)
+        name = name or names.pick_name(self._table.name_is_free)
+        check_links(host, name, self._table)
         points = mounts.plan(config, host, lambda reference: self._table.get(reference).record.mounts)
         command = [*(config["Entrypoint"] or []), *(config["Cmd"] or [])]
         record = Record(
             id=container_id,
-            name=name or names.pick_name(self._table.name_is_free),
+            name=name,
             created_ns=time.time_ns(),
             image_id=image.id if image else "",
             chain_id=image.chain_id if image else None,

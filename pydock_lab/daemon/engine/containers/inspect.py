@@ -127,7 +127,7 @@ def _endpoint(settings: dict[str, Any], endpoint: Endpoint | None) -> dict[str, 
         "IPv6Gateway": endpoint.gateway6 if endpoint else "",
         "GlobalIPv6Address": endpoint.address6 if endpoint else "",
         "GlobalIPv6PrefixLen": endpoint.prefix6 if endpoint else 0,
-        "DNSNames": list(endpoint.aliases) or None if endpoint else None,
+        "DNSNames": (endpoint.names or None) if endpoint else None,
     }
 
 

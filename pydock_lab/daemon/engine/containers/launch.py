@@ -15,10 +15,11 @@ import msgspec
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.engine.containers import mounts
 from pydock_lab.daemon.engine.containers.initlayer import InitLayers
-from pydock_lab.daemon.engine.containers.networking import network_mode
+from pydock_lab.daemon.engine.containers.links import links_of
+from pydock_lab.daemon.engine.containers.networking import has_names, network_mode
 from pydock_lab.daemon.engine.containers.record import Container, MountPoint, Record
 from pydock_lab.daemon.engine.containers.table import ContainerTable
-from pydock_lab.daemon.network import etcfiles
+from pydock_lab.daemon.network import etcfiles, resolver
 from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest, Log, OverlayRoot
 from pydock_lab.daemon.store.layers import LayerStore
@@ -72,6 +73,7 @@ class Launcher:
             config=self._oci_config(container),
             root=self.overlay(container),
             attachments=attachments,
+            resolver=resolver.ADDRESS if has_names(record) else "",
             log=self._log(container),
             stdin_open=bool(record.config["OpenStdin"]),
             stdin_once=bool(record.config["StdinOnce"]),
@@ -98,7 +100,7 @@ class Launcher:
         seccomp, no_new_privileges = _security(host["SecurityOpt"] or [])
         return oci.default_config(
             [record.path, *record.args],
-            env=config["Env"] or [],
+            env=[*(config["Env"] or []), *self._link_environment(record)],
             cwd=config["WorkingDir"] or "/",
             user=config["User"],
             groups=host["GroupAdd"] or [],
@@ -129,6 +131,9 @@ class Launcher:
             readonly_paths=host["ReadonlyPaths"],
             annotations=host.get("Annotations") or {},
         )
+
+    def _link_environment(self, record: Record) -> list[str]:
+        return [v for link in links_of(record, self._table) for v in link.environment(record.name)]
 
     def _own_files(self, container: Container) -> list[oci.Config]:
         kind, _, other = network_mode(container.record).partition(":")

@@ -196,11 +196,13 @@ class Lifecycle:
             self._networking.write_files(container, self._launcher.directory(container.id))
             request = self._launcher.request(container, attachments)
             launched = await self._runtime.launch(request)
+            self._networking.serve_names(container, launched.resolver)
         except BaseException as error:
             await self._launch_failed(container, error)
             raise
         container.process = request.config["process"]
         self._running(container, launched)
+        self._networking.tell_linked(container, self._launcher.directory)
 
     def _running(self, container: Container, launched: Launched) -> None:
         container.record.state = State(status="running", pid=launched.pid, started_at_ns=launched.started_at_ns,

@@ -6,18 +6,24 @@ Attachments); those two never meet. Source: moby daemon/container_operations.go.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydock_lab.daemon.engine.containers import ports
+from pydock_lab.daemon.engine.containers.links import links_of, split_link
 from pydock_lab.daemon.engine.containers.record import Container, Record
+from pydock_lab.daemon.engine.containers.table import ContainerTable
 from pydock_lab.daemon.engine.events import Events
-from pydock_lab.daemon.network import etcfiles
+from pydock_lab.daemon.network import etcfiles, resolver
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.network.endpoint import Endpoint
+from pydock_lab.daemon.network.names import Customs
+from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import Attachment
-from pydock_lab.errors import InvalidParameter
+from pydock_lab.errors import InvalidParameter, LabError
 
 _UNATTACHED = ("host", "none")
 
@@ -60,8 +66,10 @@ def requested_networks(
 class Networking:
     """Takes and gives back the endpoints of containers."""
 
-    def __init__(self, networks: Networks, events: Events) -> None:
+    def __init__(self, table: ContainerTable, networks: Networks, runtime: Runtime, events: Events) -> None:
         self.networks = networks
+        self._table = table
+        self._runtime = runtime
         self._events = events
 
     async def connect(self, container: Container) -> list[Attachment]:
@@ -79,9 +87,9 @@ class Networking:
         wanted = ports.requested(record.config, record.host_config)
         try:
             for name, settings in record.networks.items():
-                endpoint = await self.networks.allocate(name, record.id, config=settings, name=record.name)
+                endpoint = await self.allocate(container, name, settings)
                 record.endpoints[name] = endpoint
-                if wanted:
+                if wanted and endpoint.gateway:  # an internal network publishes nothing
                     bindings = await self.networks.publish(endpoint, wanted)
                     record.endpoints[name] = _with_bindings(endpoint, bindings)
                     wanted = []
@@ -100,31 +108,87 @@ class Networking:
             if not quiet:
                 self._publish("disconnect", container, name, endpoint)
 
+    async def allocate(self, container: Container, network: str, settings: dict[str, Any]) -> Endpoint:
+        """Take a container's place on one network (settings: Docker's EndpointSettings)."""
+        record = container.record
+        return await self.networks.allocate(
+            network, record.id, config=settings, name=record.name, hostname=record.config["Hostname"]
+        )
+
+    def rename(self, container: Container) -> None:
+        """Let other containers find a container under its new name."""
+        record = container.record
+        record.endpoints = {name: replace(e, name=record.name) for name, e in record.endpoints.items()}
+        self.networks.rename(record.id, record.name)
+
+    # -- names ------------------------------------------------------------------------------
+
+    def serve_names(self, container: Container, sockets: Sequence[int]) -> None:
+        """Answer a container's questions on the sockets that were opened in it, if any were."""
+        if not sockets:
+            return
+        record, resolv = container.record, self._resolv_conf(container)
+        links = {}
+        for settings in record.networks.values():
+            for link in settings.get("Links") or []:
+                name, alias = split_link(link)
+                links[alias.lower()] = name
+        self.networks.names.serve(record.id, sockets, Customs(resolv.forwarders(), links, resolv.ndots))
+
+    async def ensure_names(self, container: Container) -> None:
+        """Give a running container its resolver, if it is on a network with names and has none.
+
+        It came onto its first such network just now, or an earlier daemon started it.
+        """
+        names = self.networks.names
+        if has_names(container.record) and not names.serves(container.id):
+            self.serve_names(container, await self._runtime.open_resolver(container.id, resolver.ADDRESS))
+
     def write_files(self, container: Container, directory: Path) -> None:
-        """Write hosts and resolv.conf for the endpoints that the container has now."""
+        """Write hosts and resolv.conf for the endpoints that the container has now.
+
+        Raises:
+            SystemFailure: it is linked to a container that does not run.
+        """
         record, host = container.record, container.record.host_config
-        mode = network_mode(record)
-        endpoints = list(record.endpoints.values())
-        resolv = etcfiles.ResolvConf.of_host()
         extra = host["ExtraHosts"] or []
-        if mode == "host" and not extra:
+        if network_mode(record) == "host" and not extra:
             hosts = Path("/etc/hosts").read_text(errors="surrogateescape") if Path("/etc/hosts").exists() else ""
         else:
-            gateway = endpoints[0].gateway if endpoints else "127.0.0.1"
-            addresses = [address for e in endpoints for address in (e.address, e.address6) if address]
-            hosts = etcfiles.render_hosts(
-                record.config["Hostname"], record.config["Domainname"], addresses, extra, gateway
-            )
-        if mode != "host":
-            resolv = resolv.reachable()
-        resolv = resolv.override(host["Dns"] or [], host["DnsSearch"] or [], host["DnsOptions"] or [])
+            addresses = [a for e in record.endpoints.values() for a in (e.address, e.address6) if a]
+            names = record.config["Hostname"], record.config["Domainname"]
+            hosts = etcfiles.render_hosts(*names, addresses, extra, self.networks.host_gateway)
+            hosts += "".join(link.hosts_line() for link in links_of(record, self._table))
         (directory / "hosts").write_text(hosts, errors="surrogateescape")
-        (directory / "resolv.conf").write_text(resolv.render())
+        resolv = self._resolv_conf(container)
+        text = resolv.through(resolver.ADDRESS) if has_names(record) else resolv
+        (directory / "resolv.conf").write_text(text.render())
+
+    def tell_linked(self, container: Container, directory: Callable[[str], Path]) -> None:
+        """Write the new address of a container that started into the hosts of those that are linked to it."""
+        for other in self._table:
+            linked = (split_link(link)[0] for link in other.record.host_config["Links"] or [])
+            if other.state.running and "bridge" in other.record.endpoints and container.name in linked:
+                with contextlib.suppress(LabError):  # another one it is linked to has ended
+                    self.write_files(other, directory(other.id))
+
+    def _resolv_conf(self, container: Container) -> etcfiles.ResolvConf:
+        """Return what a container asks, embedded name server left aside."""
+        host = container.record.host_config
+        resolv = etcfiles.ResolvConf.of_host()
+        if network_mode(container.record) != "host" and not has_names(container.record):
+            resolv = resolv.reachable()
+        return resolv.override(host["Dns"] or [], host["DnsSearch"] or [], host["DnsOptions"] or [])
 
     def _publish(self, action: str, container: Container, name: str, endpoint: Endpoint) -> None:
         self._events.publish(
             "network", action, endpoint.network_id, {"container": container.id, "name": name, "type": "bridge"}
         )
+
+
+def has_names(record: Record) -> bool:
+    """Tell whether a container is on a network where containers have names."""
+    return any(endpoint.named for endpoint in record.endpoints.values())
 
 
 def attachment(endpoint: Endpoint, ifname: str) -> Attachment:

@@ -13,6 +13,9 @@ from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation, Skip
 from pydock_lab.errors import KernelError
 
+DNS_PORT = 53
+_RESOLVER_BACKLOG = 64
+
 # OCI name → (clone flag, name in /proc/PID/ns).
 KINDS: dict[str, tuple[int, str]] = {
     "mount": (syscalls.CLONE_NEWNS, "mnt"),
@@ -254,6 +257,36 @@ class BringUpLoopback(Operation):
             inside.set_up(1)
         finally:
             inside.close()
+        return None
+
+
+@dataclass
+class OpenResolver(Operation):
+    """Open the sockets at which the container asks for names.
+
+    A socket belongs to the network namespace it was made in, whoever serves it: these two go to the daemon.
+    Bound before the container's capabilities and seccomp filter apply, they don't depend on them.
+    """
+
+    address: str
+    where = "host"
+
+    def describe(self) -> str:
+        """Say where, and who will answer."""
+        return f"Listen at {self.address} port 53, UDP and TCP, and pass both sockets to the daemon"
+
+    def execute(self, context: Context) -> Findings:
+        """bind(2), listen(2), SCM_RIGHTS."""
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,
+        ):
+            # A new daemon takes over while connections of the old one linger.
+            streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            for one in (datagrams, streams):
+                one.bind((self.address, DNS_PORT))
+            streams.listen(_RESOLVER_BACKLOG)
+            send_message(context.report, {"resolver": self.address}, [datagrams.fileno(), streams.fileno()])
         return None
 
 
