@@ -63,12 +63,10 @@ class _Handlers:
 
     async def get_image(self, request: web.Request) -> web.Response:
         document = self._images.inspect(request.match_info["name"])
-        version = requested_version(request)
-        if version >= (1, 44):
+        if requested_version(request) >= (1, 44):
             del document["VirtualSize"]
-        if version < (1, 45):
-            # Compose 1 reads the volumes of an image from here.
-            document |= {"Container": "", "ContainerConfig": document["Config"]}
+        # Docker left these out at 1.45; Compose 1 still reads an image's volumes from here, whatever the version.
+        document |= {"Container": "", "ContainerConfig": document["Config"]}
         return json_response(document)
 
     async def get_history(self, request: web.Request) -> web.Response:
