@@ -122,7 +122,7 @@ class Catalog:
             for layer_recipe in link.layers:
                 _draft_layer(link, layer_recipe, draft, host)
         config = _image_config(chain, draft)
-        if made := self._already_made(config["config"]["Labels"][f"{LABEL}.fingerprint"]):
+        if made := self._already_made(config):
             return made
         holder = f"{TRANSIENT}catalog:{recipe.name}"
         try:
@@ -140,10 +140,10 @@ class Catalog:
         self._trace.emit("catalog", "standin.built", image.id, recipe=recipe.name, layers=len(draft.layers))
         return image
 
-    def _already_made(self, fingerprint: str) -> Image | None:
+    def _already_made(self, config: dict[str, Any]) -> Image | None:
+        """Find the image that differs from a draft in its layers only; what was built on one has its labels too."""
         for image in self._images.list():
-            labels = (image.config.get("config") or {}).get("Labels") or {}
-            if labels.get(f"{LABEL}.fingerprint") == fingerprint:
+            if {**image.config, "rootfs": config["rootfs"]} == config:
                 return image
         return None
 

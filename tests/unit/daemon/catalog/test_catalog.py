@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pydock_lab.daemon.catalog.catalog import LABEL, Catalog
@@ -72,6 +73,17 @@ def test_tags_of_one_recipe_share_one_image(stores: Stores) -> None:
     }
     base = stores.catalog.build("busybox")
     assert base.config["rootfs"]["diff_ids"] == first.config["rootfs"]["diff_ids"][:1]
+
+
+def test_what_was_built_on_a_stand_in_is_not_taken_for_it(stores: Stores) -> None:
+    """An image that FROM busybox made carries the stand-in's labels."""
+    image = stores.catalog.build("busybox")
+    config = msgspec.json.decode(image.raw)
+    config["history"].append({"created_by": "/bin/sh -c true", "empty_layer": True})
+    child = stores.images.put(msgspec.json.encode(config), parent=image.id)
+    assert child.id != image.id
+    stores.images.untag("docker.io/library/busybox:latest")
+    assert stores.catalog.build("busybox:1.36").id == image.id
 
 
 def test_the_same_host_gives_the_same_digests(stores: Stores, tmp_path: Path) -> None:
