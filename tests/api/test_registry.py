@@ -1,4 +1,4 @@
-"""The distribution's registry between our engine, the real one and skopeo: equal digests all round."""
+"""A registry, the distribution's and ours, between our engine, the real one and skopeo: equal digests all round."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -21,19 +22,10 @@ from tests.conftest import Daemon
 pytestmark = pytest.mark.root
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Debian's docker-registry on a free loopback port: `127.0.0.1:PORT`."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("machine: no docker-registry installed")
-    root = tmp_path_factory.mktemp("registry")
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    (root / "config.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\nhttp: {{addr: '{address}'}}\n"
-    )
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(root / "config.yml")], stdout=log, stderr=log)
+@contextlib.contextmanager
+def serving(address: str, command: list[str], log: Path) -> Iterator[str]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         for _ in range(200):
             with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/"):
@@ -43,6 +35,26 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture(scope="module", params=["distribution", "ours"])
+def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's docker-registry, then our own, on a free loopback port: `127.0.0.1:PORT`."""
+    root = tmp_path_factory.mktemp("registry")
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    if request.param == "ours":
+        command = [sys.executable, "-m", "pydock_lab.daemon.registry", "serve", "--addr", address]
+        command += ["--root", str(root / "data")]
+    elif shutil.which("docker-registry") is None:
+        pytest.skip("machine: no docker-registry installed")
+    else:
+        (root / "config.yml").write_text(
+            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\nhttp: {{addr: '{address}'}}\n"
+        )
+        command = ["docker-registry", "serve", str(root / "config.yml")]
+    with serving(address, command, root / "log"):
+        yield address
 
 
 def out(daemon: Daemon, *words: str) -> str:

@@ -20,7 +20,7 @@ from pydock_lab.errors import LabError, NotModified
 
 log = logging.getLogger("pydock.api")
 
-NOUNS = ("system", "containers", "exec", "images", "build", "volumes", "networks", "lab", "catalog")
+NOUNS = ("system", "containers", "exec", "images", "build", "volumes", "networks", "lab", "lab_registry", "catalog")
 
 _HEADERS = {
     "Api-Version": API_VERSION,

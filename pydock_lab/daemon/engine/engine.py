@@ -14,6 +14,7 @@ from pydock_lab.daemon.engine.images import Images
 from pydock_lab.daemon.engine.volumes import Volumes
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.registry.client import RegistryClient
+from pydock_lab.daemon.registry.embedded import EmbeddedRegistry
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.database import Database
@@ -40,6 +41,7 @@ class Engine:
     execs: Execs
     builder: Builder
     catalog: Catalog
+    registry: EmbeddedRegistry
 
     async def start(self) -> None:
         """Take up what an earlier daemon left, clean what it left half-made."""
@@ -51,6 +53,7 @@ class Engine:
     async def stop(self) -> None:
         """Stop containers (unless they are to live on) and leave nothing of ours on the machine."""
         await self.builder.close()
+        await self.registry.stop()
         await self.containers.stop_all()
         live_on = self.config.live_restore
         await self.runtime.close(stop_keeper=not live_on)
@@ -91,4 +94,5 @@ def build_engine(config: DaemonConfig) -> Engine:
         execs=execs,
         builder=builder,
         catalog=catalog,
+        registry=EmbeddedRegistry(config),
     )

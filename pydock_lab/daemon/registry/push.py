@@ -73,7 +73,11 @@ class Push:
                 upload.cancel()
             await asyncio.gather(*uploads, return_exceptions=True)
         await self._push_config()
-        raw, media_type = known[:2] if known else self._manifest(list(reversed(pushed)))
+        wanted = [origins[layer.diff_id].digest for layer in stack] if known else []
+        if known and wanted == [origin.digest for origin in pushed]:
+            raw, media_type = known[:2]
+        else:  # a blob that the known manifest names is neither here nor there: the layer went in another form
+            raw, media_type = self._manifest(list(reversed(pushed)))
         headers = {"Content-Type": media_type}
         async with self._session.request(
             "PUT", f"manifests/{self._reference.tag}", ok=(201,), data=raw, headers=headers

@@ -1,0 +1,317 @@
+"""What the embedded registry keeps on disk: plain files, each complete or absent.
+
+    ROOT/blobs/HEX                      bytes of a blob, once for all repositories
+    ROOT/repositories/NAME/_blobs/HEX   hard link to it: the repository has the blob
+    ROOT/repositories/NAME/_manifests/HEX
+    ROOT/repositories/NAME/_tags/TAG    text: the digest of a manifest
+    ROOT/repositories/NAME/_referrers/HEX/HEX   empty: subject, and a manifest that refers to it
+    ROOT/uploads/ID                     an upload's bytes so far; ID.repository names its repository
+
+Everything that counts is renamed into place, so a server that was killed goes on
+where it was, uploads included. Blocks: called from worker threads. A blob that
+its last repository deletes is gone (its link count says so).
+Source: distribution-spec 1.1; no component of a repository's name begins with `_`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pydock_lab.daemon.registry.server_errors import RegistryError
+from pydock_lab.spec import media_types
+
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_UPLOAD = re.compile(r"[0-9a-f]{32}")
+_FORGOTTEN_S = 7 * 24 * 3600
+_CHUNK = 1 << 20
+
+
+def check_digest(text: str) -> str:
+    """Return the hex digits of a digest. Raises RegistryError DIGEST_INVALID."""
+    if not _DIGEST.fullmatch(text):
+        raise RegistryError("DIGEST_INVALID", 400, detail=text)
+    return text.removeprefix("sha256:")
+
+
+class Upload:
+    """One blob on its way in, appended to from one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+        # A server that was started anew has to read what came before.
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                self._count(chunk)
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        written = self._file.write(data)
+        while written < len(data):
+            written += self._file.write(data[written:])
+        self._count(data)
+
+    def seal(self) -> str:
+        """Bring everything to the disk; return the digest."""
+        os.fsync(self._file.fileno())
+        return f"sha256:{self._sha256.hexdigest()}"
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+    def _count(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self.size += len(data)
+
+
+class RegistryStorage:
+    """All repositories of one registry.
+
+    Args:
+        root: Absolute directory; made if it is not there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._blobs = root / "blobs"
+        self._repositories = root / "repositories"
+        self._uploads = root / "uploads"
+        self._lock = threading.Lock()
+        for directory in (self._blobs, self._repositories, self._uploads):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in self._uploads.iterdir():
+            if time.time() - left.stat().st_mtime > _FORGOTTEN_S:
+                left.unlink(missing_ok=True)
+
+    # Repositories and tags
+
+    def repositories(self) -> list[str]:
+        """Return the names of all that hold a manifest, in order."""
+        found = []
+        for directory, names, _ in os.walk(self._repositories):
+            if "_manifests" in names and any(Path(directory, "_manifests").iterdir()):
+                found.append(str(Path(directory).relative_to(self._repositories)))
+            names[:] = [name for name in names if not name.startswith("_")]
+        return sorted(found)
+
+    def tags(self, name: str) -> list[str]:
+        """Return the tags of a repository, in order. Raises RegistryError NAME_UNKNOWN."""
+        directory = self._repository(name)
+        if not directory.is_dir():
+            raise RegistryError("NAME_UNKNOWN", 404, detail={"name": name})
+        return sorted(path.name for path in _listed(directory / "_tags"))
+
+    # Blobs
+
+    def blob(self, name: str, digest: str) -> Path:
+        """Return the file of a repository's blob. Raises RegistryError BLOB_UNKNOWN."""
+        path = self._repository(name) / "_blobs" / check_digest(digest)
+        if not path.is_file():
+            raise RegistryError("BLOB_UNKNOWN", 404, detail=digest)
+        return path
+
+    def mount(self, name: str, source: str, digest: str) -> bool:
+        """Let a repository have another's blob; False where that one has none."""
+        try:
+            path = self.blob(source, digest)
+        except RegistryError:
+            return False
+        self._link(path, self._repository(name) / "_blobs" / path.name)
+        return True
+
+    def delete_blob(self, name: str, digest: str) -> None:
+        """Take a blob from a repository, and its bytes when no other has it."""
+        path = self.blob(name, digest)
+        shared = self._blobs / path.name
+        with self._lock:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if shared.stat().st_nlink == 1:
+                    shared.unlink()
+
+    # Uploads
+
+    def begin(self, name: str) -> str:
+        """Begin an upload; return its id."""
+        self._repository(name)
+        upload_id = secrets.token_hex(16)
+        (self._uploads / f"{upload_id}.repository").write_text(name)
+        (self._uploads / upload_id).touch()
+        return upload_id
+
+    def upload(self, name: str, upload_id: str) -> Upload:
+        """Take up an upload where it is. Raises RegistryError BLOB_UPLOAD_UNKNOWN."""
+        path = self._upload_path(name, upload_id)
+        return Upload(path)
+
+    def finish(self, name: str, upload_id: str, upload: Upload, digest: str) -> None:
+        """Make an upload a blob of its repository.
+
+        Raises:
+            RegistryError DIGEST_INVALID: its bytes have another digest; the upload is dropped.
+        """
+        value = check_digest(digest)
+        if upload.seal() != digest:
+            self.cancel(name, upload_id)
+            raise RegistryError("DIGEST_INVALID", 400, detail={"digest": digest, "reason": "content does not match"})
+        with self._lock:
+            if not (self._blobs / value).exists():
+                upload.path.rename(self._blobs / value)
+            self._link(self._blobs / value, self._repository(name) / "_blobs" / value)
+        self.cancel(name, upload_id, missing_ok=True)
+
+    def cancel(self, name: str, upload_id: str, *, missing_ok: bool = False) -> None:
+        """Drop an upload. Raises RegistryError BLOB_UPLOAD_UNKNOWN."""
+        if not missing_ok:
+            self._upload_path(name, upload_id)
+        (self._uploads / upload_id).unlink(missing_ok=True)
+        (self._uploads / f"{upload_id}.repository").unlink(missing_ok=True)
+
+    # Manifests
+
+    def manifest(self, name: str, reference: str) -> tuple[bytes, str, str]:
+        """Return a manifest's bytes, media type and digest. Raises RegistryError MANIFEST_UNKNOWN."""
+        directory = self._repository(name)
+        try:
+            digest = reference if ":" in reference else (directory / "_tags" / _tag(reference)).read_text()
+            raw = (directory / "_manifests" / check_digest(digest)).read_bytes()
+        except FileNotFoundError:
+            raise RegistryError("MANIFEST_UNKNOWN", 404, detail={"name": name, "reference": reference}) from None
+        return raw, media_type_of(msgspec.json.decode(raw)), digest
+
+    def put_manifest(self, name: str, reference: str, raw: bytes, content_type: str) -> tuple[str, str]:
+        """Keep a manifest under a tag or its digest; return its digest and that of its subject or "".
+
+        Raises:
+            RegistryError: it is malformed, or names blobs or manifests that the repository lacks.
+        """
+        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        if ":" in reference and (check_digest(reference), reference)[1] != digest:
+            raise RegistryError("DIGEST_INVALID", 400, detail={"digest": reference})
+        tag = "" if ":" in reference else _tag(reference)
+        document = _decode(raw)
+        if content_type and content_type != media_type_of(document):
+            raise RegistryError("MANIFEST_INVALID", 400, detail=f"Content-Type {content_type} is not that of the body")
+        directory = self._repository(name)
+        self._check_parts(directory, document)
+        value = digest.removeprefix("sha256:")
+        _write(directory / "_manifests" / value, raw)
+        subject = document.get("subject")
+        subject_digest = str(subject.get("digest")) if isinstance(subject, dict) else ""
+        if subject_digest:
+            _write(directory / "_referrers" / check_digest(subject_digest) / value, b"")
+        if tag:
+            _write(directory / "_tags" / tag, digest.encode())
+        return digest, subject_digest
+
+    def delete_manifest(self, name: str, reference: str) -> None:
+        """Delete a tag, or a manifest with the tags that name it. Raises RegistryError MANIFEST_UNKNOWN."""
+        raw, _, digest = self.manifest(name, reference)
+        directory = self._repository(name)
+        if ":" not in reference:
+            (directory / "_tags" / reference).unlink(missing_ok=True)
+            return
+        for tag in _listed(directory / "_tags"):
+            if tag.read_text() == digest:
+                tag.unlink(missing_ok=True)
+        value = digest.removeprefix("sha256:")
+        subject = msgspec.json.decode(raw).get("subject")
+        if isinstance(subject, dict):
+            (directory / "_referrers" / check_digest(str(subject["digest"])) / value).unlink(missing_ok=True)
+        (directory / "_manifests" / value).unlink(missing_ok=True)
+
+    def referrers(self, name: str, digest: str) -> Iterator[dict[str, Any]]:
+        """Yield the descriptors of the manifests whose subject has the digest."""
+        for path in _listed(self._repository(name) / "_referrers" / check_digest(digest)):
+            with contextlib.suppress(RegistryError):
+                raw, media_type, found = self.manifest(name, f"sha256:{path.name}")
+                document = msgspec.json.decode(raw)
+                kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
+                described = {"mediaType": media_type, "digest": found, "size": len(raw), "artifactType": kind}
+                if annotations := document.get("annotations"):
+                    described["annotations"] = annotations
+                yield {key: value for key, value in described.items() if value is not None}
+
+    def _check_parts(self, directory: Path, document: dict[str, Any]) -> None:
+        """Refuse a manifest that nobody could pull: each part has to be here already."""
+        parts = [("_manifests", part) for part in document.get("manifests") or []]
+        layers = [part for part in document.get("layers") or [] if not (isinstance(part, dict) and part.get("urls"))]
+        config = [document["config"]] if "config" in document else []
+        for place, part in [*parts, *(("_blobs", part) for part in (*config, *layers))]:
+            digest = part.get("digest") if isinstance(part, dict) else None
+            if not isinstance(digest, str):
+                raise RegistryError("MANIFEST_INVALID", 400, detail="a descriptor has no digest")
+            if not (directory / place / check_digest(digest)).exists():
+                raise RegistryError("MANIFEST_BLOB_UNKNOWN", 400, detail={"digest": digest})
+
+    def _repository(self, name: str) -> Path:
+        if not _NAME.fullmatch(name) or len(name) > 255:
+            raise RegistryError("NAME_INVALID", 400, detail={"name": name})
+        return self._repositories / name
+
+    def _upload_path(self, name: str, upload_id: str) -> Path:
+        path = self._uploads / upload_id
+        note = self._uploads / f"{upload_id}.repository"
+        if not _UPLOAD.fullmatch(upload_id) or not path.exists() or not note.exists() or note.read_text() != name:
+            raise RegistryError("BLOB_UPLOAD_UNKNOWN", 404, detail={"id": upload_id})
+        return path
+
+    def _link(self, source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.link(source, target)
+
+
+def media_type_of(document: dict[str, Any]) -> str:
+    """A manifest's media type; one that does not say is OCI's."""
+    if said := document.get("mediaType"):
+        return str(said)
+    return media_types.OCI_INDEX if "manifests" in document else media_types.OCI_MANIFEST
+
+
+def _decode(raw: bytes) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RegistryError("MANIFEST_INVALID", 400, detail=str(error)) from None
+    if not isinstance(document, dict) or document.get("schemaVersion") != 2:
+        raise RegistryError("MANIFEST_INVALID", 400, detail="schemaVersion has to be 2")
+    return document
+
+
+def _tag(text: str) -> str:
+    if not _TAG.fullmatch(text):
+        raise RegistryError("TAG_INVALID", 400, detail={"tag": text})
+    return text
+
+
+def _listed(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if not path.name.startswith(".new-"))
+    except FileNotFoundError:
+        return []
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".new-{secrets.token_hex(8)}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
