@@ -1,0 +1,159 @@
+"""What Compose fills in when all files are merged: names, dependencies, the default network, environments.
+
+Source: compose-go loader/normalize.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydock_lab.client.compose import dotenv
+from pydock_lab.client.compose.problem import NOT_FOUND, ComposeError
+
+_KINDS = ("networks", "volumes", "configs", "secrets")
+
+
+def complete(model: dict[str, Any], name: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Fill in a merged model.
+
+    Args:
+        model: Of long forms.
+        name: The project's name.
+        environment: Values of variables that are named without a value.
+
+    Raises:
+        ComposeError: an env file is missing, or two settings contradict each other.
+    """
+    services = {key: _service(key, found or {}, environment) for key, found in model.get("services", {}).items()}
+    networks = dict(model.get("networks") or {})
+    if any("default" in (found.get("networks") or {}) for found in services.values()):
+        networks.setdefault("default", {})
+    found = {**model, "services": services, "networks": networks}
+    for kind in _KINDS:
+        found[kind] = {key: _named(name, key, entry or {}) for key, entry in (found.get(kind) or {}).items()}
+    return found
+
+
+def _named(project: str, key: str, entry: dict[str, Any]) -> dict[str, Any]:
+    name = entry.get("name") or (key if entry.get("external") else f"{project}_{key}")
+    return {**entry, "name": name}
+
+
+def _service(name: str, raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    found = {key: value for key, value in raw.items() if value is not None and not key.startswith("x-")}
+    found["environment"] = _environment(found, environment)
+    found.pop("env_file", None)
+    if "labels" in found or "label_file" in found:
+        found["labels"] = _labels(found)
+    if (build := found.get("build")) is not None:
+        found["build"] = _build(build, environment)
+    if not found.get("networks") and not found.get("network_mode"):
+        found["networks"] = {"default": None}
+    if "extra_hosts" in found:
+        found["extra_hosts"] = dict(sorted(found["extra_hosts"].items()))
+    for secret in found.get("secrets") or ():
+        secret.setdefault("target", f"/run/secrets/{secret['source']}")
+    for volume in found.get("volumes") or ():
+        _complete_volume(volume)
+    found["depends_on"] = dict(sorted(_dependencies(found).items()))
+    _check_deploy(name, found)
+    return found
+
+
+def _environment(found: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str | None]:
+    merged: dict[str, str | None] = {}
+    for entry in found.get("env_file") or ():
+        path = Path(entry["path"])
+        if not path.is_file():
+            if entry.get("required", True):
+                raise ComposeError(
+                    f"env file {path} not found: stat {path}: no such file or directory",
+                    exit_code=NOT_FOUND,
+                    hint=f"make the file, or write `- path: {path.name}` with `required: false` under env_file",
+                )
+            continue
+        known = {**{key: value for key, value in merged.items() if value is not None}, **environment}
+        try:
+            merged |= dotenv.parse(path.read_text("utf-8"), known, name=str(path))
+        except (ValueError, OSError) as error:
+            raise ComposeError(str(error)) from None
+    for key, value in (found.get("environment") or {}).items():
+        merged[key] = environment.get(key) if value is None else value
+    return dict(sorted(merged.items()))
+
+
+def _labels(found: dict[str, Any]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for path in found.pop("label_file", None) or ():
+        try:
+            text = Path(path).read_text("utf-8")
+        except OSError:
+            raise ComposeError(f"label file {path} not found", exit_code=NOT_FOUND) from None
+        merged |= {key: value or "" for key, value in dotenv.parse(text, {}, name=path).items()}
+    return dict(sorted((merged | (found.get("labels") or {})).items()))
+
+
+def _build(build: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    found = {"context": ".", **build}
+    if not found.get("dockerfile_inline"):
+        found.setdefault("dockerfile", "Dockerfile")
+    if "args" in found:
+        resolved = {key: environment.get(key) if value is None else value for key, value in found["args"].items()}
+        found["args"] = {key: value for key, value in resolved.items() if value is not None}
+    return found
+
+
+def _complete_volume(volume: dict[str, Any]) -> None:
+    if volume.get("type") == "bind":
+        options = volume.setdefault("bind", {}) or {}
+        options.setdefault("create_host_path", True)
+        volume["bind"] = options
+    elif volume.get("type") == "volume":
+        volume["volume"] = volume.get("volume") or {}
+
+
+def _dependencies(found: dict[str, Any]) -> dict[str, Any]:
+    """`depends_on`, and the dependencies that other keys imply."""
+    needed: dict[str, Any] = dict(found.get("depends_on") or {})
+
+    def implied(name: str, *, restart: bool) -> None:
+        needed.setdefault(name, {"condition": "service_started", "restart": restart, "required": True})
+
+    for link in found.get("links") or ():
+        implied(link.partition(":")[0], restart=True)
+    for key in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        if str(found.get(key) or "").startswith("service:"):
+            implied(found[key].removeprefix("service:"), restart=True)
+    for source in found.get("volumes_from") or ():
+        if not source.startswith("container:"):
+            implied(source.partition(":")[0], restart=False)
+    return needed
+
+
+def _check_deploy(name: str, found: dict[str, Any]) -> None:
+    deploy = found.get("deploy") or {}
+    limits = (deploy.get("resources") or {}).get("limits") or {}
+    reserved = (deploy.get("resources") or {}).get("reservations") or {}
+    for key, value, other in (
+        ("mem_limit", limits.get("memory"), "limits.memory"),
+        ("mem_reservation", reserved.get("memory"), "reservations.memory"),
+        ("cpus", limits.get("cpus"), "limits.cpus"),
+        ("pids_limit", limits.get("pids"), "limits.pids"),
+    ):
+        if found.get(key) and value and str(found[key]) != str(value):
+            raise ComposeError(
+                f"services.{name}: can't set distinct values on '{key}' and 'deploy.resources.{other}': "
+                "invalid compose project"
+            )
+    if found.get("scale") is not None and deploy.get("replicas") is not None and found["scale"] != deploy["replicas"]:
+        raise ComposeError(
+            f"services.{name}: can't set distinct values on 'scale' and 'deploy.replicas': invalid compose project"
+        )
+    if found.get("container_name") and (found.get("scale") or deploy.get("replicas") or 1) > 1:
+        raise ComposeError(
+            f'services.{name}: WARNING: The "{name}" service is using the custom container name '
+            f'"{found["container_name"]}". Docker requires each container to have a unique name. Remove the custom '
+            "name to scale the service"
+        )

@@ -1,0 +1,136 @@
+"""`$NAME` and `${NAME…}` in a Compose file.
+
+Pure: text and a lookup in, text out. Source: compose-spec 12-interpolation.md,
+compose-go template/template.go (the operators, nesting, messages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydock_lab.client.compose.document import Override
+from pydock_lab.client.compose.problem import ComposeError
+
+_START = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+_NAME = _START | frozenset("0123456789")
+_OPERATORS = (":-", "-", ":?", "?", ":+", "+")
+
+
+class Malformed(ValueError):
+    """A `$` that begins nothing."""
+
+
+class Required(ValueError):
+    """`${NAME?message}` without the variable."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"required variable {name} is missing a value" + (f": {message}" if message else ""))
+
+
+def substitute(text: str, variables: Mapping[str, str], unset: Callable[[str], None] | None = None) -> str:
+    """Replace the variables of a text; `$$` is a dollar.
+
+    Args:
+        text: What stands in the file.
+        variables: Their values.
+        unset: Told each name that has no value and no default.
+
+    Raises:
+        Malformed: a `$` or `${` begins no variable.
+        Required: a variable that must be there isn't.
+    """
+    if "$" not in text:
+        return text
+    pieces: list[str] = []
+    position = 0
+    while (dollar := text.find("$", position)) >= 0:
+        pieces.append(text[position:dollar])
+        following = text[dollar + 1 : dollar + 2]
+        if following == "$":
+            pieces.append("$")
+            position = dollar + 2
+        elif following == "{":
+            end = _closing(text, dollar + 2)
+            pieces.append(_braced(text[dollar + 2 : end], variables, unset))
+            position = end + 1
+        elif following in _START and following:
+            end = dollar + 1
+            while end < len(text) and text[end] in _NAME:
+                end += 1
+            pieces.append(_value(text[dollar + 1 : end], variables, unset))
+            position = end
+        else:
+            raise Malformed(text)
+    return "".join([*pieces, text[position:]])
+
+
+def _closing(text: str, start: int) -> int:
+    """Return where the brace closes that opened before `start`; defaults may hold braces of their own."""
+    depth, position = 1, start
+    while position < len(text):
+        if text.startswith("${", position):
+            depth, position = depth + 1, position + 2
+            continue
+        if text[position] == "}":
+            depth -= 1
+            if not depth:
+                return position
+        position += 1
+    raise Malformed(text)
+
+
+def _braced(inner: str, variables: Mapping[str, str], unset: Callable[[str], None] | None) -> str:
+    end = 0
+    while end < len(inner) and inner[end] in _NAME:
+        end += 1
+    name, rest = inner[:end], inner[end:]
+    if not name or name[0] not in _START:
+        raise Malformed(f"${{{inner}}}")
+    if not rest:
+        return _value(name, variables, unset)
+    operator = next((known for known in _OPERATORS if rest.startswith(known)), None)
+    if operator is None:
+        raise Malformed(f"${{{inner}}}")
+    word, value = rest[len(operator) :], variables.get(name)
+    has = bool(value) if operator.startswith(":") else value is not None
+    if operator.endswith("+"):
+        return substitute(word, variables, unset) if has else ""
+    if has:
+        return value or ""
+    if operator.endswith("?"):
+        raise Required(name, substitute(word, variables, unset))
+    return substitute(word, variables, unset)
+
+
+def _value(name: str, variables: Mapping[str, str], unset: Callable[[str], None] | None) -> str:
+    value = variables.get(name)
+    if value is None and unset is not None:
+        unset(name)
+    return value or ""
+
+
+def interpolate(value: Any, variables: Mapping[str, str], unset: Callable[[str], None], path: str = "") -> Any:
+    """Replace the variables in every string below a value; keys are left as they are.
+
+    Raises:
+        ComposeError: with the place (`services.web.image`), in Compose's words.
+    """
+    if isinstance(value, dict):
+        return {
+            key: interpolate(item, variables, unset, f"{path}.{key}" if path else key) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [interpolate(item, variables, unset, f"{path}.[]") for item in value]
+    if isinstance(value, Override):
+        return Override(interpolate(value.value, variables, unset, path))
+    if not isinstance(value, str):
+        return value
+    try:
+        return substitute(value, variables, unset)
+    except Malformed:
+        raise ComposeError(
+            f"invalid interpolation format for {path}.\nYou may need to escape any $ with another $.\n{value}"
+        ) from None
+    except Required as error:
+        raise ComposeError(f"error while interpolating {path}: {error}") from None
