@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 
@@ -30,6 +31,7 @@ _HEADERS = {
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 def json_response(document: object, status: int = 200) -> web.Response:
@@ -65,10 +67,35 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     response.headers.update(_HEADERS)  # aiohttp has put its own Server there already
 
 
+def _tracing(engine: Engine) -> Middleware:
+    """Make the middleware that records each request with its answer; the lab's own are not what it is about."""
+
+    @web.middleware
+    async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith("/lab/") or request.path.endswith("/_ping"):
+            return await handler(request)
+        began, status = time.monotonic_ns(), 499  # as nginx has it: the client left before the answer
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            engine.trace.emit(
+                "api",
+                "request.answered",
+                method=request.method,
+                path=request.path_qs,
+                status=status,
+                duration_ns=time.monotonic_ns() - began,
+            )
+
+    return traced
+
+
 def make_app(engine: Engine) -> web.Application:
     """Assemble the routes of every noun; each `api/NOUN.py` has `routes(engine)`."""
     app = web.Application(
-        middlewares=[docker_errors], router=VersionedRouter(), client_max_size=2**62
+        middlewares=[_tracing(engine), docker_errors], router=VersionedRouter(), client_max_size=2**62
     )
     for noun in NOUNS:
         app.add_routes(import_module(f"pydock_lab.daemon.api.{noun}").routes(engine))

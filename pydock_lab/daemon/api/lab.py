@@ -6,6 +6,7 @@ Routes:
     /lab/builds, /lab/builds/{id}     builds step by step, with the reason of every cache miss
     /lab/images/{name}/layers         an image instruction by instruction; lab_layers.py
     /lab/volumes/{name}/files         a volume as the host and each container see it; lab_volumes.py
+    /lab/processes                    containers' processes with both pids, and namespaces; lab_processes.py
     /lab/doctor                       which boundaries are real on this machine; lab_doctor.py
 """
 
@@ -17,6 +18,7 @@ from collections.abc import AsyncIterator, Iterable
 import msgspec
 from aiohttp import web
 
+from pydock_lab.daemon.api import lab_processes
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.lab_doctor import examine
 from pydock_lab.daemon.api.lab_layers import PAGE, LayerReader
@@ -39,6 +41,7 @@ def routes(engine: Engine) -> Iterable[web.RouteDef]:
         web.get("/lab/images/{name:.+}/layers/{step}", handlers.get_layer_files),
         web.get("/lab/images/{name:.+}/layers", handlers.get_layers),
         web.get("/lab/volumes/{name}/files", handlers.get_volume_files),
+        web.get("/lab/processes", handlers.get_processes),
         web.get("/lab/doctor", handlers.get_doctor),
     ]
 
@@ -101,6 +104,11 @@ class _Lab:
     async def get_volume_files(self, request: web.Request) -> web.StreamResponse:
         """A volume's files as the host and every container that mounts it see them."""
         look = self._volumes.plan(request.match_info["name"])
+        return json_response(await asyncio.to_thread(look))
+
+    async def get_processes(self, request: web.Request) -> web.StreamResponse:
+        """The processes of every running container, and the host they share."""
+        look = await lab_processes.plan(self._engine)
         return json_response(await asyncio.to_thread(look))
 
     async def get_doctor(self, request: web.Request) -> web.StreamResponse:
