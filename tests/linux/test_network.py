@@ -61,6 +61,18 @@ client.connect((address, port))
 client.send(b"x")
 print(client.recv(100).decode(), end="")
 """
+TALKATIVE = """
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(0.5)
+client.connect((sys.argv[1], int(sys.argv[2])))
+for _ in sys.stdin:
+    try:
+        client.send(b"x")
+        print(client.recv(100).decode(), flush=True)
+    except OSError:
+        print(flush=True)
+"""
 
 
 def sh(command: str) -> str:
@@ -189,7 +201,7 @@ def left_in_the_kernel() -> str:
     """Our bridges and rules in this namespace; a guest's link goes with the guest."""
     links = [name for name in link_names() if re.match(r"pd[0-9a-f]{4}-", name)]
     nft = sh("nft list ruleset 2>/dev/null")
-    rules = [*nft.splitlines(), *sh("iptables-legacy-save").splitlines()]
+    rules = [*nft.splitlines(), *sh("iptables-legacy-save; ip6tables-legacy-save").splitlines()]
     return "\n".join([*links, *(rule for rule in rules if "pydock" in rule.lower())])
 
 
@@ -322,7 +334,66 @@ async def test_udp(backend: str, networks: Networks, guests: list[Guest], strang
     assert await in_thread(networks, call, "::1", 5053, "udp") == endpoint.gateway
 
 
-async def test_ipv6_network(networks: Networks, guests: list[Guest], stranger: Guest) -> None:
+async def test_udp_port_that_moves_to_another_container(
+    networks: Networks, guests: list[Guest], stranger: Guest
+) -> None:
+    """The kernel remembers where a flow went; a client that never stops must arrive at the new place all the same."""
+    one, first = await plug(networks, guests, name="one")
+    two, second = await plug(networks, guests, name="two")
+    one.serve(53, "udp")
+    two.serve(53, "udp")
+    command = ["nsenter", "-n", "-t", str(stranger.process.pid), sys.executable, "-c", TALKATIVE, HOST, "5053"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+
+        def says() -> str:
+            client.stdin.write("\n")
+            client.stdin.flush()
+            return client.stdout.readline().strip()
+
+        await networks.publish(first, [PortBinding("", 5053, 53, "udp")])
+        assert await asyncio.to_thread(says) == STRANGER
+        await networks.release(first)
+        assert await asyncio.to_thread(says) == ""
+        await networks.publish(second, [PortBinding("", 5053, 53, "udp")])
+        assert await asyncio.to_thread(says) == STRANGER
+        client.stdin.close()
+
+
+async def test_published_port_of_ipv6(backend: str, networks: Networks, guests: list[Guest], stranger: Guest) -> None:
+    sh("ip addr add fd77::1/64 dev wire nodad")
+    stranger.run("ip addr add fd77::2/64 dev eth0 nodad")
+    stranger.run("ip -6 route add default via fd77::1")
+    await networks.create({"Name": "six", "EnableIPv6": True})
+    web, endpoint = await plug(networks, guests, "six", "web")
+    other, _ = await plug(networks, guests, "six", "other")
+    web.serve6(80)
+    web.serve(81)
+    wanted = [PortBinding("", 5000, 80), PortBinding("", 5001, 81), PortBinding("::1", 5002, 80)]
+    await networks.publish(endpoint, wanted)
+
+    async def saw(function: object, *arguments: object) -> str:
+        return await in_thread(networks, function, *arguments)
+
+    # Fresh IPv6 links lose their first packets, until neighbours know each other.
+    for _ in range(4):
+        if seen := await saw(stranger.calls, "fd77::1", 5000):
+            break
+    assert seen == "fd77::2", "forwarded by the kernel: the server sees who it is"
+    assert await saw(stranger.calls, HOST, 5001) == STRANGER
+    assert await saw(call, "fd77::1", 5000)
+    assert await saw(call, "::1", 5000) == endpoint.gateway6
+    assert await saw(call, "::1", 5001) == endpoint.gateway, "the server listens on IPv4 only"
+    assert await saw(call, "::1", 5002) == endpoint.gateway6
+    assert await saw(stranger.calls, "fd77::1", 5002) == ""
+    assert await saw(stranger.calls, endpoint.address6, 80) == "", "not published under its own address"
+    assert await saw(other.calls, endpoint.gateway6, 5000)
+    await networks.release(endpoint)
+    assert await saw(stranger.calls, "fd77::1", 5000) == ""
+
+
+async def test_ipv6_network(backend: str, networks: Networks, guests: list[Guest], stranger: Guest) -> None:
     sh("ip addr add fd77::1/64 dev wire nodad")
     stranger.run("ip addr add fd77::2/64 dev eth0 nodad")
     await networks.create({"Name": "six", "EnableIPv6": True})
@@ -348,7 +419,7 @@ async def test_killed_daemon_and_flushed_rules(
     created = await first.create({"Name": "mine", "IPAM": {"Config": [{"Subnet": "10.99.0.0/24"}]}})
     first._ports.close()  # as the kernel does when a process is killed
     database.close()
-    sh("nft flush ruleset; iptables-legacy -F; iptables-legacy -t nat -F")
+    sh("nft flush ruleset; iptables-legacy -F; iptables-legacy -t nat -F; ip6tables-legacy -t nat -F")
     sh(f"ip link del {first.record('mine').bridge}")
 
     second, database = make_networks(tmp_path / "data")

@@ -40,6 +40,11 @@ class Iptables:
                 return cls(program)
         raise Unavailable("no usable iptables")
 
+    def for_ipv6(self) -> Iptables | None:
+        """Return the same program for IPv6, None where that can't be used."""
+        program = find_program(Path(self.program).name.replace("iptables", "ip6tables"))
+        return Iptables(program) if program and Iptables(program).succeeds("-t", "nat", "-S") else None
+
     def run(self, *arguments: str) -> str:
         """Run once and return what it prints. Raises SystemFailure."""
         done = self._run([self.program, "-w", *arguments], "")
@@ -111,16 +116,17 @@ class ForwardAccept:
 
 
 def _variants() -> list[Iptables]:
-    """The iptables programs whose filter table is in use; looking must not load the other one."""
+    """The iptables programs whose filter table is in use, of both families; looking must not load the other ones."""
     programs = []
-    if default := find_program("iptables"):
-        programs.append(default)
-    try:
-        legacy_in_use = "filter" in Path("/proc/self/net/ip_tables_names").read_text().split()
-    except OSError:
-        legacy_in_use = False
-    if legacy_in_use and (legacy := find_program("iptables-legacy")):
-        programs.append(legacy)
+    for family, tables in (("ip", "ip_tables_names"), ("ip6", "ip6_tables_names")):
+        if default := find_program(f"{family}tables"):
+            programs.append(default)
+        try:
+            legacy_in_use = "filter" in Path("/proc/self/net", tables).read_text().split()
+        except OSError:
+            legacy_in_use = False
+        if legacy_in_use and (legacy := find_program(f"{family}tables-legacy")):
+            programs.append(legacy)
     distinct = {Path(program).resolve().name + Path(program).name: program for program in programs}
     return [Iptables(program) for program in distinct.values()]
 
@@ -134,62 +140,68 @@ def _dropping() -> list[Iptables]:
 
 
 class IptablesFirewall:
-    """One daemon's chains in the tables nat, filter and raw."""
+    """One daemon's chains in the tables nat, filter and raw, of both families where IPv6 has them."""
 
     name = "iptables"
 
     def __init__(self, iptables: Iptables, tag: str) -> None:
-        self._iptables = iptables
+        ipv6 = iptables.for_ipv6()
+        self._programs = {4: iptables, **({6: ipv6} if ipv6 else {})}
         self._chains = {kind: f"PYDOCK-{tag}-{kind}" for kind in ("DNAT", "SNAT", "FWD", "GUARD")}
         self._policy = Policy()
 
     def apply(self, policy: Policy) -> None:
         """Rewrite our chains and see that the built-in ones jump to them."""
         self._policy = policy
-        self._iptables.restore(chains(self._chains, policy))
         local = ("-m", "addrtype", "--dst-type", "LOCAL")
-        self._iptables.ensure("nat", "PREROUTING", *local, "-j", self._chains["DNAT"])
-        self._iptables.ensure("nat", "OUTPUT", *local, "-j", self._chains["DNAT"])
-        self._iptables.ensure("nat", "POSTROUTING", "-j", self._chains["SNAT"])
-        self._iptables.ensure("filter", "FORWARD", "-j", self._chains["FWD"])
-        self._iptables.ensure("raw", "PREROUTING", "-j", self._chains["GUARD"])
+        for version, iptables in self._programs.items():
+            iptables.restore(chains(self._chains, policy, version))
+            iptables.ensure("nat", "PREROUTING", *local, "-j", self._chains["DNAT"])
+            iptables.ensure("nat", "OUTPUT", *local, "-j", self._chains["DNAT"])
+            iptables.ensure("nat", "POSTROUTING", "-j", self._chains["SNAT"])
+            iptables.ensure("filter", "FORWARD", "-j", self._chains["FWD"])
+            iptables.ensure("raw", "PREROUTING", "-j", self._chains["GUARD"])
 
     def add(self, forwards: Iterable[Forward]) -> None:
-        """Append DNAT rules in one call; a rule for one address goes before those for any."""
-        place = len(self._policy.bridges) + 1  # behind the bridges' RETURN
-        chain = self._chains["DNAT"]
-        rules = "".join(
-            f"-I {chain} {place} {_dnat(forward)}\n" if forward.host_ip else f"-A {chain} {_dnat(forward)}\n"
-            for forward in forwards
-        )
-        if rules:
-            self._iptables.restore(f"*nat\n{rules}COMMIT\n")
+        """Append DNAT rules in one call of each program; a rule for one address goes before those for any."""
+        chain, added = self._chains["DNAT"], list(forwards)
+        for version, iptables in self._programs.items():
+            place = len(_leading(self._policy, version)) + 1
+            rules = "".join(
+                f"-I {chain} {place} {_dnat(forward)}\n" if forward.host_ip else f"-A {chain} {_dnat(forward)}\n"
+                for forward in added
+                if forward.version == version
+            )
+            if rules:
+                iptables.restore(f"*nat\n{rules}COMMIT\n")
 
     def remove(self, forwards: Iterable[Forward]) -> None:
         """Delete DNAT rules."""
         for forward in forwards:
-            self._iptables.succeeds("-t", "nat", "-D", self._chains["DNAT"], *_dnat(forward).split())
+            if iptables := self._programs.get(forward.version):
+                iptables.succeeds("-t", "nat", "-D", self._chains["DNAT"], *_dnat(forward).split())
 
     def clear(self) -> None:
         """Remove our chains and the jumps to them."""
-        self._iptables.drop_chain("nat", self._chains["DNAT"], "PREROUTING", "OUTPUT")
-        self._iptables.drop_chain("nat", self._chains["SNAT"], "POSTROUTING")
-        self._iptables.drop_chain("filter", self._chains["FWD"], "FORWARD")
-        self._iptables.drop_chain("raw", self._chains["GUARD"], "PREROUTING")
+        for iptables in self._programs.values():
+            iptables.drop_chain("nat", self._chains["DNAT"], "PREROUTING", "OUTPUT")
+            iptables.drop_chain("nat", self._chains["SNAT"], "POSTROUTING")
+            iptables.drop_chain("filter", self._chains["FWD"], "FORWARD")
+            iptables.drop_chain("raw", self._chains["GUARD"], "PREROUTING")
 
 
-def chains(names: dict[str, str], policy: Policy) -> str:
-    """Return iptables-restore's input that fills our chains with this policy."""
-    ordered = sorted(policy.forwards, key=lambda forward: not forward.host_ip)
-    # A container that calls a published port is answered by the proxy, as with Docker (see nftables.py).
-    nat = [f"-A {names['DNAT']} -i {bridge.name} -j RETURN" for bridge in policy.bridges]
-    nat += [f"-A {names['DNAT']} {_dnat(forward)}" for forward in ordered]
+def chains(names: dict[str, str], policy: Policy, version: int = 4) -> str:
+    """Return the input of iptables-restore (of ip6tables-restore for version 6) that fills our chains."""
+    forwards = [forward for forward in policy.forwards if forward.version == version]
+    ordered = sorted(forwards, key=lambda forward: not forward.host_ip)
+    nat = [f"-A {names['DNAT']} {rule}" for rule in [*_leading(policy, version), *map(_dnat, ordered)]]
     forward_rules, guard = [], []
     forward_rules.append(f"-A {names['FWD']} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
     for bridge in policy.bridges:
-        nat += [f"-A {names['SNAT']} {rule}" for rule in _snat(bridge)]
+        nat += [f"-A {names['SNAT']} {rule}" for rule in _snat(bridge, version)]
         forward_rules += [f"-A {names['FWD']} {rule}" for rule in _forward(bridge)]
-        guard.append(f"-A {names['GUARD']} -i {bridge.name} -d 127.0.0.0/8 -j DROP")
+        if version == 4:
+            guard.append(f"-A {names['GUARD']} -i {bridge.name} -d 127.0.0.0/8 -j DROP")
     return "\n".join(
         (
             "*nat",
@@ -210,21 +222,31 @@ def chains(names: dict[str, str], policy: Policy) -> str:
     )
 
 
+def _leading(policy: Policy, version: int) -> list[str]:
+    """What is not ours to translate, before all published ports (the reasons stand in nftables.py).
+
+    A container that calls a published port is answered by the proxy, as with Docker; so is ::1.
+    """
+    rules = [f"-i {bridge.name} -j RETURN" for bridge in policy.bridges]
+    return rules if version == 4 else [*rules, "-d ::1/128 -j RETURN"]
+
+
 def _dnat(forward: Forward) -> str:
-    address = f"-d {forward.host_ip}/32 " if forward.host_ip else ""
+    ipv6 = forward.version == 6
+    address = f"-d {forward.host_ip}/{128 if ipv6 else 32} " if forward.host_ip else ""
+    target = f"[{forward.address}]" if ipv6 else forward.address
     return (
         f"{address}-p {forward.protocol} -m {forward.protocol} --dport {forward.host_port} "
-        f"-j DNAT --to-destination {forward.address}:{forward.port}"
+        f"-j DNAT --to-destination {target}:{forward.port}"
     )
 
 
-def _snat(bridge: BridgeRules) -> list[str]:
-    rules = [
-        f"-s 127.0.0.0/8 -o {bridge.name} -j MASQUERADE",
-        f"-s {bridge.subnet4} -d {bridge.subnet4} -m conntrack --ctstate DNAT -j MASQUERADE",
-    ]
-    if bridge.masquerade:
-        rules.append(f"-s {bridge.subnet4} ! -o {bridge.name} -j MASQUERADE")
+def _snat(bridge: BridgeRules, version: int) -> list[str]:
+    rules = [f"-s 127.0.0.0/8 -o {bridge.name} -j MASQUERADE"] if version == 4 else []
+    if subnet := bridge.subnet4 if version == 4 else bridge.subnet6:
+        rules.append(f"-s {subnet} -d {subnet} -m conntrack --ctstate DNAT -j MASQUERADE")
+        if bridge.masquerade:
+            rules.append(f"-s {subnet} ! -o {bridge.name} -j MASQUERADE")
     return rules
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from pydock_lab.daemon.network.conntrack import forget_udp
 from pydock_lab.daemon.network.iptables import ForwardAccept, Iptables, IptablesFirewall
 from pydock_lab.daemon.network.links import (
     Bridge,
@@ -140,6 +141,7 @@ class HostNetwork:
             async with self._changing:
                 await asyncio.to_thread(self._firewall.add, forwards)
                 self._forwards.update(forwards)
+                await self._forget_flows(forwards)
 
     async def withdraw(self, forwards: Sequence[Forward]) -> None:
         """Take ports back from the kernel."""
@@ -147,6 +149,11 @@ class HostNetwork:
             async with self._changing:
                 self._forwards.difference_update(forwards)
                 await asyncio.to_thread(self._firewall.remove, forwards)
+                await self._forget_flows(forwards)
+
+    async def _forget_flows(self, forwards: Sequence[Forward]) -> None:
+        if ports := {forward.host_port for forward in forwards if forward.protocol == "udp"}:
+            await asyncio.to_thread(forget_udp, ports)
 
     async def close(self, bridges: Sequence[str]) -> None:
         """Remove everything of ours."""

@@ -28,13 +28,21 @@ class BridgeRules:
 
 @dataclass(frozen=True)
 class Forward:
-    """A published IPv4 port: packets to `host_ip:host_port` go to `address:port`; host_ip "" is any local address."""
+    """A published port: packets to `host_ip:host_port` go to `address:port`, both of one family.
+
+    A host_ip of "" is any local address of that family.
+    """
 
     protocol: str
     host_ip: str
     host_port: int
     address: str
     port: int
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.address else 4
 
 
 @dataclass(frozen=True)

@@ -94,22 +94,24 @@ class NftFirewall:
         self._nft.run(_without(self._table))
 
 
+_PORT = "meta l4proto . th dport"
+# IPv6 has no route_localnet: packets from ::1 can't leave the loopback, so the proxy takes those.
+_TRANSLATIONS = [
+    f"fib daddr type local dnat ip to ip daddr . {_PORT} map @published_at",
+    f"fib daddr type local meta nfproto ipv4 dnat ip to {_PORT} map @published",
+    f"fib daddr type local ip6 daddr != ::1 dnat ip6 to ip6 daddr . {_PORT} map @published6_at",
+    f"fib daddr type local ip6 daddr != ::1 dnat ip6 to {_PORT} map @published6",
+]
+
+
 def ruleset(table: str, policy: Policy) -> str:
     """Return nft commands that make `table` hold this policy and nothing else."""
     names = ", ".join(f'"{bridge.name}"' for bridge in policy.bridges)
     subnets = ", ".join(bridge.subnet4 for bridge in policy.bridges)
-    any_address = ", ".join(_pair(f) for f in policy.forwards if not f.host_ip)
-    one_address = ", ".join(_pair(f) for f in policy.forwards if f.host_ip)
-    published = "\n".join(
-        (
-            "    fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at",
-            "    fib daddr type local meta nfproto ipv4 dnat ip to meta l4proto . th dport map @published",
-        )
-    )
+    published = _lines([_TRANSLATIONS])
     return f"""{_without(table)}
 table inet {table} {{
-  map published {{ type inet_proto . inet_service : ipv4_addr . inet_service; {_elements(any_address)} }}
-  map published_at {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; {_elements(one_address)} }}
+{_maps(policy.forwards)}
   set bridges {{ type ifname; {_elements(names)} }}
   set subnets {{ type ipv4_addr; flags interval; auto-merge; {_elements(subnets)} }}
   chain guard {{
@@ -140,6 +142,24 @@ table inet {table} {{
 }}"""
 
 
+def _maps(forwards: Iterable[Forward]) -> str:
+    """Return a map for each family, and for ports of any or of one address."""
+    pairs: dict[str, list[str]] = {}
+    for forward in forwards:
+        pairs.setdefault(_map(forward), []).append(_pair(forward))
+    port = "inet_proto . inet_service"
+    maps = (
+        ("published", port, "ipv4_addr"),
+        ("published_at", f"ipv4_addr . {port}", "ipv4_addr"),
+        ("published6", port, "ipv6_addr"),
+        ("published6_at", f"ipv6_addr . {port}", "ipv6_addr"),
+    )
+    return "\n".join(
+        f"  map {name} {{ type {key} : {address} . inet_service; {_elements(', '.join(pairs.get(name, ())))} }}"
+        for name, key, address in maps
+    )
+
+
 def _without(table: str) -> str:
     """Deleting a table that may not be there: make it first."""
     return f"table inet {table} {{ }}\ndelete table inet {table}"
@@ -159,6 +179,8 @@ def _forward_rules(bridge: BridgeRules) -> list[str]:
 def _postrouting_rules(bridge: BridgeRules) -> list[str]:
     # A container that calls a published port of its own network must not be answered directly.
     rules = [f"ip saddr {bridge.subnet4} ip daddr {bridge.subnet4} ct status dnat masquerade"]
+    if bridge.subnet6:
+        rules.append(f"ip6 saddr {bridge.subnet6} ip6 daddr {bridge.subnet6} ct status dnat masquerade")
     if bridge.masquerade:
         rules.append(f'ip saddr {bridge.subnet4} oifname != "{bridge.name}" masquerade')
         if bridge.subnet6:
@@ -211,4 +233,4 @@ def _key(forward: Forward) -> str:
 
 
 def _map(forward: Forward) -> str:
-    return "published_at" if forward.host_ip else "published"
+    return f"published{'6' if forward.version == 6 else ''}{'_at' if forward.host_ip else ''}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydock_lab.daemon.network.endpoint import Endpoint, PortBinding
 from pydock_lab.daemon.network.links import ipv6_available
 from pydock_lab.daemon.network.nat import Forward
-from pydock_lab.daemon.network.proxy import TcpProxy, UdpProxy, connected_datagrams, dial_address
+from pydock_lab.daemon.network.proxy import TcpProxy, UdpProxy, connected_datagrams, dial_addresses
 from pydock_lab.errors import InvalidParameter, LabError, SystemFailure
 
 MakeSocket = Callable[[int, int], socket.socket]
@@ -126,11 +126,12 @@ class HostPorts:
             yield self._last_port
 
     def _carry(self, endpoint: Endpoint, binding: PortBinding) -> TcpProxy | UdpProxy:
-        listener = self._listen(binding)
-        target = endpoint.address or endpoint.address6
+        listener, version = self._listen(binding), _version(binding.host_ip)
+        # Its own family first, as the kernel would forward it; many servers listen on one only.
+        targets = sorted(filter(None, (endpoint.address, endpoint.address6)), key=lambda a: _version(a) != version)
         if binding.protocol == "tcp":
-            return TcpProxy(listener, dial_address(target, binding.container_port))
-        return UdpProxy(listener, connected_datagrams(target, binding.container_port))
+            return TcpProxy(listener, dial_addresses(targets, binding.container_port))
+        return UdpProxy(listener, connected_datagrams(targets[0], binding.container_port))
 
     def _listen(self, binding: PortBinding) -> socket.socket:
         address, port = binding.host_ip, binding.host_port
@@ -177,18 +178,14 @@ class _PortTaken(SystemFailure):
 
 
 def forwards(endpoint: Endpoint, bindings: list[PortBinding]) -> list[Forward]:
-    """Return what the kernel can forward by itself: IPv4 to IPv4."""
-    return [
-        Forward(
-            binding.protocol,
-            "" if binding.host_ip == "0.0.0.0" else binding.host_ip,
-            binding.host_port,
-            endpoint.address,
-            binding.container_port,
-        )
-        for binding in bindings
-        if endpoint.address and _version(binding.host_ip) == 4
-    ]
+    """Return what the kernel can forward by itself: IPv4 to IPv4, IPv6 to IPv6."""
+    found = []
+    for binding in bindings:
+        address = endpoint.address if _version(binding.host_ip) == 4 else endpoint.address6
+        if address:
+            host_ip = "" if binding.host_ip in ("0.0.0.0", "::") else binding.host_ip
+            found.append(Forward(binding.protocol, host_ip, binding.host_port, address, binding.container_port))
+    return found
 
 
 def _version(address: str) -> int:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -161,21 +161,27 @@ def _reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def dial_address(address: str, port: int) -> Dial:
-    """Return a dialler to one place in the daemon's own network namespace."""
+def dial_addresses(addresses: Sequence[str], port: int) -> Dial:
+    """Return a dialler to the first of these that listens, in the daemon's own network namespace."""
 
     async def dial(_: socket.socket) -> socket.socket:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        onward = socket.socket(family, socket.SOCK_STREAM)
-        onward.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(onward, (address, port))
-        except BaseException:
-            onward.close()
-            raise
-        return onward
+        for address in addresses[:-1]:
+            with contextlib.suppress(OSError):
+                return await _connect(address, port)
+        return await _connect(addresses[-1], port)
 
     return dial
+
+
+async def _connect(address: str, port: int) -> socket.socket:
+    onward = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    onward.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(onward, (address, port))
+    except BaseException:
+        onward.close()
+        raise
+    return onward
 
 
 @dataclass
