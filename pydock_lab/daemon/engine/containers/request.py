@@ -204,9 +204,10 @@ def decode_update(body: bytes) -> Update:
 
 def _decode(body: bytes, kind: type[_Body]) -> _Body:
     try:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
+        document: _Body = msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
     except msgspec.DecodeError as error:
         raise InvalidParameter(f"invalid JSON: {error}") from None
+    return document
 
 
 def _without_nulls(value: Any) -> Any:
