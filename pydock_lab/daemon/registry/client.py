@@ -6,12 +6,12 @@ The work is in pull.py and push.py, HTTP in session.py. Source: distribution-spe
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.registry.credentials import Credentials, find_credentials
+from pydock_lab.daemon.registry.fetch import Locks
 from pydock_lab.daemon.registry.progress import Progress
 from pydock_lab.daemon.registry.pull import Pull
 from pydock_lab.daemon.registry.push import Push
@@ -51,7 +51,7 @@ class RegistryClient:
         self._images = images
         self._trace = trace
         self.distribution = Distribution(database, blobs, layers, images)
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = Locks()
         self._unreachable: dict[str, tuple[float, Unreachable]] = {}
 
     async def pull(

@@ -1,9 +1,7 @@
 """Pulling one image: manifest, config, layers; each verified before it counts.
 
-Three layers download at a time; as soon as a layer and those below it are there
-it is unpacked, in a worker thread, while the others go on. A connection that
-breaks is taken up where it broke. Source: distribution-spec 1.1 "Pull", OCI
-image-spec (manifest, index, config).
+Layers are fetched by fetch.py. Source: distribution-spec 1.1 "Pull", OCI image-spec
+(manifest, index, config).
 """
 
 from __future__ import annotations
@@ -15,45 +13,22 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import msgspec
 
+from pydock_lab.daemon.registry.descriptor import Descriptor
+from pydock_lab.daemon.registry.fetch import LayerFetch, Locks, Wanted
 from pydock_lab.daemon.registry.progress import LayerProgress, Progress
 from pydock_lab.daemon.registry.session import RegistrySession
-from pydock_lab.daemon.store.blobs import BlobStore, BlobWriter
-from pydock_lab.daemon.store.compression import decompress
+from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.distribution import Distribution, Origin
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.store.layers import TRANSIENT, LayerStore, chain_id
-from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure, Unavailable
+from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure
 from pydock_lab.spec import media_types
 from pydock_lab.spec.platform import Platform, choose
 from pydock_lab.spec.reference import Reference, is_digest
 
-_CONCURRENT_DOWNLOADS = 3
-_CHUNK = 1 << 20
-_RESUMES = 5
 _MAX_DOCUMENT = 4 << 20
-_BROKEN = (aiohttp.ClientError, asyncio.TimeoutError)
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """What a manifest says of a blob."""
-
-    digest: str
-    size: int
-    media_type: str
-
-    @classmethod
-    def read(cls, document: Any) -> Descriptor:
-        """Check and read a descriptor. Raises InvalidParameter."""
-        digest, size = document.get("digest"), document.get("size")
-        if not isinstance(digest, str) or not is_digest(digest) or not isinstance(size, int) or size < 0:
-            raise InvalidParameter(f"invalid descriptor in manifest: {digest}")
-        if document.get("urls") or "foreign" in str(document.get("mediaType")):
-            raise InvalidParameter("foreign layers are not supported", hint="the image is for another system")
-        return cls(digest, size, str(document.get("mediaType") or ""))
 
 
 @dataclass(frozen=True)
@@ -85,7 +60,7 @@ class Pull:
         layers: LayerStore,
         images: ImageStore,
         distribution: Distribution,
-        locks: dict[str, asyncio.Lock],
+        locks: Locks,
     ) -> None:
         self._session = session
         self._reference = reference
@@ -97,7 +72,6 @@ class Pull:
         self._distribution = distribution
         self._locks = locks
         self._holder = f"{TRANSIENT}pull:{secrets.token_hex(8)}"
-        self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
 
     async def run(self) -> tuple[Image, str]:
         """Fetch the image; return it with the digest that its reference names."""
@@ -191,32 +165,23 @@ class Pull:
         return raw
 
     async def _fetch_layers(self, descriptors: tuple[Descriptor, ...], diff_ids: list[str]) -> None:
-        """Download all layers and unpack them, lowest first."""
+        """Bring all layers here that are not, and remember where each came from."""
         lines = [LayerProgress(self._progress, descriptor.digest) for descriptor in descriptors]
         missing = self._first_missing(diff_ids)
         for number, line in enumerate(lines):
             line.status("Already exists" if number < missing else "Pulling fs layer")
-        downloads = [
-            asyncio.create_task(self._download(descriptor, line))
-            for descriptor, line in zip(descriptors[missing:], lines[missing:], strict=True)
-        ]
         parent: str | None = None
-        try:
-            for number, diff_id in enumerate(diff_ids):
-                if number >= missing:
-                    await downloads[number - missing]
-                    await self._unpack(descriptors[number], parent, diff_id, lines[number])
-                parent = chain_id(parent, diff_id)
-                repositories = (self._reference.name,)
-                descriptor = descriptors[number]
-                origin = Origin(descriptor.digest, descriptor.size, descriptor.media_type, repositories)
-                self._distribution.add_origin(diff_id, origin)
-        finally:
-            for download in downloads:
-                download.cancel()
-            await asyncio.gather(*downloads, return_exceptions=True)
-            for descriptor in descriptors:
-                self._blobs.unpin(descriptor.digest)
+        for diff_id in diff_ids[:missing]:
+            parent = chain_id(parent, diff_id)
+        wanted = [Wanted(*each) for each in zip(descriptors, diff_ids, lines, strict=True)]
+        fetch = LayerFetch(
+            self._session, blobs=self._blobs, layers=self._layers, locks=self._locks, holder=self._holder
+        )
+        await fetch.run(wanted[missing:], parent)
+        for layer in wanted:
+            known = layer.descriptor
+            origin = Origin(known.digest, known.size, known.media_type, (self._reference.name,))
+            self._distribution.add_origin(layer.diff_id, origin)
 
     def _first_missing(self, diff_ids: list[str]) -> int:
         """Count the lowest layers that are here, and hold them."""
@@ -229,66 +194,6 @@ class Pull:
                 return number
             parent = stack
         return len(diff_ids)
-
-    async def _download(self, descriptor: Descriptor, line: LayerProgress) -> None:
-        self._blobs.pin(descriptor.digest)
-        lock = self._locks.setdefault(descriptor.digest, asyncio.Lock())
-        async with lock, self._slots:
-            if descriptor.digest in self._blobs:
-                line.status("Download complete")
-                return
-            with self._blobs.writer() as writer:
-                await self._fill(writer, descriptor, line)
-                line.status("Verifying Checksum")
-                await asyncio.to_thread(writer.commit, descriptor.digest)
-            line.status("Download complete")
-
-    async def _fill(self, writer: BlobWriter, descriptor: Descriptor, line: LayerProgress) -> None:
-        """Read a blob to its end, over as many connections as it takes."""
-        for attempt in range(_RESUMES + 1):
-            try:
-                await self._read_blob(writer, descriptor, line)
-            except _BROKEN as error:
-                if attempt == _RESUMES:
-                    raise Unavailable(f"unexpected EOF: {error or type(error).__name__}") from error
-                await asyncio.sleep(0.2 * 2**attempt)
-                continue
-            if writer.size == descriptor.size:
-                return
-            if writer.size > descriptor.size or attempt == _RESUMES:
-                raise InvalidParameter(f"filesystem layer verification failed for digest {descriptor.digest}")
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    async def _read_blob(self, writer: BlobWriter, descriptor: Descriptor, line: LayerProgress) -> None:
-        headers = {"Range": f"bytes={writer.size}-"} if writer.size else {}
-        path = f"blobs/{descriptor.digest}"
-        async with self._session.request("GET", path, ok=(200, 206), headers=headers) as response:
-            # Without range support what is here already comes once more.
-            skip = writer.size if response.status == 200 else 0
-            async for chunk in response.content.iter_chunked(_CHUNK):
-                fresh = chunk[skip:]
-                skip = max(0, skip - len(chunk))
-                if writer.size + len(fresh) > descriptor.size:
-                    raise InvalidParameter(f"filesystem layer verification failed for digest {descriptor.digest}")
-                if fresh:
-                    await asyncio.to_thread(writer.write, fresh)
-                line.advance("Downloading", writer.size, descriptor.size)
-
-    async def _unpack(self, descriptor: Descriptor, parent: str | None, diff_id: str, line: LayerProgress) -> None:
-        line.advance("Extracting", 0, descriptor.size)
-        work = asyncio.create_task(asyncio.to_thread(self._apply, descriptor, parent, diff_id))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Exception):
-                await work  # the thread can't be stopped, and the layer it makes is held by this pull
-            raise
-        line.advance("Extracting", descriptor.size, descriptor.size)
-        line.status("Pull complete")
-
-    def _apply(self, descriptor: Descriptor, parent: str | None, diff_id: str) -> None:
-        with self._blobs.open(descriptor.digest) as file:
-            self._layers.apply(decompress(file), parent, diff_id=diff_id, holder=self._holder)
 
 
 def _diff_ids(raw: bytes) -> list[str]:

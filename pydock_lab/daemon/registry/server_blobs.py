@@ -61,8 +61,10 @@ class BlobHandlers:
         """Begin an upload; `?mount=` takes another repository's blob, `?digest=` brings all at once."""
         name, query = request.match_info["name"], request.query
         digest, source = query.get("mount", ""), query.get("from", "")
-        if digest and source and await asyncio.to_thread(self._storage.mount, name, source, digest):
-            return _created(name, digest)
+        if digest and source:
+            mounted = await asyncio.to_thread(self._storage.mount, name, source, digest)
+            if mounted:
+                return _created(name, digest)
         upload_id = await asyncio.to_thread(self._storage.begin, name)
         if digest := query.get("digest", ""):
             return await self._complete(request, upload_id, digest)

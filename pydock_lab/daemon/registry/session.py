@@ -29,6 +29,7 @@ from pydock_lab.errors import Forbidden, LabError, NotFound, SystemFailure, Unau
 CONNECT_S = 3
 _STALL_S = 30
 _TRIES = 5
+_READ_BUFFER = 512 << 10  # a layer comes in pieces that are worth a thread's while
 _BACK_OFF_S = 0.5
 _MAX_RETRY_AFTER_S = 10
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -92,6 +93,7 @@ class RegistrySession:
             timeout=timeout,
             trust_env=True,
             auto_decompress=False,
+            read_bufsize=_READ_BUFFER,
             headers={"User-Agent": f"docker/{__version__} pydock_lab"},
             connector=aiohttp.TCPConnector(
                 limit=0,

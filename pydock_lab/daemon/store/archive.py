@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -60,10 +59,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What an archive came to: `size` as Docker counts a layer's (files and link targets, bytes)."""
+    """What an archive came to.
+
+    Attributes:
+        size: Bytes as Docker counts a layer's: files and link targets.
+        entries: Number of members.
+        implied: Paths of directories that it uses without naming them; "" is the root.
+    """
 
     size: int
     entries: int
+    implied: frozenset[str]
 
 
 def unpack(
@@ -74,7 +80,6 @@ def unpack(
     rootless: bool = False,
     owner: tuple[int, int] | None = None,
     devices: bool = True,
-    lowers: Sequence[Path] = (),
     limits: Limits | None = None,
     recipe: RecipeWriter | None = None,
 ) -> Unpacked:
@@ -88,8 +93,6 @@ def unpack(
             not mapped, device nodes) is left out.
         owner: uid and gid for everything, or None for the archive's own.
         devices: Make device nodes; otherwise refuse them.
-        lowers: Directories below this one in an overlay, topmost first: a directory that the archive
-            uses without naming it takes its mode and owner from there.
         limits: What the archive may cost; the defaults where None.
         recipe: Takes down how to put the same tar together again.
 
@@ -97,7 +100,7 @@ def unpack(
         InvalidParameter: the archive is malformed, leads out of the root, or breaks a limit.
     """
     with Tree(root) as tree:
-        unpacker = _Unpacker(tree, layer, rootless, owner, devices, lowers, limits or Limits(), recipe)
+        unpacker = _Unpacker(tree, layer, rootless, owner, devices, limits or Limits(), recipe)
         reader = TarReader(stream, recipe.raw if recipe else None)
         try:
             for entry in reader:
@@ -109,7 +112,7 @@ def unpack(
                 raise SystemFailure(f"write {error.filename or root}: {os.strerror(error.errno).lower()}") from error
             message = os.strerror(error.errno or 0).lower()
             raise InvalidParameter(f"failed to unpack {error.filename or ''!r}: {message}") from error
-    return Unpacked(unpacker.size, unpacker.entries)
+    return Unpacked(unpacker.size, unpacker.entries, frozenset(unpacker.implied))
 
 
 class _Unpacker:
@@ -120,7 +123,6 @@ class _Unpacker:
         rootless: bool,
         owner: tuple[int, int] | None,
         devices: bool,
-        lowers: Sequence[Path],
         limits: Limits,
         recipe: RecipeWriter | None,
     ) -> None:
@@ -129,13 +131,13 @@ class _Unpacker:
         self._rootless = rootless
         self._owner = owner
         self._devices = devices
-        self._lowers = lowers
         self._limits = limits
         self._recipe = recipe
         self._directory_times: dict[str, int] = {}
         self._content_bytes = 0
         self.size = 0
         self.entries = 0
+        self.implied = {""}
 
     def place(self, entry: Entry, reader: TarReader) -> None:
         """Make what one entry says."""
@@ -146,6 +148,7 @@ class _Unpacker:
             if entry.type == tarformat.DIRECTORY:
                 self._finish_path(self._tree.fd, ".", entry)
                 self._directory_times[""] = entry.mtime_ns
+                self.implied.discard("")
             return
         parent, name = self._tree.locate(path, self._make_directory)
         if self._layer and name.startswith(WHITEOUT):
@@ -209,6 +212,7 @@ class _Unpacker:
                     self._make_opaque(parent, name)
         self._finish_path(parent, name, entry)
         self._directory_times[path] = entry.mtime_ns
+        self.implied.discard(path)
 
     def _special(self, parent: int, name: str, path: str, entry: Entry) -> None:
         """Links, symlinks, fifos and devices: made by name, replacing what is there."""
@@ -266,22 +270,15 @@ class _Unpacker:
         else:
             remove(parent, name)
         self._tree.forget()
+        self.implied -= {other for other in self.implied if other == path or other.startswith(f"{path}/")}
         return self._tree.locate(path, self._make_directory)[0]
 
     def _make_directory(self, parent: int, name: str, path: str) -> None:
-        """Make a directory the archive uses but does not name, like the one it covers in the layers below."""
+        """Make a directory the archive uses but does not name."""
         os.mkdir(name, 0o755, dir_fd=parent)
-        entry = Entry(path, tarformat.DIRECTORY, mode=0o755)
-        for lower in self._lowers:
-            with Tree(lower) as tree:
-                there = tree.stat(path)
-            if there is None:
-                continue
-            if stat.S_ISDIR(there.st_mode):
-                entry.mode, entry.uid, entry.gid = stat.S_IMODE(there.st_mode), there.st_uid, there.st_gid
-            break
-        self._own_path(parent, name, entry)
-        os.chmod(name, entry.mode, dir_fd=parent)
+        self._own_path(parent, name, Entry(path, tarformat.DIRECTORY))
+        os.chmod(name, 0o755, dir_fd=parent)
+        self.implied.add(path)
 
     def _finish_path(self, parent: int, name: str, entry: Entry) -> None:
         """Owner, attributes, mode and time of something that is not open; chown comes first, it clears bits."""

@@ -103,11 +103,16 @@ class BlobStore:
 
 
 class BlobWriter:
-    """A blob in the making; from one thread at a time."""
+    """A blob in the making; from one thread at a time.
+
+    Attributes:
+        path: Where it is until it counts.
+        size: Bytes written so far.
+    """
 
     def __init__(self, store: BlobStore, path: Path) -> None:
         self._store = store
-        self._path = path
+        self.path = path
         self._file = path.open("xb", buffering=0)
         self._sha256 = hashlib.sha256()
         self.size = 0
@@ -117,7 +122,7 @@ class BlobWriter:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
         """Append."""
@@ -141,5 +146,5 @@ class BlobWriter:
         if expected is not None and self.digest != expected:
             raise InvalidParameter(f"filesystem layer verification failed for digest {expected}")
         os.fsync(self._file.fileno())
-        self._path.rename(self._store.path(self.digest))
+        self.path.rename(self._store.path(self.digest))
         return self.digest

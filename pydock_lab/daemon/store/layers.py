@@ -20,9 +20,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -31,9 +29,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from pydock_lab.daemon.store import changes, recipe
-from pydock_lab.daemon.store.archive import Limits, unpack
+from pydock_lab.daemon.store.archive import Limits
 from pydock_lab.daemon.store.changes import Change
 from pydock_lab.daemon.store.database import Database
+from pydock_lab.daemon.store.drafts import ChunkReader, LayerDraft
 from pydock_lab.daemon.store.pack import Packer
 from pydock_lab.daemon.store.tree import remove_path
 from pydock_lab.daemon.trace import Trace
@@ -129,32 +128,60 @@ class LayerStore:
         Raises:
             InvalidParameter: the tar is malformed, or its digest another.
         """
-        if diff_id is not None and (there := self._hold_if_there(chain_id(parent, diff_id), holder)):
+        if diff_id is not None and (there := self.find(parent, diff_id, holder=holder)):
             return there
+        with self.prepare(tar) as draft:
+            return self.admit(draft, parent, diff_id=diff_id, holder=holder)
+
+    def find(self, parent: str | None, diff_id: str, *, holder: str | None = None) -> Layer | None:
+        """Return a layer on top of `parent` if it is there, and hold it."""
+        return self._hold_if_there(chain_id(parent, diff_id), holder)
+
+    def prepare(self, tar: IO[bytes]) -> LayerDraft:
+        """Unpack an uncompressed layer tar without knowing what lies below it; admit or drop the draft.
+
+        Raises:
+            InvalidParameter: the tar is malformed.
+        """
         started = time.monotonic_ns()
-        directory = self._new_directory(parent)
-        writer = recipe.RecipeWriter(self._temporary / f"{directory.name}.recipe")
-        digesting = _DigestReader(tar)
+        draft = LayerDraft(self._temporary)
         try:
-            unpacked = unpack(
-                io.BufferedReader(digesting, 1 << 20),
-                directory,
-                layer=True,
-                rootless=self._rootless,
-                lowers=self.lower_paths(parent),
-                limits=self._limits,
-                recipe=writer,
-            )
-            writer.close()
-            if diff_id is not None and digesting.digest != diff_id:
-                raise InvalidParameter(f"layers from manifest don't match image configuration: diff_id {diff_id}")
-            document = _document(digesting.digest, parent, unpacked.size, digesting.count)
-            document |= {"recipe": True, "displaced": writer.displaced}
-            layer = self._admit(directory, document, holder, recipe=writer.path)
-        finally:
-            writer.abandon()
-            self._discard(directory)
-        self._emit("layer.unpacked", layer, duration_ns=time.monotonic_ns() - started, entries=unpacked.entries)
+            draft.fill(tar, rootless=self._rootless, limits=self._limits)
+        except BaseException:
+            draft.drop()
+            raise
+        self._trace.emit(
+            "store",
+            "tar.unpacked",
+            draft.diff_id,
+            size=draft.size,
+            entries=draft.entries,
+            duration_ns=time.monotonic_ns() - started,
+        )
+        return draft
+
+    def admit(
+        self, draft: LayerDraft, parent: str | None, *, diff_id: str | None = None, holder: str | None = None
+    ) -> Layer:
+        """Make a draft the layer on top of `parent`; if that is there already, leave the draft behind.
+
+        Args:
+            draft: From `prepare`.
+            parent: chain_id of the stack below, or None.
+            diff_id: What the tar's digest has to be.
+            holder: Holds the new stack from its first moment.
+
+        Raises:
+            InvalidParameter: the digest is another.
+            NotFound: there is no such parent.
+        """
+        if diff_id is not None and draft.diff_id != diff_id:
+            raise InvalidParameter(f"layers from manifest don't match image configuration: diff_id {diff_id}")
+        draft.settle(self.lower_paths(parent))
+        document = _document(draft.diff_id, parent, draft.size, draft.tar_size)
+        document |= {"recipe": True, "displaced": draft.recipe.displaced}
+        layer = self._admit(draft.directory, document, holder, recipe=draft.recipe.path)
+        self._emit("layer.unpacked", layer, entries=draft.entries)
         return layer
 
     def adopt(self, upper: Path, parent: str | None, *, holder: str | None = None) -> Layer:
@@ -181,7 +208,7 @@ class LayerStore:
     def snapshot(self, upper: Path, parent: str | None, *, holder: str | None = None) -> Layer:
         """Make a layer of an upperdir that stays in use (commit): a copy."""
         chunks = Packer(upper, rootless=self._rootless).chunks()
-        return self.apply(io.BufferedReader(_ChunkReader(chunks), 1 << 20), parent, holder=holder)
+        return self.apply(io.BufferedReader(ChunkReader(chunks), 1 << 20), parent, holder=holder)
 
     def tar(self, chain_id: str) -> Iterator[bytes]:
         """Yield the layer's uncompressed tar; its sha256 is diff_id."""
@@ -276,20 +303,6 @@ class LayerStore:
                 self.hold(chain_id, holder)
             return self.get(chain_id)
 
-    def _new_directory(self, parent: str | None) -> Path:
-        """Make an empty directory for a layer, like the one it covers: it becomes the root of the mount."""
-        directory = self._temporary / secrets.token_hex(8)
-        directory.mkdir(mode=0o755)
-        directory.chmod(0o755)
-        if parent is not None:
-            shutil.copystat(self._path(parent), directory)
-            status = self._path(parent).stat()
-            with contextlib.suppress(PermissionError):
-                os.chown(directory, status.st_uid, status.st_gid)
-            for name in os.listxattr(directory):
-                os.removexattr(directory, name)  # copystat brings overlayfs' own along
-        return directory
-
     def _admit(
         self, directory: Path, document: dict[str, Any], holder: str | None, recipe: Path | None = None
     ) -> Layer:
@@ -365,47 +378,3 @@ class LayerStore:
 
 def _document(diff_id: str, parent: str | None, size: int, tar_size: int) -> dict[str, Any]:
     return {"diff_id": diff_id, "parent": parent, "size": size, "tar_size": tar_size}
-
-
-class _DigestReader(io.RawIOBase):
-    """Reads through to another stream and digests what passes."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
-        self._sha256 = hashlib.sha256()
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._source.read(len(buffer))
-        self._sha256.update(data)
-        self.count += len(data)
-        buffer[: len(data)] = data
-        return len(data)
-
-    @property
-    def digest(self) -> str:
-        return f"sha256:{self._sha256.hexdigest()}"
-
-
-class _ChunkReader(io.RawIOBase):
-    """An iterator of bytes as a stream."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            try:
-                self._rest = next(self._chunks)
-            except StopIteration:
-                return 0
-        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)

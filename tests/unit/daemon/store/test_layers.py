@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tarfile
 import threading
 from pathlib import Path
@@ -180,3 +181,23 @@ def test_chain_ids_are_those_of_the_specification() -> None:
 def test_sizes_are_counted_as_docker_does(stores: Stores) -> None:
     tar = make_tar(("f", b"123"), ("h", link("f", tarfile.LNKTYPE)), ("s", link("12345")), ("d", None))
     assert apply(stores, tar).size == 3 + 5
+
+
+def test_a_draft_becomes_like_what_it_covers_when_it_is_admitted(stores: Stores) -> None:
+    base = apply(stores, make_tar(("tmp", None), ("etc", None)))
+    (base.path / "tmp").chmod(0o1777)
+    base.path.chmod(0o711)
+    with stores.layers.prepare(io.BytesIO(make_tar(("tmp/sub/f", b"1"), ("etc/f", b"2")))) as draft:
+        layer = stores.layers.admit(draft, base.chain_id, holder="me")
+    assert stat.S_IMODE((layer.path / "tmp").stat().st_mode) == 0o1777
+    assert stat.S_IMODE((layer.path / "tmp/sub").stat().st_mode) == 0o755
+    assert stat.S_IMODE(layer.path.stat().st_mode) == 0o711
+    assert b"".join(stores.layers.tar(layer.chain_id)) == make_tar(("tmp/sub/f", b"1"), ("etc/f", b"2"))
+
+
+def test_a_draft_that_is_not_admitted_leaves_nothing(stores: Stores) -> None:
+    with stores.layers.prepare(io.BytesIO(make_tar(("f", b"1")))) as draft:
+        with pytest.raises(InvalidParameter):
+            stores.layers.admit(draft, None, diff_id=f"sha256:{'0' * 64}")
+    assert not list((stores.root / "layers" / "tmp").iterdir())
+    assert not list((stores.root / "layers" / "recipes").iterdir())
