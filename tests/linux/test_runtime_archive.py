@@ -68,12 +68,12 @@ async def test_there_and_back(machine: Machine, tmp_path: Path, running: bool) -
     pid = None
     if running:
         pid = (await machine.runtime.launch(request)).pid
-    await put(machine, request, pid, "/tmp", tar_of(a=b"A" * 100_000, b=b"B"))
+    await put(machine, request, pid, "/tmp", tar_of(pd_a=b"A" * 100_000, pd_b=b"B"))
     got = await get(machine, request, "get", pid, "/tmp")
-    assert got.getnames() == ["tmp", "tmp/a", "tmp/b"]
-    a = got.getmember("tmp/a")
+    assert got.getnames() == ["tmp", "tmp/pd_a", "tmp/pd_b"]
+    a = got.getmember("tmp/pd_a")
     assert (a.size, a.uid, a.mode, a.mtime) == (100_000, 1234, 0o640, 1_000_000_000)
-    assert (await get(machine, request, "get", pid, "/tmp/.")).getnames() == [".", "./a", "./b"]
+    assert (await get(machine, request, "get", pid, "/tmp/.")).getnames() == [".", "./pd_a", "./pd_b"]
     assert (await get(machine, request, "get", pid, "/vol/inside")).getnames() == ["inside"]
     assert await machine.runtime.archive("stat", -1, request, pid=pid, path="/etc/escape") == {
         "name": "escape",
@@ -82,7 +82,7 @@ async def test_there_and_back(machine: Machine, tmp_path: Path, running: bool) -
         "mtime": (await machine.runtime.archive("stat", -1, request, pid=pid, path="/etc/escape"))["mtime"],
         "linkTarget": "/tmp",
     }
-    assert not Path("/tmp/a").exists()
+    assert not Path("/tmp/pd_a").exists()
     with pytest.raises(NotFound, match="Could not find the file /no/such in container"):
         await machine.runtime.archive("stat", -1, request, pid=pid, path="/no/such")
     with pytest.raises(NotFound):
