@@ -93,12 +93,14 @@ class Dockerfile:
         escape: The escape character.
         directives: Parser directives as written (`syntax`, `escape`, `check`).
         warnings: What BuildKit would warn of.
+        empty_continuations: Lines, 1-based, that are empty inside an instruction.
     """
 
     nodes: tuple[Node, ...]
     escape: str = "\\"
     directives: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    empty_continuations: tuple[int, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         head = "".join(f"# {name}={value}\n" for name, value in self.directives.items())
@@ -169,6 +171,7 @@ class _Parser:
         self.continuation = _continuation("\\")
         self.directives: dict[str, str] = {}
         self.warnings: list[str] = []
+        self.empty_continuations: list[int] = []
 
     def parse(self) -> Dockerfile:
         self.read_directives()
@@ -191,7 +194,8 @@ class _Parser:
             comments = []
         if not nodes:
             raise DockerfileError("file with no instructions")
-        return Dockerfile(tuple(nodes), self.escape, self.directives, tuple(self.warnings))
+        empty = tuple(self.empty_continuations)
+        return Dockerfile(tuple(nodes), self.escape, self.directives, tuple(self.warnings), empty)
 
     def read_directives(self) -> None:
         """Directives stand before everything else; the first other line ends them."""
@@ -225,6 +229,7 @@ class _Parser:
                     continue
                 if not line.strip():
                     empty_lines = True
+                    self.empty_continuations.append(self.position)
                     continue
             first = False
             shortened = self.continuation.sub("", line)

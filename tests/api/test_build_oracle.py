@@ -84,7 +84,18 @@ def messages(raw: bytes) -> list[str]:
     decoded = [json.loads(line) for line in raw.decode().split("\n") if line.strip()]
     for message in decoded:
         message.get("errorDetail", message).pop("hint", None)
-    return [without_ids(json.dumps(message, sort_keys=True)) for message in decoded]
+    joined: list[dict[str, Any]] = []
+    for message in decoded:
+        # What a command writes comes in pieces, as it happens to be read.
+        if printed(message) and joined and printed(joined[-1]):
+            joined[-1]["stream"] += message["stream"]
+        else:
+            joined.append(message)
+    return [without_ids(json.dumps(message, sort_keys=True)) for message in joined]
+
+
+def printed(message: dict[str, Any]) -> bool:
+    return re.match(r"\n|Step | --->|Removing |Successfully |#|\[Warning|$", message.get("stream", "")) is None
 
 
 def image(engine: Daemon) -> dict[str, Any]:

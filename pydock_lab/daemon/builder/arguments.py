@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydock_lab.dockerfile.instructions import Arg
-
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
-PREDEFINED = frozenset((*_PROXIES, *(name.upper() for name in _PROXIES)))
-"""Usable in RUN without an ARG, and then kept out of history and cache."""
+from pydock_lab.dockerfile.variables import PREDEFINED
 
 
 @dataclass

@@ -17,12 +17,14 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from pydock_lab.daemon.builder.build import Build, Resolve, StepFailedError, Workshop, error_document
+from pydock_lab.daemon.builder.build import Build
 from pydock_lab.daemon.builder.cache import BuildCache
+from pydock_lab.daemon.builder.cachemounts import CacheMounts
 from pydock_lab.daemon.builder.mailbox import Mailbox
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Message, Output, short
 from pydock_lab.daemon.builder.record import BuildRecord
+from pydock_lab.daemon.builder.workshop import Resolve, StepFailedError, Workshop, error_document
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.runtime.client import Runtime
@@ -115,7 +117,19 @@ class Builder:
     ) -> None:
         self._documents = database.table("builds")
         self._cache = BuildCache(database.table("build_cache"))
-        self._shop = Workshop(config, runtime, layers, image_store, networks, resolve_or_pull, self._cache, trace)
+        self._cache_mounts = CacheMounts(config.data_root / "cachemounts")
+        self._shop = Workshop(
+            config,
+            runtime,
+            layers,
+            image_store,
+            networks,
+            resolve_or_pull,
+            self._cache,
+            self._cache_mounts,
+            trace,
+        )
+        self._secrets = config.exec_root / "builds"
         self._events = events
         self._tmp = config.data_root / "tmp"
         self._running: dict[str, RunningBuild] = {}
@@ -132,6 +146,8 @@ class Builder:
         left = [path for path in self._tmp.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX) not in self._running]
         if left:
             self._chore(asyncio.to_thread(_remove_all, left))
+        await asyncio.to_thread(shutil.rmtree, self._secrets, ignore_errors=True)
+        await asyncio.to_thread(self._cache_mounts.clean)
 
     async def close(self) -> None:
         """Stop every build."""
@@ -238,6 +254,7 @@ class Builder:
         self._documents.put(build.id, record.document)
         self._shop.trace.emit("builder", "build.ended", build.id, state=record.document["state"])
         self._shop.layers.release(holder)
+        await asyncio.to_thread(shutil.rmtree, self._secrets / build.id, ignore_errors=True)
         self._forget(build)
         self._drop_old_records()
         # The client has its answer; the unpacked context can go while it reads it.

@@ -15,6 +15,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ class Inputs:
     files: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def files_digest(self) -> str:
         """One digest for all files, "" for none."""
         if not self.files:
@@ -63,6 +64,7 @@ class Inputs:
             "options": self.options,
         }
 
+    @cached_property
     def key(self) -> str:
         """The cache key, `sha256:…`."""
         encoded = msgspec.json.encode(self.document(), order="deterministic")
@@ -112,13 +114,13 @@ class BuildCache:
 
     def find(self, inputs: Inputs) -> Hit | None:
         """Look a step up; whether its image is still there is for the caller to see."""
-        key = inputs.key()
+        key = inputs.key
         row = self.steps.get(key)
         return None if row is None else Hit(key, row["image"], row["build"], row["step"])
 
     def add(self, inputs: Inputs, image_id: str, build: str, step: int) -> str:
         """Remember a step that was built; return its key."""
-        key = inputs.key()
+        key = inputs.key
         row = {**inputs.document(), "image": image_id, "build": build, "step": step, "at_ns": time.time_ns()}
         if inputs.files:
             self._documents.put(f"files:{inputs.files_digest}", inputs.files)

@@ -58,6 +58,9 @@ class RunSettings:
         cgroup_parent: Below the cgroup root, or "".
         volumes: Paths that VOLUME named; made where the image lacks them.
         files: Name → content of files shown below /dev/pipes: here-documents that are scripts.
+        mounts: OCI mounts of `--mount`.
+        mounted_files: Those of their destinations that are files.
+        privileged: `--security=insecure`.
     """
 
     args: list[str]
@@ -72,6 +75,9 @@ class RunSettings:
     cgroup_parent: str = ""
     volumes: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
+    mounts: tuple[oci.Config, ...] = ()
+    mounted_files: frozenset[str] = frozenset()
+    privileged: bool = False
 
 
 class StepContainer:
@@ -163,8 +169,13 @@ class StepContainer:
         for volume in settings.volumes:
             if _absent(rootfs, volume):
                 rootfs.real_directory(volume)
-        make_mount_points(self._scratch / "init", lowers, rootless=self._config.rootless)
-        mounts = self._write_files(settings, endpoint)
+        init = self._scratch / "init"
+        make_mount_points(init, lowers, rootless=self._config.rootless)
+        targets = {
+            str(mount["destination"]): mount["destination"] in settings.mounted_files for mount in settings.mounts
+        }
+        _make_targets(WritableRootfs(init, lowers, rootless=self._config.rootless), targets)
+        mounts = [*self._write_files(settings, endpoint), *settings.mounts]
         hostname = socket.gethostname() if settings.network == "host" else self.id[:12]
         config = oci.default_config(
             settings.args,
@@ -179,6 +190,7 @@ class StepContainer:
             resources=settings.resources,
             rlimits=settings.rlimits,
             shm_bytes=settings.shm_bytes or oci.DEFAULT_SHM_BYTES,
+            privileged=settings.privileged,
         )
         root = OverlayRoot(
             lower=[str(path) for path in (self._scratch / "init", *lowers)],
@@ -239,6 +251,18 @@ def make_mount_points(init: Path, lowers: list[Path], *, rootless: bool) -> None
             real.symlink_to("/proc/mounts")
         else:
             real.touch(0o755)
+
+
+def _make_targets(rootfs: WritableRootfs, targets: dict[str, bool]) -> None:
+    """Make the mount points of `--mount` that the image lacks; the value says which are files."""
+    for path, is_file in targets.items():
+        if not _absent(rootfs, path):
+            continue
+        if is_file:
+            directory, _, name = path.rpartition("/")
+            (rootfs.real_directory(directory or "/") / name).touch(0o644)
+        else:
+            rootfs.real_directory(path)
 
 
 def _absent(rootfs: Rootfs, path: str) -> bool:

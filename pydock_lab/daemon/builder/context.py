@@ -1,4 +1,8 @@
-"""The build context: a tar as a client sends it, unpacked into the build's scratch directory."""
+"""The build context: a tar as a client sends it, looked at first and unpacked when a step needs the files.
+
+`pydock build` sends along what Docker's classic protocol has no words for, as
+entries below `.pydock/`: `secrets/ID` and `contexts/NAME/…`. COPY never sees them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,15 @@ import bz2
 import gzip
 import lzma
 import os
+import threading
 import zlib
 from pathlib import Path
 from typing import IO, Any, cast
 
+from pydock_lab.daemon.builder.index import KEPT_BYTES, TarIndex, UnplainTarError
 from pydock_lab.daemon.builder.options import BuildOptions
+from pydock_lab.daemon.builder.rootfs import Rootfs
+from pydock_lab.daemon.builder.sources import SourceTree
 from pydock_lab.daemon.store.archive import unpack
 from pydock_lab.daemon.store.tree import Tree, clean
 from pydock_lab.dockerfile.ignore import Ignore
@@ -19,7 +27,10 @@ from pydock_lab.errors import InvalidParameter, NotImplementedYet, SystemFailure
 _MAGIC: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _TAR_MAGIC_AT = 257
-_DOCKERFILE_LIMIT = 16 << 20
+_DOCKERFILE_LIMIT = KEPT_BYTES
+_IGNORE = ".dockerignore"
+_EXTRAS = ".pydock"
+_SECRETS = f"{_EXTRAS}/secrets/"
 
 
 def open_tar(path: Path) -> IO[bytes]:
@@ -75,24 +86,69 @@ def unpack_tar(path: Path, root: Path, *, rootless: bool, owner: tuple[int, int]
 
 
 class BuildContext:
-    """The files a build may copy, as a directory.
+    """The files a build may copy.
 
     Args:
-        root: Absolute; what the client sent.
+        tar: What the client sent.
+        root: The directory that the tar is, or will be, unpacked into.
+        index: What the tar holds, or None where `root` holds it already.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, tar: Path | None = None, index: TarIndex | None = None, rootless: bool = False):
         self.root = root
+        self._tar = tar
+        self._index = index
+        self._rootless = rootless
+        self._aside = root.with_name(f"{root.name}-extras")
+        self._has_extras = False
+        self._extras: TarIndex | None = None
+        self._hidden: list[str] = []
+        self._lock = threading.Lock()
 
     @classmethod
-    def from_tar(cls, tar: Path, root: Path, *, rootless: bool) -> BuildContext:
-        """Unpack a client's tar into a new directory."""
+    def from_tar(cls, tar: Path, root: Path, options: BuildOptions, *, rootless: bool) -> BuildContext:
+        """Look through a client's tar; `root` must not exist yet."""
         root.mkdir()
         # `COPY . /new` gives the new directory this mode.
         root.chmod(0o755)
-        if tar.stat().st_size:
+        if not tar.stat().st_size:
+            return cls(root)
+        named = {clean("/" + (options.dockerfile or "Dockerfile")), "Dockerfile", "dockerfile", _IGNORE}
+        try:
+            with open_tar(tar) as stream:
+                index = TarIndex.read(stream, root, lambda path: path in named or path.startswith(_SECRETS))
+        except UnplainTarError:
             unpack_tar(tar, root, rootless=rootless)
-        return cls(root)
+            return cls(root)
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise InvalidParameter(f"Error processing tar file: {error}") from error
+        index.complete()
+        return cls(root, tar=tar, index=index, rootless=rootless)
+
+    def tree(self) -> SourceTree:
+        """Return the context's files."""
+        return self._tree_of(self._index, self.root)
+
+    def named(self, name: str) -> SourceTree | None:
+        """Return the files of the context that the client sent under a name, if it did."""
+        inside = f"contexts/{name}"
+        if self._index is not None:
+            if self._extras is None or inside not in self._extras:
+                return None
+            return self._tree_of(self._extras.below(inside), self._aside / inside)
+        return SourceTree(Rootfs([self._aside / inside]), is_context=True) if (self._aside / inside).is_dir() else None
+
+    def take_extras(self) -> dict[str, bytes]:
+        """Take what `pydock build` added out of sight of COPY; return the secrets by their ids."""
+        self._has_extras = True
+        if self._index is None:
+            self._move_aside()
+            directory = self._aside / "secrets"
+            return {path.name: path.read_bytes() for path in directory.iterdir()} if directory.is_dir() else {}
+        if _EXTRAS in self._index:
+            self._extras = self._index.take(_EXTRAS, self._aside)
+        kept = self._index.kept.items()
+        return {path.removeprefix(_SECRETS): content for path, content in kept if path.startswith(_SECRETS)}
 
     def read_dockerfile(self, options: BuildOptions) -> bytes:
         """Return the Dockerfile's text; afterwards COPY sees it no more where .dockerignore says so.
@@ -117,8 +173,18 @@ class BuildContext:
         self._hide_ignored(name)
         return data
 
+    @property
+    def ignore(self) -> Ignore | None:
+        """What `.dockerignore` says, if there is one."""
+        text = self._read(_IGNORE)
+        return None if text is None else Ignore.parse(text.decode(errors="replace"))
+
     def _read(self, name: str) -> bytes | None:
         path = clean("/" + name)
+        if self._index is not None:
+            if path in self._index.kept or path not in self._index:
+                return self._index.kept.get(path)
+            self._unpacked()  # a link, a directory, or larger than is kept: the files themselves will say
         with Tree(self.root) as tree:
             try:
                 parent, last = tree.locate(path or ".")
@@ -137,16 +203,48 @@ class BuildContext:
         return data
 
     def _hide_ignored(self, dockerfile: str) -> None:
-        """Remove the two files that a client must send although .dockerignore may leave them out."""
-        text = self._read(".dockerignore")
-        if text is None:
+        """Take away the two files that a client must send although .dockerignore may leave them out."""
+        ignore = self.ignore
+        if ignore is None:
             return
-        ignore = Ignore.parse(text.decode(errors="replace"))
-        for name in (".dockerignore", clean("/" + dockerfile)):
-            if ignore.excludes(name):
-                with Tree(self.root) as tree:
+        self._hidden = [name for name in (_IGNORE, clean("/" + dockerfile)) if ignore.excludes(name)]
+        for name in self._hidden:
+            if self._index is not None and name in self._index:
+                self._index.remove(name)
+        if self._index is None or self._tar is None:
+            self._remove_hidden()
+
+    def _remove_hidden(self) -> None:
+        for name in self._hidden:
+            with Tree(self.root) as tree:
+                try:
                     parent, last = tree.locate(name)
-                    try:
-                        os.unlink(last, dir_fd=parent)
-                    except OSError as error:
-                        raise SystemFailure(f"failed to remove {name}: {error}") from error
+                    os.unlink(last, dir_fd=parent)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise SystemFailure(f"failed to remove {name}: {error}") from error
+
+    def _tree_of(self, index: TarIndex | None, root: Path) -> SourceTree:
+        if index is None:
+            return SourceTree(Rootfs([root]), is_context=True)
+
+        def unpack() -> Rootfs:
+            self._unpacked()
+            return Rootfs([root])
+
+        return SourceTree(index, is_context=True, unpack=unpack)
+
+    def _unpacked(self) -> None:
+        """Unpack the tar unless that is done."""
+        with self._lock:
+            if self._tar is not None:
+                unpack_tar(self._tar, self.root, rootless=self._rootless)
+                self._tar = None
+                self._remove_hidden()
+                if self._has_extras:
+                    self._move_aside()
+
+    def _move_aside(self) -> None:
+        if (self.root / _EXTRAS).is_dir():
+            (self.root / _EXTRAS).rename(self._aside)

@@ -9,6 +9,7 @@ directory is replaced).
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -54,14 +55,17 @@ class Copier:
 
         Args:
             source: A file or a directory, whose contents are copied.
-            tree: The tree it lies in.
+            tree: The tree it lies in, its files being there.
             destination: Absolute in the rootfs; a trailing slash means a directory.
         """
-        if source.place.is_directory:
-            self._copy_directory(source, tree, destination)
+        place = tree.resolve(source.place.path, follow=False)
+        if place is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source.name)
+        if place.is_directory:
+            self._copy_directory(source, place, tree, destination)
         else:
             directory, name = self.locate(destination, source.name.rpartition("/")[2])
-            self._copy_one(source.place, directory, name)
+            self._copy_one(place, directory, name)
         self._restore_times()
 
     def write(self, content: bytes, name: str, destination: str) -> None:
@@ -93,7 +97,7 @@ class Copier:
     def _directory(self, path: str) -> Path:
         return self.target.real_directory(path, owner=self.ownership.owner or (0, 0))
 
-    def _copy_directory(self, source: Source, tree: Rootfs, destination: str) -> None:
+    def _copy_directory(self, source: Source, place: Place, tree: Rootfs, destination: str) -> None:
         there = self.target.resolve(destination)
         if there is not None and not there.is_directory:
             # As the classic builder: the file gives way to the directory.
@@ -101,11 +105,11 @@ class Copier:
             there = None
         top = self._directory(destination)
         if there is None:
-            self._finish(source.place, top)
+            self._finish(place, top)
         wanted = source.digests
-        below = len(source.place.path.rstrip("/")) + 1
+        below = len(place.path.rstrip("/")) + 1
         made = {"": top}
-        for entry in tree.walk(source.place):
+        for entry in tree.walk(place):
             relative = entry.path[below:]
             if relative not in wanted:
                 continue

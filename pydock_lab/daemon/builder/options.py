@@ -31,10 +31,15 @@ class BuildOptions:
         resources: OCI `linux.resources` for RUN.
         rlimits: (name, soft, hard) each.
         platform: `os/arch[/variant]` or "".
-        cache_from: Images whose steps count as cached (accepted; the local cache knows them already).
+        cache_from: Images whose steps alone count as cached; without any all that this engine has built do.
         registry_auth: Registry host → Docker's AuthConfig.
         build_id: The client's own id for `POST /build/cancel`, or "".
         cgroup_parent: Below the cgroup root, or "".
+        remote: URL of the context (an archive, a Dockerfile or a git repository), or "".
+        extras: The context's tar holds secrets and named contexts below `.pydock/` (see context.py).
+        contexts: `--build-context`: name → `docker-image://…` or URL; those in the tar are not listed.
+        ssh: `--ssh`: id → path of an agent's socket on this machine.
+        no_cache_filter: Stages that are built anew, by name or number.
     """
 
     dockerfile: str = "Dockerfile"
@@ -58,3 +63,8 @@ class BuildOptions:
     registry_auth: dict[str, dict[str, str]] = field(default_factory=dict)
     build_id: str = ""
     cgroup_parent: str = ""
+    remote: str = ""
+    extras: bool = False
+    contexts: dict[str, str] = field(default_factory=dict)
+    ssh: dict[str, str] = field(default_factory=dict)
+    no_cache_filter: tuple[str, ...] = ()

@@ -28,6 +28,10 @@ class Output:
         self.room = room
         self._remove = remove
 
+    def through(self, send: Callable[[Message], None], room: Callable[[], Awaitable[None]]) -> Output:
+        """Return the same output that takes another way."""
+        return Output(send, room, remove=self._remove)
+
     def say(self, text: str) -> None:
         """Send text as it is."""
         self.send({"stream": text})

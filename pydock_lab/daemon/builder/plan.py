@@ -11,8 +11,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydock_lab.daemon.builder import context as contexts
+from pydock_lab.daemon.builder import remote
 from pydock_lab.daemon.builder.arguments import StageArguments
 from pydock_lab.daemon.builder.cache import Inputs
 from pydock_lab.daemon.builder.container import PIPES, RunSettings
@@ -20,13 +22,15 @@ from pydock_lab.daemon.builder.copying import Copier, Ownership, resolve_owner
 from pydock_lab.daemon.builder.digests import combined_digest
 from pydock_lab.daemon.builder.draft import Draft
 from pydock_lab.daemon.builder.options import BuildOptions
-from pydock_lab.daemon.builder.rootfs import WritableRootfs
+from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.sources import Source, SourceTree
 from pydock_lab.daemon.builder.threads import finished
 from pydock_lab.dockerfile.instructions import Add, Copy, Instruction, Run, Transfer, Workdir
-from pydock_lab.errors import InvalidParameter, LabError, NotImplementedYet
+from pydock_lab.dockerfile.mounts import BIND, Mount, read_mount
+from pydock_lab.errors import DockerfileError, InvalidParameter, LabError
 
-_URL_SCHEMES = ("http://", "https://", "ftp://", "git://", "git@")
+_PIVOT = "/./"
+_GIT = ".git"
 
 Write = Callable[[WritableRootfs], None]
 FindTree = Callable[[str], Awaitable[SourceTree]]
@@ -41,12 +45,24 @@ class Prepared:
         created_by: The history's text.
         write: Makes its files without a container, or None.
         run: What its container runs, or None.
+        mounts: What its container sees besides the image.
     """
 
     inputs: Inputs
     created_by: str
     write: Write | None = None
     run: RunSettings | None = None
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source and where it is from."""
+
+    source: Source
+    tree: SourceTree
+    word: str
+    unpack: bool
 
 
 @dataclass
@@ -57,16 +73,16 @@ class Planner:
         options: Of the build.
         draft: The stage's image so far; its config is changed here.
         arguments: ARGs in scope.
-        context: The build context.
-        find_tree: Finds the files behind `--from`.
+        find_tree: Finds the files behind `--from`; "" is the build context.
+        scratch: Where downloads go.
         constants: Options that count for every step.
     """
 
     options: BuildOptions
     draft: Draft
     arguments: StageArguments
-    context: SourceTree
     find_tree: FindTree
+    scratch: Path
     rootless: bool = False
     constants: dict[str, str] = field(default_factory=dict)
 
@@ -78,7 +94,7 @@ class Planner:
         """
         match instruction:
             case Run():
-                return self._run(instruction)
+                return await self._run(instruction)
             case Copy() | Add():
                 return await self._transfer(instruction)
             case Workdir():
@@ -109,11 +125,8 @@ class Planner:
             options={**self.constants, **(options or {})},
         )
 
-    def _run(self, instruction: Run) -> Prepared:
-        if instruction.mounts:
-            raise NotImplementedYet(f"RUN --mount is not implemented yet (line {instruction.start_line})")
-        if instruction.security == "insecure":
-            raise NotImplementedYet(f"RUN --security=insecure is not implemented yet (line {instruction.start_line})")
+    async def _run(self, instruction: Run) -> Prepared:
+        mounts = _read_mounts(instruction)
         words, files = _command_words(instruction, self.draft.shell)
         env = self.draft.env
         declared = self.arguments.in_key(env)
@@ -131,6 +144,7 @@ class Planner:
             cgroup_parent=self.options.cgroup_parent,
             volumes=tuple(self.draft.config.get("Volumes") or ()),
             files=files,
+            privileged=instruction.security == "insecure",
         )
         shown = sorted(f"{name}={value}" for name, value in declared.items())
         if shown:
@@ -140,17 +154,26 @@ class Planner:
             "RUN",
             text + "".join(f"\n{body}" for body in files.values()),
             arguments=declared,
-            options={} if settings.network == "default" else {"network": settings.network},
+            files=await self._mounted_files(mounts),
+            options=_run_options(instruction, settings),
         )
-        return Prepared(inputs, " ".join([*shown, *words]), run=settings)
+        return Prepared(inputs, " ".join([*shown, *words]), run=settings, mounts=mounts)
+
+    async def _mounted_files(self, mounts: tuple[Mount, ...]) -> dict[str, str]:
+        """The content of bind mounts counts like that of copies; what the other types show does not."""
+        files: dict[str, str] = {}
+        for mount in mounts:
+            if mount.type == BIND:
+                tree = await self.find_tree(mount.from_image)
+                for source in await finished(asyncio.to_thread(tree.find, mount.source or "/")):
+                    files |= {"/".join(filter(None, (mount.target, path))): d for path, d in source.digests.items()}
+        return files
 
     async def _transfer(self, instruction: Copy | Add) -> Prepared:
-        _refuse_unknown(instruction)
-        source_image = instruction.source_image if isinstance(instruction, Copy) else ""
-        tree = await self.find_tree(source_image) if source_image else self.context
-        sources = await finished(asyncio.to_thread(self._find, instruction, tree))
-        several = len(sources) + len(instruction.files) > 1
-        if several and not instruction.destination.endswith("/"):
+        _check(instruction)
+        found = await self._find(instruction)
+        sources = [each.source for each in found]
+        if len(found) + len(instruction.files) > 1 and not instruction.destination.endswith("/"):
             raise InvalidParameter(
                 f"When using {instruction.keyword} with more than one source file, "
                 "the destination must be a directory and end with a /"
@@ -167,7 +190,14 @@ class Planner:
         # Of the flags only this one, and without a blank behind it: so Docker's own history has it.
         chown = f"--chown={instruction.chown}" if instruction.chown else ""
         comment = f"{instruction.keyword} {chown}{_fingerprint(sources, files)} in {instruction.destination} "
-        unpack = isinstance(instruction, Add) and instruction.unpack is not False
+        # A repository's own files are told by its commit: they hold times.
+        counted = {path: digest for path, digest in files.items() if path.split("/")[0] != _GIT}
+        inputs = self._inputs(instruction.keyword, " ".join([instruction.keyword, *words]), files=counted)
+        return Prepared(inputs, self.draft.nop(comment), write=self._writer(instruction, found))
+
+    def _writer(self, instruction: Copy | Add, found: list[Found]) -> Write:
+        """Return what copies the sources of one instruction."""
+        source_image = instruction.source_image if isinstance(instruction, Copy) else ""
         keep_owner = bool(source_image) and not instruction.chown
         destination = self.draft.absolute(instruction.destination)
 
@@ -175,28 +205,77 @@ class Planner:
             owner = resolve_owner(instruction.chown, target) if instruction.chown else (0, 0)
             mode = int(instruction.chmod, 8) if instruction.chmod else None
             copier = Copier(target, Ownership(None if keep_owner else owner, mode))
-            for source in sources:
-                if unpack and not source.place.is_directory and contexts.is_tar(source.place.real[0]):
+            for each in found:
+                files = each.tree.files()
+                place = files.resolve(each.source.place.path, follow=False)
+                if each.unpack and place is not None and not place.is_directory and contexts.is_tar(place.real[0]):
                     directory = target.real_directory(destination)
-                    contexts.unpack_tar(source.place.real[0], directory, rootless=self.rootless)
+                    contexts.unpack_tar(place.real[0], directory, rootless=self.rootless)
                 else:
-                    copier.copy(source, tree.rootfs, destination)
+                    where = _below_parents(each, destination) if instruction.parents else destination
+                    copier.copy(each.source, files, where)
             for heredoc in instruction.files:
                 copier.write(heredoc.text.encode(), heredoc.name, destination)
 
-        inputs = self._inputs(instruction.keyword, " ".join([instruction.keyword, *words]), files=files)
-        return Prepared(inputs, self.draft.nop(comment), write=write)
+        return write
 
-    def _find(self, instruction: Copy | Add, tree: SourceTree) -> list[Source]:
-        found: list[Source] = []
+    async def _find(self, instruction: Copy | Add) -> list[Found]:
+        tree = await self.find_tree(instruction.source_image if isinstance(instruction, Copy) else "")
+        found: list[Found] = []
         try:
             for word in instruction.sources:
-                found += tree.find(word, instruction.excludes)
+                if isinstance(instruction, Add) and (remote.is_git(word) or remote.is_url(word)):
+                    found.append(await finished(asyncio.to_thread(self._fetch, instruction, word)))
+                    continue
+                unpack = isinstance(instruction, Add) and instruction.unpack is not False
+                sources = await finished(asyncio.to_thread(tree.find, word, instruction.excludes))
+                found += [Found(source, tree, word, unpack) for source in sources]
             if not found and not instruction.files:
                 raise InvalidParameter("no source files were specified")
         except LabError as error:
             raise InvalidParameter(f"{instruction.keyword} failed: {error.message}", hint=error.hint) from None
         return found
+
+    def _fetch(self, instruction: Add, word: str) -> Found:
+        """Download what ADD names by a URL."""
+        self.scratch.mkdir(exist_ok=True)
+        directory = self.scratch / f"{len(list(self.scratch.iterdir()))}"
+        if remote.is_git(word):
+            source = remote.GitSource.read(word)
+            directory = remote.clone(source, directory, keep_git_dir=instruction.keep_git_dir)
+            tree = SourceTree(Rootfs([directory]), is_context=True)
+            return Found(tree.find("/", instruction.excludes)[0], tree, word, unpack=False)
+        directory.mkdir()
+        name = "" if instruction.destination.endswith("/") else "download"
+        path = remote.download(word, directory, checksum=instruction.checksum, name=name)
+        tree = SourceTree(Rootfs([directory]), is_context=True)
+        return Found(tree.find(path.name)[0], tree, word, unpack=bool(instruction.unpack))
+
+
+def _read_mounts(instruction: Run) -> tuple[Mount, ...]:
+    try:
+        return tuple(read_mount(text) for text in instruction.mounts)
+    except DockerfileError as error:
+        raise DockerfileError(error.message, line=instruction.start_line, text=instruction.text) from None
+
+
+def _run_options(instruction: Run, settings: RunSettings) -> dict[str, str]:
+    options = {
+        "network": "" if settings.network == "default" else settings.network,
+        "mounts": " ".join(instruction.mounts),
+        "security": "" if instruction.security == "sandbox" else instruction.security,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def _below_parents(found: Found, destination: str) -> str:
+    """Where `--parents` puts a source: its own path, from the pivot (`/./`) on, below the destination."""
+    pivot = found.word.partition(_PIVOT)[0] if _PIVOT in found.word else ""
+    dropped = len([part for part in pivot.split("/") if part not in ("", ".")])
+    parts = found.source.name.split("/")[dropped:]
+    if not found.source.place.is_directory:
+        parts = parts[:-1]
+    return "/".join([destination.rstrip("/"), *parts, ""])
 
 
 def _command_words(instruction: Run, shell: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -215,18 +294,16 @@ def _command_words(instruction: Run, shell: list[str]) -> tuple[list[str], dict[
     return [*shell, line + bodies], {}
 
 
-def _refuse_unknown(instruction: Transfer) -> None:
-    """Refuse what the parser knows and the builder can't do, naming the line."""
-    where = f"is not implemented yet (line {instruction.start_line})"
-    if instruction.parents:
-        raise NotImplementedYet(f"{instruction.keyword} --parents {where}")
-    if isinstance(instruction, Add):
-        if instruction.checksum or instruction.keep_git_dir:
-            raise NotImplementedYet(f"ADD --checksum and --keep-git-dir {where}")
-        if any(source.startswith(_URL_SCHEMES) for source in instruction.sources):
-            raise NotImplementedYet(f"ADD of a URL {where}", hint="RUN wget does the same in this engine")
-    elif any(source.startswith(("http://", "https://")) for source in instruction.sources):
-        raise InvalidParameter("COPY failed: source can't be a URL for COPY")
+def _check(instruction: Transfer) -> None:
+    """Refuse what can't be, before anything is looked at."""
+    urls = [source for source in instruction.sources if remote.is_url(source) or remote.is_git(source)]
+    if not isinstance(instruction, Add):
+        if any(remote.is_url(source) for source in urls):
+            raise InvalidParameter("COPY failed: source can't be a URL for COPY")
+    elif instruction.checksum and len(instruction.sources) != 1:
+        raise InvalidParameter("checksum can't be specified for multiple sources")
+    elif instruction.checksum and (not urls or remote.is_git(urls[0])):
+        raise InvalidParameter("checksum requires HTTP(S) sources")
     if instruction.chmod and not all(digit in "01234567" for digit in instruction.chmod):
         raise InvalidParameter(
             f"invalid chmod parameter: '{instruction.chmod}'. it should be octal string and between 0 and 07777"
@@ -241,6 +318,8 @@ def _flags(instruction: Copy | Add) -> list[str]:
         flags.append(f"--chown={instruction.chown}")
     if instruction.chmod:
         flags.append(f"--chmod={instruction.chmod}")
+    if instruction.parents:
+        flags.append("--parents")
     return flags + [f"--exclude={pattern}" for pattern in instruction.excludes]
 
 

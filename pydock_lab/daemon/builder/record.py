@@ -6,12 +6,40 @@ documents are plain dicts, kept in the `builds` table.
 
 from __future__ import annotations
 
+import bisect
 import time
 from typing import Any
 
 from pydock_lab.dockerfile.stages import Program, Stage
 
 _TAIL_LINES = 40
+
+
+class StepRecord:
+    """One step's document, from its beginning to its end."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self._started = time.monotonic_ns()
+
+    @property
+    def number(self) -> int:
+        """As the output counts; the triggers of an image share the number of their FROM."""
+        return int(self.document["number"])
+
+    def note(self, **fields: Any) -> None:
+        """Add what is known by now."""
+        self.document.update(fields)
+
+    def output(self, text: str) -> None:
+        """Keep the end of what the step prints."""
+        kept = (self.document["output"] + text).splitlines(keepends=True)
+        self.document["output"] = "".join(kept[-_TAIL_LINES:])[-8192:]
+
+    def end(self, state: str) -> None:
+        """The step has ended: done, cached, failed or canceled; one that has ended stays as it is."""
+        if self.document["state"] == "running":
+            self.note(state=state, duration_ns=time.monotonic_ns() - self._started)
 
 
 class BuildRecord:
@@ -28,23 +56,19 @@ class BuildRecord:
             "target": target,
             "image": "",
             "error": None,
+            "failure": None,
             "warnings": [],
+            "checks": [],
             "stages": [],
             "steps": [],
         }
         self._started = time.monotonic_ns()
-        self._step_started = 0
+        self._steps: list[StepRecord] = []
 
     @property
     def id(self) -> str:
         """The build's id, 64 hex digits."""
         return str(self.document["id"])
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        """The steps in the order they are carried out."""
-        steps: list[dict[str, Any]] = self.document["steps"]
-        return steps
 
     def plan(self, program: Program, needed: list[Stage], env: dict[str, str]) -> None:
         """Note the stages, those that the target does not need included."""
@@ -62,10 +86,9 @@ class BuildRecord:
                 }
             )
 
-    def begin(self, number: int, stage: int | None, instruction: str, text: str, lines: tuple[int, int]) -> None:
-        """A step begins."""
-        self._step_started = time.monotonic_ns()
-        self.steps.append(
+    def begin(self, number: int, stage: int | None, instruction: str, text: str, lines: tuple[int, int]) -> StepRecord:
+        """A step begins; the document lists steps by number, though stages are built at the same time."""
+        step = StepRecord(
             {
                 "number": number,
                 "stage": stage,
@@ -84,23 +107,14 @@ class BuildRecord:
                 "output": "",
             }
         )
-
-    def note(self, **fields: Any) -> None:
-        """Add to the running step."""
-        self.steps[-1].update(fields)
-
-    def output(self, text: str) -> None:
-        """Keep the end of what a step prints."""
-        kept = (self.steps[-1]["output"] + text).splitlines(keepends=True)
-        self.steps[-1]["output"] = "".join(kept[-_TAIL_LINES:])[-8192:]
-
-    def end(self, state: str) -> None:
-        """The running step has ended: done, cached, failed or canceled; one that has ended stays as it is."""
-        if self.steps and self.steps[-1]["state"] == "running":
-            self.note(state=state, duration_ns=time.monotonic_ns() - self._step_started)
+        place = bisect.bisect_right([other.number for other in self._steps], number)
+        self._steps.insert(place, step)
+        self.document["steps"].insert(place, step.document)
+        return step
 
     def close(self, state: str, *, image: str = "", error: dict[str, Any] | None = None) -> None:
         """The build has ended: succeeded, failed or canceled."""
-        self.end({"succeeded": "done"}.get(state, state))
+        for step in self._steps:
+            step.end({"succeeded": "done"}.get(state, state))
         duration = time.monotonic_ns() - self._started
         self.document.update(state=state, image=image, error=error, duration_ns=duration)

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydock_lab.daemon.builder.digests import file_digest
 from pydock_lab.daemon.store.archive import PRIVATE_XATTRS, is_whiteout, opaque_xattr
 
 _MAX_LINKS = 255
@@ -117,7 +118,7 @@ class Rootfs:
                 links += 1
                 if links > _MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                target = str(entry.real[0].readlink())
+                target = self.link_target(entry)
                 if target.startswith("/"):
                     del stack[1:]
                 steps.extendleft(reversed([part for part in target.split("/") if part not in ("", ".")]))
@@ -146,6 +147,19 @@ class Rootfs:
             yield place
             if place.is_directory:
                 pending.append(iter(self.entries(place)))
+
+    def link_target(self, place: Place) -> str:
+        """Return what a link says."""
+        return str(place.real[0].readlink())
+
+    def digests(self, place: Place, *, with_owner: bool) -> dict[str, str]:
+        """Return the digests of a path ("") and all below it, by their relative paths."""
+        own = {"": file_digest(place.real[0], place.status, with_owner=with_owner)}
+        if place.is_directory:
+            below = len(place.path.rstrip("/")) + 1
+            for entry in self.walk(place):
+                own[entry.path[below:]] = file_digest(entry.real[0], entry.status, with_owner=with_owner)
+        return own
 
     def _is_opaque(self, path: Path) -> bool:
         try:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pydock_lab.daemon.builder.digests import combined_digest, file_digest
+from pydock_lab.daemon.builder.digests import combined_digest
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs
 from pydock_lab.dockerfile.ignore import Ignore, compile_pattern
 from pydock_lab.errors import InvalidParameter
@@ -49,11 +49,18 @@ class SourceTree:
     Args:
         rootfs: The context's directory, or an image's layers.
         is_context: Owners don't count, and errors speak of the build context.
+        unpack: Makes the files and returns them, where `rootfs` only knows of them; blocks.
+        known: Path → digests that need not be taken again; is added to.
     """
 
     rootfs: Rootfs
     is_context: bool
-    _digests: dict[str, dict[str, str]] = field(default_factory=dict)
+    unpack: Callable[[], Rootfs] | None = None
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def files(self) -> Rootfs:
+        """Return the tree with its files really there; may block for long."""
+        return self.rootfs if self.unpack is None else self.unpack()
 
     def find(self, word: str, exclude: Sequence[str] = ()) -> list[Source]:
         """Return what a source word means, patterns expanded.
@@ -98,21 +105,12 @@ class SourceTree:
         return places
 
     def _source(self, name: str, place: Place, ignore: Ignore | None) -> Source:
-        if place.path not in self._digests:
-            self._digests[place.path] = self._digest(place)
-        digests = self._digests[place.path]
+        if place.path not in self.known:
+            self.known[place.path] = self.rootfs.digests(place, with_owner=not self.is_context)
+        digests = self.known[place.path]
         if ignore is not None:
             digests = {path: value for path, value in digests.items() if not path or not ignore.excludes(path)}
         return Source(name, place, digests)
-
-    def _digest(self, place: Place) -> dict[str, str]:
-        own = {"": file_digest(place.real[0], place.status, with_owner=not self.is_context)}
-        if not place.is_directory:
-            return own
-        below = len(place.path.rstrip("/")) + 1
-        for entry in self.rootfs.walk(place):
-            own[entry.path[below:]] = file_digest(entry.real[0], entry.status, with_owner=not self.is_context)
-        return own
 
     def _nearby(self, path: str) -> str | None:
         """A hint: what the directory does hold."""

@@ -244,8 +244,10 @@ async def test_errors_before_the_first_step_are_the_answer(
         ("STOPSIGNAL FOO", "Invalid signal: FOO"),
         ("COPY --from=nope x /x", "invalid from flag value nope: No such image: nope:latest"),
         ("COPY --chown=ghost a /x", "unable to convert uid/gid chown string to host mapping: can't find uid for user"),
-        ("RUN --mount=type=cache,target=/x true", "RUN --mount is not implemented yet (line 2)"),
-        ("ADD http://localhost/x /x", "ADD of a URL is not implemented yet (line 2)"),
+        ("RUN --mount=type=bind,from=nope,target=/x true", "invalid from flag value nope: No such image: nope:latest"),
+        ("ADD http://127.0.0.1:9/x /x", "ADD failed: failed to GET http://127.0.0.1:9/x: "),
+        ("ADD --checksum=sha256:1 http://127.0.0.1:9/x /x", "ADD failed: invalid checksum digest format: sha256:1"),
+        ("ADD --checksum=sha256:1 a /x", "checksum requires HTTP(S) sources"),
     ],
 )
 async def test_errors_of_a_step_end_the_stream(yard: Yard, line: str, message: str) -> None:

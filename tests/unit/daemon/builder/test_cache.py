@@ -61,7 +61,7 @@ def test_behind_from_the_parent_is_the_base_image(cache: BuildCache) -> None:
 
 
 def test_the_order_of_files_does_not_count() -> None:
-    assert COPY.key() == replace(COPY, files={"b": "2", "a": "1"}).key()
+    assert COPY.key == replace(COPY, files={"b": "2", "a": "1"}).key
 
 
 def test_pruning_forgets_everything(cache: BuildCache) -> None:
