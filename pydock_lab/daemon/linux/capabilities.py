@@ -6,6 +6,7 @@ Source: capabilities(7), include/uapi/linux/capability.h.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from pydock_lab.errors import InvalidParameter
@@ -119,6 +120,7 @@ def mask(names: Iterable[str]) -> int:
     return sum(1 << NUMBERS[name] for name in set(names) if name in NUMBERS)
 
 
+@functools.cache
 def last_capability() -> int:
     """Return the highest capability the running kernel knows."""
     with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:

@@ -85,7 +85,7 @@ class Layout:
         if self.version == 1:
             from pydock_lab.daemon.linux.cgroups_v1 import CgroupV1
 
-            return CgroupV1(self.v1, self.unified, path)
+            return CgroupV1(self.v1, path)
         from pydock_lab.daemon.linux.cgroups_v2 import CgroupV2
 
         return CgroupV2(self.unified, path)

@@ -1,4 +1,4 @@
-"""Cgroup v1, with the v2 tree beside it where the layout is hybrid.
+"""Cgroup v1; where the layout is hybrid the v2 tree beside it, which has no controllers, is left alone.
 
 A process joins by writing `0` to `tasks`, not its pid to `cgroup.procs`: for
 the calling thread the kernel skips a lock over all processes whose first use
@@ -20,27 +20,19 @@ RUNTIME_DEVICES = ("c *:* m", "b *:* m", "c 1:7 rwm", "c 5:2 rwm", "c 136:* rwm"
 
 
 class CgroupV1:
-    """One container's cgroup in each v1 hierarchy and in the unified one; see cgroups.Cgroup."""
+    """One container's cgroup in each v1 hierarchy; see cgroups.Cgroup."""
 
-    def __init__(self, mounts: dict[str, str], unified: str, path: str) -> None:
+    def __init__(self, mounts: dict[str, str], path: str) -> None:
         self.path = path.strip("/")
         self.directories = {controller: f"{mount}/{self.path}" for controller, mount in mounts.items()}
-        self.unified = f"{unified}/{self.path}" if unified else ""
 
     def paths(self) -> dict[str, str]:
-        """Return controller → absolute directory; `` is the unified one."""
-        return {**self.directories, **({"": self.unified} if self.unified else {})}
+        """Return controller → absolute directory."""
+        return self.directories
 
     def prepare(self) -> int:
-        """Make the v2 directory of a hybrid layout and open it, for clone3's CLONE_INTO_CGROUP."""
-        if not self.unified:
-            return -1
-        try:
-            os.makedirs(self.unified, exist_ok=True)
-            return os.open(self.unified, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            self.unified = ""
-            return -1
+        """Nothing: a v1 hierarchy is joined after the fork."""
+        return -1
 
     def create(self) -> None:
         """Make the directories; cpuset's need CPUs and memory nodes before a process may enter."""
@@ -71,7 +63,7 @@ class CgroupV1:
                 cgroups.write(f"{directory}/{name}", cgroups.read(f"{parent}/{name}").strip())
 
     def enter(self) -> None:
-        """Move the calling process in; it is in the unified one since its clone3."""
+        """Move the calling process in."""
         for directory in dict.fromkeys(self.directories.values()):
             cgroups.write(f"{directory}/tasks", 0)
 
@@ -197,11 +189,9 @@ class CgroupV1:
                 return
 
     def kill(self) -> None:
-        """Kill all: one write where the v2 tree is there, else signals until nobody is left to fork."""
+        """Send signals until nobody is left to fork."""
         with contextlib.suppress(OSError):
             self.freeze(False)
-        if self.unified and os.path.exists(f"{self.unified}/cgroup.kill"):
-            cgroups.write(f"{self.unified}/cgroup.kill", 1)
         for _ in range(100):
             pids = self.processes()
             if not pids:

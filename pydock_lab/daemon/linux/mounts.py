@@ -142,11 +142,24 @@ def open_tree(path: str, *, recursive: bool) -> int:
 
 def seal_tree(tree_fd: int) -> None:
     """Make a detached tree read-only."""
-    attributes = mount_attr(attr_set=MOUNT_ATTR_RDONLY)
+    _tree_setattr(tree_fd, AT_RECURSIVE, mount_attr(attr_set=MOUNT_ATTR_RDONLY))
+
+
+def set_tree(tree_fd: int, options: Options) -> None:
+    """Give a detached tree its flags (its topmost mount), recursive flags and propagation; private by default."""
+    wanted, unwanted = _attributes(options.flags), _attributes(options.cleared)
+    propagation = options.propagation or MS_PRIVATE | MS_REC
+    flags = AT_RECURSIVE if propagation & MS_REC else 0
+    if wanted or unwanted:
+        _tree_setattr(tree_fd, 0, mount_attr(attr_set=wanted, attr_clr=unwanted))
+    _tree_setattr(tree_fd, flags, mount_attr(propagation=propagation & ~MS_REC))
+    if options.recursive:
+        _tree_setattr(tree_fd, AT_RECURSIVE, mount_attr(attr_set=options.recursive))
+
+
+def _tree_setattr(tree_fd: int, flags: int, attributes: mount_attr) -> None:
     size = ctypes.sizeof(attributes)
-    syscalls.syscall(
-        syscalls.NR_MOUNT_SETATTR, "mount_setattr", tree_fd, b"", AT_EMPTY_PATH | AT_RECURSIVE, attributes, size
-    )
+    syscalls.syscall(syscalls.NR_MOUNT_SETATTR, "mount_setattr", tree_fd, b"", AT_EMPTY_PATH | flags, attributes, size)
 
 
 def move_mount(tree_fd: int, target: str) -> None:
@@ -156,10 +169,14 @@ def move_mount(tree_fd: int, target: str) -> None:
     syscalls.syscall(syscalls.NR_MOVE_MOUNT, "move_mount", tree_fd, b"", -100, raw, flags, path=target)
 
 
+def _attributes(flags: int) -> int:
+    """Return MS_* flags as MOUNT_ATTR_*."""
+    return sum(attribute for flag, attribute in _ATTRIBUTES.items() if flags & flag)
+
+
 def set_attributes(target: str, flags: int, cleared: int = 0, *, recursive: int = 0) -> None:
     """Set per-mount attributes of the mount at `target` (MS_* flags), and MOUNT_ATTR_* of its tree."""
-    wanted = sum(attribute for flag, attribute in _ATTRIBUTES.items() if flags & flag)
-    unwanted = sum(attribute for flag, attribute in _ATTRIBUTES.items() if cleared & flag)
+    wanted, unwanted = _attributes(flags), _attributes(cleared)
     if wanted or unwanted:
         _mount_setattr(target, 0, mount_attr(attr_set=wanted, attr_clr=unwanted))
     if recursive:

@@ -20,6 +20,7 @@ from pydock_lab.errors import KernelError
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 # System call numbers are the same on every architecture since 424 (Linux 5.0).
 NR_PIDFD_SEND_SIGNAL = 424
@@ -185,13 +186,14 @@ def close_range(first: int, last: int = 2**32 - 1, flags: int = 0) -> None:
 
 def prctl(option: int, *arguments: int) -> int:
     """Operate on this process; missing arguments are 0."""
-    words = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
-    return _check(_libc.prctl(option, *words), f"prctl({option})")
+    words = (*arguments, 0, 0, 0, 0)[:4]
+    return _check(_libc.prctl(option, *words), "prctl")
 
 
 def set_name(name: str) -> None:
     """Set the name `ps` shows for this thread (15 bytes)."""
-    _check(_libc.prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()), 0, 0, 0), "prctl(PR_SET_NAME)")
+    text = ctypes.create_string_buffer(name.encode())
+    prctl(PR_SET_NAME, ctypes.addressof(text))
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:

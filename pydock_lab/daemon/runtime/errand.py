@@ -92,7 +92,6 @@ def archive_plan(request: LaunchRequest, action: str, pid: int | None, path: str
             transfer.skip = _mount_points(pid)
         plan.operations = [JoinMounts(pid), transfer]
         return plan
-    plan.clone_flags = syscalls.CLONE_NEWNS
     target = os.path.join(request.bundle, "rootfs")
     plan.operations.append(rootfs.IsolateMounts("rslave"))
     if request.root is not None:

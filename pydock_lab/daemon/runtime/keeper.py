@@ -26,11 +26,13 @@ from pydock_lab.daemon.runtime.channel import Message, close_all
 from pydock_lab.daemon.runtime.daemons import Answer, Connection
 from pydock_lab.daemon.runtime.filters import Filters
 from pydock_lab.daemon.runtime.launcher import fork_plan
+from pydock_lab.daemon.runtime.leftovers import Leftovers
 from pydock_lab.daemon.runtime.logfile import LogFile
 from pydock_lab.daemon.runtime.loop import READ, Loop, Timer
 from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.process import Process
 from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, launch_request
+from pydock_lab.daemon.runtime.spare import Spares
 from pydock_lab.daemon.runtime.streams import Client
 from pydock_lab.errors import KernelError, LabError
 
@@ -46,13 +48,14 @@ class Keeper:
         self.layout = cgroups.detect()
         self.layout.cgroup("/")  # loads the version's module now: children must not import anything
         self.filters = Filters()
+        self.spares = Spares(self.loop, self.layout, self.filters)
+        self.leftovers = Leftovers(self.loop, self.layout)
         self.processes: dict[str, Process] = {}
         self.requests: dict[str, LaunchRequest] = {}
         self._listener = listener
         self._connections: list[Connection] = []
         self._grace: Timer | None = None
         self._stopping = False
-        self._cgroups: dict[str, str] = {}  # parent → one that was in it
         listener.setblocking(False)
         self.loop.add(listener.fileno(), READ, self._on_connect)
         self._operations: dict[str, Callable[[Answer, Message, list[int]], None]] = {
@@ -148,12 +151,13 @@ class Keeper:
             raise LabError("the runtime is shutting down")
         os.makedirs(request.bundle, exist_ok=True)
         plan = build_plan(request, self.layout)
+        self.leftovers.settle(plan.cgroup_path)
         process = self._new_process(request.id, request.id, answer, stdin_once=request.stdin_once)
         self.requests[request.id] = request
         log = request.log
         if log.driver != "none" and log.path:
             process.log = LogFile(log.path, log.max_size, log.max_file, log.attrs)
-        self._fork(process, plan, request.stdin_open)
+        self._fork(process, plan, request.stdin_open, request=request)
         # For whoever reads bundles; the child, which is on its way, does not.
         _write_atomically(os.path.join(request.bundle, "config.json"), request.config)
 
@@ -167,7 +171,7 @@ class Keeper:
         path = linux.get("cgroupsPath") or ""
         plan = build_exec_plan(request, init.pid, linux.get("seccomp"), path)
         process = self._new_process(request.id, request.container_id, answer, stdin_once=True)
-        self._fork(process, plan, request.stdin_open)
+        self._fork(process, plan, request.stdin_open, container=init.pidfd)
 
     def _new_process(self, id: str, container_id: str, answer: Answer, *, stdin_once: bool) -> Process:
         """Return a process that may have clients waiting since before its launch."""
@@ -190,11 +194,22 @@ class Keeper:
         self.processes[id] = process
         return process
 
-    def _fork(self, process: Process, plan: Plan, stdin_open: bool) -> None:
+    def _fork(
+        self,
+        process: Process,
+        plan: Plan,
+        stdin_open: bool,
+        *,
+        request: LaunchRequest | None = None,
+        container: int = -1,
+    ) -> None:
         try:
-            filters = self.filters.compile(plan)
             stdio = process.open_stdio(terminal=plan.terminal, stdin_open=stdin_open)
-            process.follow(fork_plan(plan, stdio, filters, self.layout))
+            filters = self.filters.compile(plan)
+            child = self.spares.take(request, plan, stdio) if request is not None else None
+            if child is None:
+                child = fork_plan(plan, stdio, filters, self.layout, container=container)
+            process.follow(child, plan.operations)
         except Exception:
             process.close()
             self.processes.pop(process.id, None)
@@ -306,16 +321,13 @@ class Keeper:
             process.resolver,
         )
         process.resolver = []
-        request = self.requests.get(process.id)
-        if request is not None:
-            _write_atomically(os.path.join(request.bundle, "trace.json"), process.steps)
-        process.steps = []
+        process.operations, process.steps = (), []
 
     def _on_failed(self, process: Process, failure: Message, answer: Answer) -> None:
         self.processes.pop(process.id, None)
         request = self.requests.pop(process.id, None)
         if request is not None:
-            self._remove_cgroup(request)
+            self.leftovers.remove(str((request.config.get("linux") or {}).get("cgroupsPath") or ""))
         answer.error({**failure, "steps": process.steps})
         self._rest()
 
@@ -324,12 +336,11 @@ class Keeper:
         assert process.exit is not None
         request = self.requests.get(process.id)
         if request is not None:
-            process.exit["oom_killed"] = self._oom_killed(request)
-            _write_atomically(os.path.join(request.bundle, "exit.json"), process.exit)
+            path = self._cgroup_path(process.id)
+            process.exit["oom_killed"] = self.leftovers.oom_killed(path)
+            self.leftovers.add(path)
         self._announce({"event": "exit", "id": process.id, "exit": process.exit})
-        if request is not None:
-            self._remove_cgroup(request)
-        elif self._connections:
+        if request is None and self._connections:
             # The daemon knows how the exec ended; a new one would not ask for it.
             self.processes.pop(process.id, None)
         self._rest()
@@ -339,30 +350,14 @@ class Keeper:
         request = self.requests.get(id)
         return str((request.config.get("linux") or {}).get("cgroupsPath") or "") if request else ""
 
-    def _oom_killed(self, request: LaunchRequest) -> bool:
-        path = self._cgroup_path(request.id)
-        return bool(path and self.layout.version and self.layout.cgroup(path).oom_kills())
-
-    def _remove_cgroup(self, request: LaunchRequest) -> None:
-        """Kill what a container without its own pid namespace left running; remove its cgroup."""
-        path = (request.config.get("linux") or {}).get("cgroupsPath")
-        if not path or not self.layout.version:
-            return
-        cgroup = self.layout.cgroup(path)
-        self._cgroups[os.path.dirname(path)] = path
-        with contextlib.suppress(OSError):
-            if cgroup.processes():
-                cgroup.kill()
-            cgroup.delete()
-
     def run(self) -> None:
         """Serve until told to end; leave nothing."""
+        self.spares.prepare()
         self.loop.run()
+        self.spares.close()
         for process in list(self.processes.values()):
             process.close()
-        for path in self._cgroups.values():
-            if path.count("/") > 1:
-                self.layout.cgroup(path).delete_parent()
+        self.leftovers.close()
         for connection in self._connections:
             connection.close()
         self._listener.close()

@@ -11,12 +11,12 @@ import gc
 import os
 import socket
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydock_lab.daemon.linux import cgroups, syscalls
 from pydock_lab.daemon.linux.netlink import Netlink
-from pydock_lab.daemon.runtime.operations.base import Context, carry_out
-from pydock_lab.daemon.runtime.operations.identity import InstallSeccomp
+from pydock_lab.daemon.runtime.operations.base import Context, Outcome, carry_out
 from pydock_lab.daemon.runtime.plan import Plan
 
 
@@ -36,7 +36,13 @@ class Child:
 
 
 def fork_plan(
-    plan: Plan, stdio: tuple[int, int, int], filters: list[bytes], layout: cgroups.Layout, *, mortal: bool = True
+    plan: Plan,
+    stdio: tuple[int, int, int],
+    filters: list[bytes],
+    layout: cgroups.Layout,
+    *,
+    mortal: bool = True,
+    container: int = -1,
 ) -> Child:
     """Fork a child that carries out `plan`.
 
@@ -46,48 +52,81 @@ def fork_plan(
         filters: Compiled `plan.seccomp`.
         layout: Where cgroups are.
         mortal: Kill the process when this one dies.
+        container: A pidfd; the child is born into the pid namespace of the process it stands for.
 
     Raises:
         KernelError: the fork itself failed.
     """
-    for operation in plan.operations:
-        if isinstance(operation, InstallSeccomp):
-            operation.instructions = sum(map(len, filters)) // 8
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     cgroup = layout.cgroup(plan.cgroup_path) if plan.cgroup_path and layout.version else None
     cgroup_fd = cgroup.prepare() if cgroup else -1
-    context = Context(id=plan.id, report=theirs, layout=layout, stdio=stdio, filters=filters, mortal=mortal)
+    netlink = None
     try:
-        if plan.bridges:
+        netlink = Netlink() if plan.bridges else None
+        indexes = bridge_indexes(plan)
+
+        def work(report: socket.socket) -> None:
+            context = Context(plan.id, report, layout, stdio, filters=filters, mortal=mortal, container=container)
             # Both belong to this network namespace; the child will be in another.
-            context.bridge_indexes = {name: socket.if_nametoindex(name) for name in plan.bridges if name}
-            context.netlink = Netlink()
-        pid, pidfd = syscalls.clone3(plan.clone_flags, cgroup_fd=cgroup_fd)
-        if pid == 0:
-            _become(plan, context, ours)
-        return Child(pid, pidfd, ours)
-    except BaseException:
-        ours.close()
-        raise
+            context.netlink, context.bridge_indexes = netlink, indexes
+            become(plan, context)
+
+        with _children_in_namespace_of(container):
+            return fork_child(plan.clone_flags, work, cgroup_fd=cgroup_fd)
     finally:
-        theirs.close()
-        if context.netlink is not None:
-            context.netlink.close()
+        if netlink is not None:
+            netlink.close()
         if cgroup_fd >= 0:
             os.close(cgroup_fd)
 
 
-def _become(plan: Plan, context: Context, ours: socket.socket) -> None:
-    """Carry the plan out; never returns, whatever happens."""
+def bridge_indexes(plan: Plan) -> dict[str, int]:
+    """Return the link index of each bridge of a plan, in this network namespace."""
+    return {name: socket.if_nametoindex(name) for name in plan.bridges if name}
+
+
+def fork_child(flags: int, work: Callable[[socket.socket], None], *, cgroup_fd: int = -1) -> Child:
+    """Fork a child that does `work` with its end of the report socket and never returns."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with contextlib.closing(theirs):
+        try:
+            pid, pidfd = syscalls.clone3(flags, cgroup_fd=cgroup_fd)
+        except BaseException:
+            ours.close()
+            raise
+        if pid:
+            return Child(pid, pidfd, ours)
+        try:
+            gc.disable()
+            ours.close()
+            work(theirs)
+        finally:
+            os._exit(127)
+
+
+@contextlib.contextmanager
+def _children_in_namespace_of(container: int) -> Iterator[None]:
+    """Let children be born into another pid namespace: one fork less than joining it afterwards.
+
+    Only this process's children are concerned, never itself (setns(2)).
+    """
+    if container < 0:
+        yield
+        return
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        gc.disable()
-        ours.close()
-        # The files an import would read are about to be the container's: everything needed is loaded.
-        sys.meta_path.clear()
-        # A container that shares our pid namespace must not reach the host's files through our
-        # /proc/PID/exe and fd (CVE-2016-9962, CVE-2019-5736); execve makes us dumpable again.
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-        with contextlib.suppress(Exception):
-            carry_out(plan.operations, context)
+        syscalls.setns(container, syscalls.CLONE_NEWPID)
+        yield
     finally:
-        os._exit(127)
+        syscalls.setns(own, syscalls.CLONE_NEWPID)
+        os.close(own)
+
+
+def become(plan: Plan, context: Context, done: Sequence[Outcome] = ()) -> None:
+    """Carry a plan out in this process, which is the child; whatever happens, it is not to go on afterwards."""
+    # The files an import would read are about to be the container's: everything needed is loaded.
+    sys.meta_path.clear()
+    # A container that shares our pid namespace must not reach the host's files through our
+    # /proc/PID/exe and fd (CVE-2016-9962, CVE-2019-5736); execve makes us dumpable again.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    with contextlib.suppress(Exception):
+        carry_out(plan.operations, context, done)

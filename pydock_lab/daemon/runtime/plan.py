@@ -62,23 +62,25 @@ def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
     kinds = linux.get("namespaces") or []
     new = [kind["type"] for kind in kinds if not kind.get("path")]
     plan = Plan(id=request.id, terminal=bool(process.get("terminal")), cgroup_path=linux.get("cgroupsPath") or "")
-    # The cgroup namespace has to wait until the process is in its cgroup.
-    plan.clone_flags = sum(namespaces.KINDS[kind][0] for kind in new if kind != "cgroup")
+    # The cgroup namespace has to wait until the process is in its cgroup, and the mount namespace
+    # until the host's mounts are to be seen as they are at that moment (see spare.py).
+    born_in = [kind for kind in new if kind not in ("cgroup", "mount")]
+    plan.clone_flags = sum(namespaces.KINDS[kind][0] for kind in born_in)
     plan.bridges = [attachment.bridge for attachment in request.attachments]
     add = plan.operations.append
-    add(namespaces.CloneNamespaces([kind for kind in new if kind != "cgroup"]))
+    add(namespaces.CloneNamespaces(born_in))
     joined = [kind for kind in kinds if kind.get("path")]
     for kind in joined:
         add(namespaces.JoinNamespace(kind["type"], kind["path"]))
     if any(kind["type"] == "pid" for kind in joined):
         # A process never changes its own pid namespace, only that of its children (setns(2)).
         add(namespaces.ForkInside())
+    if "network" in new:
+        add(namespaces.BringUpLoopback())
     if plan.cgroup_path and layout.version:
         add(namespaces.CreateCgroup(plan.cgroup_path, linux.get("resources") or {}, request.rootless))
         if "cgroup" in new:
             add(namespaces.UnshareCgroupNamespace())
-    if "network" in new:
-        add(namespaces.BringUpLoopback())
     for attachment in request.attachments:
         add(namespaces.AttachToBridge(**vars(attachment)))
     if request.resolver:
@@ -125,7 +127,7 @@ def build_exec_plan(request: ExecRequest, init_pid: int, seccomp: Config | None,
     plan = Plan(id=request.id, terminal=bool(process.get("terminal")), cgroup_path=cgroup_path)
     if cgroup_path:
         plan.operations.append(namespaces.EnterCgroup(cgroup_path))
-    plan.operations += [namespaces.JoinContainer(init_pid), namespaces.ForkInside()]
+    plan.operations.append(namespaces.JoinContainer(init_pid))
     if plan.terminal:
         rows, columns = request.console_size or (0, 0)
         plan.operations.append(devices.OpenPty(rows, columns, console=False))

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydock_lab.daemon.linux import pty, syscalls
@@ -19,6 +19,7 @@ from pydock_lab.daemon.runtime.channel import close_all, receive_message
 from pydock_lab.daemon.runtime.launcher import Child
 from pydock_lab.daemon.runtime.logfile import LogFile, Pending
 from pydock_lab.daemon.runtime.loop import READ, Loop
+from pydock_lab.daemon.runtime.operations.base import Operation, record
 from pydock_lab.daemon.runtime.streams import CHUNK_BYTES, Client, Input
 from pydock_lab.errors import KernelError
 
@@ -58,6 +59,7 @@ class Process:
         self.pid = 0
         self.pidfd = -1
         self.started_at_ns = 0
+        self.operations: Sequence[Operation] = ()
         self.steps: list[dict[str, Any]] = []
         self.warnings: list[str] = []
         self.resolver: list[int] = []
@@ -95,9 +97,10 @@ class Process:
             sides.append(theirs)
         return child_stdin, sides[0], sides[1]
 
-    def follow(self, child: Child) -> None:
-        """Take over a forked child: its report, its end."""
+    def follow(self, child: Child, operations: Sequence[Operation]) -> None:
+        """Take over a forked child that carries out `operations`: its report, its end."""
         self.state = "starting"
+        self.operations = operations
         close_all(self._child_sides)
         self._child_sides = []
         self._report = child.report
@@ -124,7 +127,8 @@ class Process:
                 self._report = None
                 self._after_report()
                 return
-            self.steps += message.get("steps", ())
+            steps = zip(self.operations[len(self.steps) :], message.get("outcomes", ()), strict=False)
+            self.steps += [record(operation, *outcome) for operation, outcome in steps]
             self.warnings = message.get("warnings", self.warnings)
             if "error" in message:
                 self._failure = message["error"]

@@ -80,8 +80,7 @@ class LaunchRequest:
 
     Args:
         id: 64 hex digits.
-        bundle: Absolute directory under the exec root; the keeper writes config.json, `exit.json`
-            and `trace.json` there.
+        bundle: Absolute directory under the exec root; the keeper writes config.json there.
         config: The OCI runtime `config.json` as a dict (process, mounts, linux.namespaces with
             optional `path` to join, linux.resources, linux.cgroupsPath, linux.seccomp,
             linux.maskedPaths, …).

@@ -62,6 +62,7 @@ class Context:
         filters: Compiled seccomp programs, to be installed in this order.
         mortal: The process is to be killed when its parent, the keeper, dies: nobody else could
             read its output or reap it.
+        container: pidfd of the init process of the container to be joined, or -1.
         warnings: For the user.
     """
 
@@ -81,6 +82,7 @@ class Context:
     executable: str = ""
     filters: list[bytes] = field(default_factory=list)
     mortal: bool = False
+    container: int = -1
     warnings: list[str] = field(default_factory=list)
 
 
@@ -110,35 +112,51 @@ def record(operation: Operation, duration_ns: int, findings: Findings = None, er
     }
 
 
-def carry_out(operations: Sequence[Operation], context: Context) -> None:
+# How one operation went, as the child reports it: nanoseconds, findings, error. The parent has the
+# plan and makes the record: words cost a fresh child a page fault for each page Python touches.
+Outcome = tuple[int, Findings, str]
+
+
+def carry_out(operations: Sequence[Operation], context: Context, done: Sequence[Outcome] = ()) -> None:
     """Execute operations in order; the last one replaces this process.
 
-    The records go to the keeper before the last operation, and again as far as
+    The outcomes go to the parent before the last operation, and again as far as
     they came when one fails. Returns only by raising.
 
+    Args:
+        operations: Of one plan.
+        context: Of the launch.
+        done: Outcomes of the first operations, which have been executed before.
+
     Raises:
-        LabError: of the operation that failed; the keeper has been told already.
+        LabError: of the operation that failed; the parent has been told already.
     """
-    records: list[dict[str, Any]] = []
-    for operation in operations:
-        started = time.perf_counter_ns()
+    outcomes = list(done)
+    for operation in operations[len(done) :]:
         if operation is operations[-1]:
-            records.append(record(operation, 0))
-            send_message(context.report, {"steps": records, "warnings": context.warnings})
-            records = []
+            outcomes.append((0, None, ""))
+            send_message(context.report, {"outcomes": outcomes, "warnings": context.warnings})
+            outcomes = []
+        started = time.perf_counter_ns()
         try:
-            findings = operation.execute(context)
-        except Skip as skip:
-            if skip.warning:
-                context.warnings.append(skip.warning)
-            records.append(record(operation, time.perf_counter_ns() - started, error=skip.reason))
-            continue
+            outcomes.append(perform(operation, context))
         except Exception as error:
             failure = _describe_failure(error)
-            records.append(record(operation, time.perf_counter_ns() - started, error=failure["message"]))
-            send_message(context.report, {"steps": records, "warnings": context.warnings, "error": failure})
+            outcomes.append((time.perf_counter_ns() - started, None, failure["message"]))
+            send_message(context.report, {"outcomes": outcomes, "warnings": context.warnings, "error": failure})
             raise
-        records.append(record(operation, time.perf_counter_ns() - started, findings))
+
+
+def perform(operation: Operation, context: Context) -> Outcome:
+    """Execute one operation; one that could not and need not be done is an outcome too."""
+    started = time.perf_counter_ns()
+    try:
+        findings = operation.execute(context)
+    except Skip as skip:
+        if skip.warning:
+            context.warnings.append(skip.warning)
+        return time.perf_counter_ns() - started, None, skip.reason
+    return time.perf_counter_ns() - started, findings, ""
 
 
 def _describe_failure(error: Exception) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from pydock_lab.daemon.linux import mounts, pty, syscalls
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation
-from pydock_lab.daemon.runtime.operations.rootfs import make_mount_point, place_tree
+from pydock_lab.daemon.runtime.operations.rootfs import inside, make_mount_point, place_tree
 
 # (path, major, minor); every OCI container has them.
 DEFAULT_NODES = (
@@ -77,12 +77,12 @@ class MakeDevices(Operation):
                 self._node(context, device["path"], mode, number)
                 if device.get("uid") or device.get("gid"):
                     with contextlib.suppress(PermissionError):
-                        os.chown(device["path"], device.get("uid", 0), device.get("gid", 0))
+                        os.chown(inside(device["path"]), device.get("uid", 0), device.get("gid", 0))
         finally:
             os.umask(umask)
         for path, target in LINKS.items():
             with contextlib.suppress(FileExistsError):
-                os.symlink(target, path)
+                os.symlink(target, os.path.join(inside("/dev"), os.path.basename(path)))
         return None
 
     @staticmethod
@@ -90,6 +90,7 @@ class MakeDevices(Operation):
         if path in context.devices:
             place_tree(context.devices.pop(path), path)
             return
+        path = os.path.join(inside(os.path.dirname(path)), os.path.basename(path))
         try:
             os.mknod(path, mode, number)
         except FileExistsError:
@@ -118,14 +119,15 @@ class OpenPty(Operation):
 
     def execute(self, context: Context) -> Findings:
         """Open /dev/pts/ptmx, so that ttyname(3) works inside."""
-        master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        master = os.open(inside("/dev/pts/ptmx"), os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         slave = pty.open_peer(master)
         if self.rows:
             pty.set_size(master, self.rows, self.columns)
         name = os.ttyname(slave)
         if self.console:
-            make_mount_point("/dev/console", directory=False)
-            syscalls.mount(name, "/dev/console", None, mounts.MS_BIND)
+            console = inside("/dev/console")
+            make_mount_point(console, directory=False)
+            syscalls.mount(inside(name), console, None, mounts.MS_BIND)
         send_message(context.report, {"pty": name}, [master])
         os.close(master)
         context.stdio = (slave, slave, slave)

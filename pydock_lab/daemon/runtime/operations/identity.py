@@ -18,6 +18,7 @@ from pydock_lab.daemon.linux import cgroups, pty, syscalls
 from pydock_lab.daemon.runtime import users
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation, Skip
+from pydock_lab.daemon.runtime.operations.rootfs import inside
 from pydock_lab.errors import KernelError
 
 
@@ -249,7 +250,7 @@ class MakeDirectory(Operation):
     def execute(self, context: Context) -> Findings:
         """Make it with its parents, as root and before the root may become read-only."""
         try:
-            os.makedirs(self.cwd, mode=0o755, exist_ok=True)
+            os.makedirs(inside(self.cwd), mode=0o755, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise CannotStart(f"Cannot mkdir: {self.cwd} is not a directory", "user") from None
         except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any
 from pydock_lab.daemon.linux import cgroups, netlink, syscalls
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation, Skip
+from pydock_lab.daemon.runtime.operations.rootfs import inside
 from pydock_lab.errors import KernelError
 
 DNS_PORT = 53
@@ -82,12 +83,9 @@ class JoinContainer(Operation):
         return f"Join the namespaces of process {self.pid}"
 
     def execute(self, context: Context) -> Findings:
-        """setns(2) by pidfd."""
-        pidfd = syscalls.pidfd_open(self.pid)
-        try:
-            syscalls.setns(pidfd, sum(flag for kind, (flag, _) in KINDS.items() if kind != "user"))
-        finally:
-            os.close(pidfd)
+        """setns(2) by pidfd; the pid namespace is that of its birth."""
+        flags = sum(flag for kind, (flag, _) in KINDS.items() if kind not in ("user", "pid"))
+        syscalls.setns(context.container, flags)
         return None
 
 
@@ -322,10 +320,10 @@ class SetSysctls(Operation):
 
     def execute(self, context: Context) -> Findings:
         """Write each below /proc/sys; Docker's two defaults may be unknown to the kernel."""
-        refused = []
+        root, refused = inside("/proc/sys"), []
         for name, value in self.settings.items():
             try:
-                cgroups.write("/proc/sys/" + name.replace(".", "/"), value)
+                cgroups.write(f"{root}/{name.replace('.', '/')}", value)
             except OSError as error:
                 if name not in ("net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start"):
                     raise KernelError("write sysctl", error.errno or 0, name) from None

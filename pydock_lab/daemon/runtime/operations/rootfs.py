@@ -2,7 +2,7 @@
 
 The order, which build_plan() keeps:
 
-1. the host's mounts are made slaves, so that nothing done here reaches the host;
+1. the mounts of a new mount namespace are made slaves, so that nothing done here reaches the host;
 2. the overlay (or the given directory) is mounted at the bundle's `rootfs`;
 3. bind sources are cloned into detached trees while the host's paths can be seen;
 4. pivot_root: from here on every path means one inside the container, and the
@@ -29,19 +29,20 @@ OVERLAY_OPTION_BYTES = 4000  # mount(2) takes one page of options
 
 @dataclass
 class IsolateMounts(Operation):
-    """Cut this mount namespace off from the host's."""
+    """Make a mount namespace of our own and cut it off from the host's."""
 
     propagation: str
     where = "host"
 
     def describe(self) -> str:
         """Say so."""
-        return f"Make every mount of this namespace {self.propagation}, so that none made here shows on the host"
+        return f"Unshare the mount namespace and make its mounts {self.propagation}: none made here shows on the host"
 
     def execute(self, context: Context) -> Findings:
-        """Change the propagation of the whole tree."""
+        """unshare(2), then the propagation of the whole tree."""
+        syscalls.unshare(syscalls.CLONE_NEWNS)
         mounts.set_propagation("/", mounts.PROPAGATIONS[self.propagation])
-        return None
+        return {"inodes": {"mount": os.stat("/proc/thread-self/ns/mnt").st_ino}}
 
 
 @dataclass
@@ -190,7 +191,8 @@ class MountFilesystem(Operation):
     def execute(self, context: Context) -> Findings:
         """mount(2); a tmpfs over a directory of the image keeps that directory's mode."""
         parsed = mounts.Options(self.options)
-        mode = make_mount_point(self.destination, directory=True)
+        target = inside(self.destination)
+        mode = make_mount_point(target, directory=True)
         data = parsed.data
         if self.kind == "tmpfs" and "mode=" not in data:
             data = ",".join(filter(None, (data, f"mode={mode:o}")))
@@ -198,12 +200,12 @@ class MountFilesystem(Operation):
             # A user namespace that maps one group only has no group 5.
             data = ",".join(option for option in data.split(",") if not option.startswith("gid="))
         read_only = parsed.flags & mounts.MS_RDONLY
-        syscalls.mount(self.source, self.destination, self.kind, parsed.flags & ~mounts.MS_RDONLY, data)
+        syscalls.mount(self.source, target, self.kind, parsed.flags & ~mounts.MS_RDONLY, data)
         if read_only:
             # Of the mount, not of the superblock: sysfs and tmpfs may be shared with others.
-            mounts.set_attributes(self.destination, mounts.MS_RDONLY)
+            mounts.set_attributes(target, mounts.MS_RDONLY)
         if parsed.propagation:
-            mounts.set_propagation(self.destination, parsed.propagation)
+            mounts.set_propagation(target, parsed.propagation)
         return None
 
 
@@ -219,38 +221,48 @@ class PlaceMount(Operation):
         return f"Put it at {self.destination} ({','.join(self.options)})"
 
     def execute(self, context: Context) -> Findings:
-        """move_mount(2), then flags and propagation."""
+        """mount_setattr(2) while it is detached, then move_mount(2)."""
         if self.destination not in context.trees:
             raise Skip("its source could not be opened")
         tree = context.trees.pop(self.destination)
-        target = place_tree(tree, self.destination)
-        parsed = mounts.Options(self.options)
-        mounts.set_attributes(target, parsed.flags, parsed.cleared, recursive=parsed.recursive)
-        mounts.set_propagation(target, parsed.propagation or mounts.MS_PRIVATE | mounts.MS_REC)
+        mounts.set_tree(tree, mounts.Options(self.options))
+        place_tree(tree, self.destination)
         return None
 
 
-def place_tree(tree: int, destination: str) -> str:
-    """Move a detached tree to a path of the container, making the mount point; return where it went."""
-    target = os.path.realpath(destination)
+def inside(path: str) -> str:
+    """Return a path of the container with its symbolic links resolved, for use before the old root is detached.
+
+    Until then the host's root lies on top of ours: an image's link to `/../etc` would lead the kernel
+    there, because it takes the `..` of `/` to what is mounted on it.
+    """
+    return os.path.realpath(path)
+
+
+def place_tree(tree: int, destination: str) -> None:
+    """Move a detached tree to a path of the container, making the mount point where there is none."""
+    target = inside(destination)
     make_mount_point(target, directory=stat.S_ISDIR(os.fstat(tree).st_mode))
     mounts.move_mount(tree, target)
     os.close(tree)
-    return target
 
 
 def make_mount_point(path: str, *, directory: bool) -> int:
-    """Make an empty directory or file to mount over where there is none; return the mode of what is there."""
+    """Make an empty directory or file to mount over where there is none; return the mode of what is there.
+
+    Args:
+        path: As inside() returns it.
+        directory: Or a file.
+    """
     try:
         return stat.S_IMODE(os.stat(path).st_mode)
     except FileNotFoundError:
         pass
     if directory:
-        os.makedirs(os.path.realpath(path), mode=0o755, exist_ok=True)
+        os.makedirs(path, mode=0o755, exist_ok=True)
         return 0o1777
-    resolved = os.path.realpath(path)
-    os.makedirs(os.path.dirname(resolved), mode=0o755, exist_ok=True)
-    os.close(os.open(resolved, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
     return 0o644
 
 
@@ -267,8 +279,9 @@ class LinkControllers(Operation):
 
     def execute(self, context: Context) -> Findings:
         """symlink(2)."""
+        directory = inside(self.directory)
         for name, target in self.links.items():
-            os.symlink(target, f"{self.directory}/{name}")
+            os.symlink(target, f"{directory}/{name}")
         return None
 
 
@@ -303,7 +316,7 @@ class ProtectPaths(Operation):
     def execute(self, context: Context) -> Findings:
         """Bind, then set read-only; a path that is not there needs no protection."""
         missing = []
-        for path in self.paths:
+        for path in map(inside, self.paths):
             try:
                 syscalls.mount(path, path, None, mounts.MS_BIND | mounts.MS_REC)
             except KernelError as error:
@@ -328,9 +341,10 @@ class MaskPaths(Operation):
     def execute(self, context: Context) -> Findings:
         """Mount over each that is there."""
         missing = []
-        for path in self.paths:
+        null = inside("/dev/null")
+        for path in map(inside, self.paths):
             try:
-                syscalls.mount("/dev/null", path, None, mounts.MS_BIND)
+                syscalls.mount(null, path, None, mounts.MS_BIND)
             except KernelError as error:
                 if error.errno == errno.ENOTDIR:
                     syscalls.mount("tmpfs", path, "tmpfs", mounts.MS_RDONLY)

@@ -1,0 +1,164 @@
+"""A process that is ready to become a container before anybody has asked for one.
+
+Forking, and making a network namespace, takes the kernel more than a
+millisecond; another two go into copying the pages which Python touches in a
+fresh child, one fault each. A spare has that behind it: it was forked in new
+pid, network, uts and ipc namespaces, and has rehearsed a launch up to the point
+where it would touch anything. Then it waits for its request.
+
+What must be as it is at the moment of the launch is not prepared: the mount
+namespace (the host may mount something in the meantime) and the cgroup. In a
+pure v2 hierarchy a process has to be born in its cgroup, because moving one
+waits for an RCU grace period; there no spare is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+
+from pydock_lab.daemon.linux import cgroups, syscalls
+from pydock_lab.daemon.linux.netlink import Netlink
+from pydock_lab.daemon.runtime import oci
+from pydock_lab.daemon.runtime.channel import receive_message, send_message
+from pydock_lab.daemon.runtime.filters import Filters
+from pydock_lab.daemon.runtime.launcher import Child, become, bridge_indexes, fork_child
+from pydock_lab.daemon.runtime.loop import READ, Loop, Timer
+from pydock_lab.daemon.runtime.operations import namespaces
+from pydock_lab.daemon.runtime.operations.base import Context, perform
+from pydock_lab.daemon.runtime.plan import Plan, build_plan
+from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest, OverlayRoot, launch_fields, launch_request
+from pydock_lab.errors import KernelError
+
+# A launch that is just under way has the machine to itself; then it is time for the next spare.
+REPLACE_S = 0.02
+
+# What nearly every plan begins with.
+PREPARED = [namespaces.CloneNamespaces(["network", "uts", "pid", "ipc"]), namespaces.BringUpLoopback()]
+CLONE_FLAGS = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
+
+
+def fork_spare(layout: cgroups.Layout, filters: Filters) -> Child:
+    """Fork a spare. Raises KernelError where that is not possible."""
+    netlink = Netlink()
+    try:
+        return fork_child(CLONE_FLAGS, lambda report: _wait(report, netlink, layout, filters))
+    finally:
+        netlink.close()
+
+
+def fits(plan: Plan, layout: cgroups.Layout) -> bool:
+    """True if a spare is born as this plan wants its process."""
+    return plan.operations[: len(PREPARED)] == PREPARED and (layout.version == 1 or not plan.cgroup_path)
+
+
+def hand_over(child: Child, request: LaunchRequest, plan: Plan, stdio: tuple[int, int, int]) -> None:
+    """Tell a spare what to become. Raises OSError where it is gone."""
+    fds = [fd for fd in stdio if fd >= 0]
+    message = {
+        "request": launch_fields(request),
+        "stdio": [fds.index(fd) if fd >= 0 else -1 for fd in stdio],
+        "bridge_indexes": bridge_indexes(plan),
+    }
+    send_message(child.report, message, fds)
+
+
+def _wait(report: socket.socket, netlink: Netlink, layout: cgroups.Layout, filters: Filters) -> None:
+    """Wait for a request and become what it asks for; end when the keeper is gone."""
+    _close_all_but({0, 1, 2, report.fileno(), netlink.fileno()})
+    syscalls.set_name("pydock-spare")
+    done = [perform(operation, Context("spare", report, layout, (-1, -1, -1))) for operation in PREPARED]
+    rehearse(layout, filters)
+    message, fds = receive_message(report)
+    if message is None:
+        os._exit(0)
+    request = launch_request(message["request"])
+    plan = build_plan(request, layout)
+    stdin, stdout, stderr = (fds[index] if index >= 0 else -1 for index in message["stdio"])
+    context = Context(plan.id, report, layout, (stdin, stdout, stderr), filters=filters.compile(plan), mortal=True)
+    context.netlink, context.bridge_indexes = netlink, message["bridge_indexes"]
+    become(plan, context, done)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    """Close the keeper's fds: a pipe or a client must not be held open by a process that only waits."""
+    first = 0
+    for fd in sorted(kept):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = fd + 1
+    syscalls.close_range(first)
+
+
+def rehearse(layout: cgroups.Layout, filters: Filters) -> None:
+    """Do what a launch does before and between its system calls, on a request like most."""
+    config = oci.default_config(["true"], hostname="spare", cgroups_path="/pydock/spare")
+    request = LaunchRequest(
+        id="spare",
+        bundle="/",
+        config=config,
+        root=OverlayRoot(["/lower"], "/upper", "/work"),
+        attachments=[Attachment("bridge", "host", "eth0", "02:42:ac:11:00:02", "172.17.0.2/16", "172.17.0.1")],
+    )
+    plan = build_plan(launch_request(json.loads(json.dumps(launch_fields(request)))), layout)
+    filters.compile(plan)
+    json.dumps([(time.perf_counter_ns(), vars(operation), "") for operation in plan.operations])
+
+
+class Spares:
+    """The keeper's one spare: taken by a launch, replaced when the launch is over."""
+
+    def __init__(self, loop: Loop, layout: cgroups.Layout, filters: Filters) -> None:
+        self._loop = loop
+        self._layout = layout
+        self._filters = filters
+        self._child: Child | None = None
+        self._due: Timer | None = None
+
+    def prepare(self) -> None:
+        """Fork a spare now, where spares are of use."""
+        self._due = None
+        if self._child is None and self._layout.version != 2:
+            with contextlib.suppress(KernelError):
+                self._child = fork_spare(self._layout, self._filters)
+                self._loop.add(self._child.pidfd, READ, self._on_exit)
+                # The fork made this process's pages shared: have the faults now, not at the next launch.
+                rehearse(self._layout, self._filters)
+
+    def take(self, request: LaunchRequest, plan: Plan, stdio: tuple[int, int, int]) -> Child | None:
+        """Hand a launch to the spare; None where there is none that fits."""
+        if not fits(plan, self._layout):
+            return None
+        if self._due is None:
+            self._due = self._loop.after(REPLACE_S, self.prepare)
+        child, self._child = self._child, None
+        if child is None:
+            return None
+        self._loop.remove(child.pidfd)
+        try:
+            hand_over(child, request, plan, stdio)
+        except OSError:
+            _dismiss(child)
+            return None
+        return child
+
+    def _on_exit(self, events: int) -> None:
+        """A spare was killed from outside: another one comes with the next launch."""
+        child, self._child = self._child, None
+        if child is not None:
+            self._loop.remove(child.pidfd)
+            _dismiss(child)
+
+    def close(self) -> None:
+        """Let the spare go."""
+        self._on_exit(0)
+
+
+def _dismiss(child: Child) -> None:
+    """Close a spare's socket, at which it ends, and reap it."""
+    child.report.close()
+    os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
+    os.close(child.pidfd)
