@@ -217,3 +217,24 @@ def test_malformed_requests(client: docker.DockerClient) -> None:
 
 def test_network_of_another_scope(client: docker.DockerClient) -> None:
     assert refused(client.api.inspect_network, "bridge", scope="swarm") == (404, "network bridge not found")
+
+
+def test_what_a_container_in_another_ones_network_can_not_have(daemon: Daemon, sleeper: Any) -> None:
+    for flags, message in (
+        (["-h", "name"], "hostname and the network mode"),
+        (["--dns", "192.0.2.1"], "dns and the network mode"),
+        (["--add-host", "a:192.0.2.1"], "custom host-to-IP mapping and the network mode"),
+        (["-P"], "port publishing and the container type network mode"),
+        (["--expose", "80"], "port exposing and the container type network mode"),
+        (["--link", sleeper.name], "container type network can't be used with links. This would result in undefined"),
+    ):
+        done = daemon.docker("run", "--rm", "--net", f"container:{sleeper.id}", *flags, "busybox", "true")
+        assert (done.returncode, f"conflicting options: {message}" in done.stderr) == (125, True), done.stderr
+
+
+def test_forced_disconnect_of_a_container_that_is_gone(client: docker.DockerClient, networks: Any) -> None:
+    network = networks.create("left-behind")
+    assert refused(client.api.disconnect_container_from_network, "nosuch", network.id, force=True) == (
+        404,
+        "endpoint nosuch not found",
+    )

@@ -142,14 +142,14 @@ class EngineNetworks:
         Args:
             name: The network: id, name or prefix.
             container_name: The container: id, name or prefix.
-            force: Also if the container is gone; there is nothing left to do then.
+            force: Also if the container is gone, and only its place is left.
         """
         record = self._networks.record(name)
         try:
             container = self._containers.get(container_name)
         except NotFound:
             if force:
-                return
+                raise NotFound(f"endpoint {container_name} not found") from None
             raise
         async with container.lock:
             if record.driver == "host":

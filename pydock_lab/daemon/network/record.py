@@ -123,12 +123,12 @@ class NetworkRecord(msgspec.Struct, frozen=True):
         }
 
     def _ipam_config(self) -> list[dict[str, Any]]:
-        """What the user gave, word for word; else what the engine chose."""
+        """What the user gave, word for word; else what the engine chose; IPv4 first."""
         config = list(self.ipam_config)
         for subnet in (self.subnet4, self.subnet6):
             if subnet is not None and subnet.chosen:
                 config.append({"Subnet": subnet.subnet, "Gateway": subnet.gateway})
-        return config
+        return sorted(config, key=lambda block: ":" in block.get("Subnet", ""))
 
 
 def _container(endpoint: Endpoint) -> dict[str, str]:

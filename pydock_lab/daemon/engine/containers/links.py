@@ -74,11 +74,6 @@ def check_links(host: dict[str, Any], parent: str, table: ContainerTable) -> Non
     """
     if not host["Links"]:
         return
-    if host["NetworkMode"] == "host":
-        raise InvalidParameter(
-            "conflicting options: host type networking can't be used with links. "
-            "This would result in undefined behavior"
-        )
     shown = []
     for link in host["Links"]:
         name, alias = split_link(link)
