@@ -11,7 +11,6 @@ Environment:
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -34,6 +33,8 @@ def exec_root() -> Path:
         return Path("/run/pydock")
     if (runtime := os.environ.get("XDG_RUNTIME_DIR")) and os.access(runtime, os.W_OK):
         return Path(runtime) / "pydock"
+    import tempfile
+
     return Path(tempfile.gettempdir()) / f"pydock-{os.geteuid()}"
 
 

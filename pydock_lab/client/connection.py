@@ -1,26 +1,37 @@
 """Find or start an engine and talk to it.
 
-`DOCKER_HOST` names the engine where it is set (a real Docker works too, without
-the explanations); otherwise it is the user's own daemon, started on first use.
-Making a Connection costs nothing: docker-py is imported and the daemon started
-when the first command needs them.
+Which engine: `-H`, else `--context`, else DOCKER_HOST, DOCKER_CONTEXT and the
+context in use (a real Docker works too, without the explanations); where none of
+them names one it is the user's own daemon, started on first use. Making a
+Connection costs nothing: nothing is read, imported or started before the first
+command needs it. The commands speak to the engine through `request`; docker-py,
+which learners meet outside, is `client`.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from pydock_lab.client.daemon_start import ensure_daemon, listens
-from pydock_lab.client.hijack import HijackedStream, hijack, open_socket
+from pydock_lab.client.commands.failure import CommandError, EngineError
+from pydock_lab.client.config import ClientConfig
+from pydock_lab.client.daemon_start import ensure_daemon
+from pydock_lab.client.hijack import HijackedStream, hijack
+from pydock_lab.client.wire import Endpoint, Response, TLSFiles, exchange
 from pydock_lab.errors import NotImplementedYet, Unavailable
 
 if TYPE_CHECKING:
     import docker
-    import requests
+
+    from pydock_lab.client.contexts import ContextStore
+
+API_VERSION = "1.50"
+"""The newest version of Docker's API the commands know; an older engine is spoken to in its own."""
 
 _NOT_OURS = "this engine is a real Docker: it runs containers, but keeps no record to explain them with"
 _NOT_OURS_HINT = "unset DOCKER_HOST (and leave out -H) to use pydock_lab's own engine"
@@ -30,24 +41,65 @@ class Connection:
     """A connection to one engine, made on first use.
 
     Args:
-        host: `unix:///path`, `tcp://host:port`, or None for DOCKER_HOST, else the user's own daemon.
-        environment: Where DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH are looked up.
+        host: `unix:///path`, `tcp://host:port`, or None for the context's.
+        context: Name of a context, or None for the one in use.
+        tls: For `host` and DOCKER_HOST; None for what DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH say.
+        config: Directory of the client's configuration, or None for the user's.
+        environment: Where those variables are looked up.
     """
 
-    def __init__(self, host: str | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        context: str | None = None,
+        tls: TLSFiles | None = None,
+        config: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._environment = os.environ if environment is None else environment
-        self._host = host or self._environment.get("DOCKER_HOST") or None
+        self._host = host
+        self._context = context
+        self._tls = tls
         self._client: docker.DockerClient | None = None
-        self._address = self._host or ""
-        self._tls: Any = None
-        self._is_lab: bool | None = None
+        self._pinged: tuple[str, bool] | None = None
+        self.config = ClientConfig(config, self._environment)
+
+    @property
+    def contexts(self) -> ContextStore:
+        """The user's contexts."""
+        from pydock_lab.client.contexts import ContextStore
+
+        return ContextStore(self.config, self._environment)
+
+    @property
+    def context(self) -> str:
+        """Name of the context in use; a host named by hand is the default one's."""
+        if self._host or (self._environment.get("DOCKER_HOST") and not self._context):
+            return "default"
+        return (
+            self._context or self._environment.get("DOCKER_CONTEXT") or self.config.text("currentContext") or "default"
+        )
+
+    @cached_property
+    def _named(self) -> Endpoint | None:
+        """The engine that was named somehow, or None for the user's own."""
+        if (context := self.context) != "default":
+            return self.contexts.get(context).endpoint()
+        host = self._host or self._environment.get("DOCKER_HOST")
+        if not host:
+            return None
+        return Endpoint(host, None if host.startswith("unix://") else self._tls or _tls_of(self._environment))
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the engine listens; starts the user's daemon if it is that one."""
+        return self._named or Endpoint(f"unix://{ensure_daemon()}")
 
     @property
     def address(self) -> str:
         """The engine's address; starts the user's daemon if it is that one."""
-        if self._host is None:
-            self._address = f"unix://{ensure_daemon()}"
-        return self._address
+        return self.endpoint.address
 
     @property
     def client(self) -> docker.DockerClient:
@@ -56,48 +108,21 @@ class Connection:
         Raises:
             Unavailable: nobody answers there, in Docker's words.
         """
-        address = self.address
+        endpoint = self.endpoint
         if self._client is None:
-            self._client = self._connect(address)
+            self._ping(endpoint)  # docker-py would wait, and say less
+            self._client = _docker_client(endpoint)
         return self._client
 
     @property
     def is_lab(self) -> bool:
         """Whether the engine is pydock_lab's own, with routes under /lab/."""
-        if self._is_lab is None:
-            api = self.client.api
-            self._is_lab = api.get(f"{api.base_url}/_ping").headers.get("Server", "").startswith("pydock_lab/")
-        return self._is_lab
+        return self._ping(self.endpoint)[1]
 
-    def lab(self, path: str, **query: str) -> Any:
-        """Return the document at `/lab/PATH`.
-
-        Raises:
-            Unavailable: the engine is a real Docker.
-            docker.errors.APIError: the engine answered with an error.
-        """
-        return self._lab_response(path, query, stream=False).json()
-
-    def lab_stream(self, path: str, **query: str) -> Iterator[Any]:
-        """Yield the documents of a stream under `/lab/`, one JSON document a line, as they come."""
-        import json
-
-        with self._lab_response(path, query, stream=True) as response:
-            for line in response.iter_lines():
-                if line:
-                    yield json.loads(line)
-
-    def hijack(self, path: str, document: dict[str, Any] | None = None, **query: str | int) -> HijackedStream:
-        """POST to the API and take the connection over (attach, exec start).
-
-        Args:
-            path: Without the version: `/containers/ID/attach`.
-            document: JSON body, or None.
-            query: Parameters of the URL.
-        """
-        version = self.client.api.api_version
-        target = f"/v{version}{path}" + (f"?{urlencode(query)}" if query else "")
-        return hijack(open_socket(self.address, self._tls), target, document)
+    @property
+    def api_version(self) -> str:
+        """The version of the API that both sides know: `1.47`."""
+        return self._ping(self.endpoint)[0]
 
     def request(
         self,
@@ -105,43 +130,83 @@ class Connection:
         path: str,
         document: Any = None,
         *,
-        body: Any = None,
+        body: bytes | Iterable[bytes] | None = None,
         stream: bool = False,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
-    ) -> requests.Response:
-        """Make a request that docker-py has no method for.
+    ) -> Response:
+        """Ask the engine.
 
         Args:
             method: `GET`, `POST`, …
-            path: Without the version: `/containers/ID/wait`.
+            path: Without the version: `/containers/ID/wait`; not quoted.
             document: JSON body, or None.
-            body: Bytes or an iterable of bytes instead of a document.
-            stream: Return when the headers are there; the body comes as it is read.
+            body: Bytes or pieces of bytes instead of a document.
+            stream: The body is read as it comes; close the response, or read it to its end.
             headers: More headers.
             query: Parameters of the URL; a list repeats its parameter, booleans become 1 or 0, None is left out.
 
         Raises:
-            docker.errors.APIError: the engine answered with an error.
+            EngineError: the engine answered with an error.
+            Unavailable: nobody answers there.
         """
-        api = self.client.api
-        parameters = {
-            name: int(value) if isinstance(value, bool) else value
-            for name, value in (query or {}).items()
-            if value is not None
-        }
-        response: requests.Response = api.request(
-            method,
-            f"{api.base_url}/v{api.api_version}{quote(path)}",
-            params=parameters,
-            json=document,
-            data=body,
-            stream=stream,
-            headers=dict(headers or {}),
-            timeout=None,
-        )
-        _raise_for_status(response)
-        return response
+        endpoint = self.endpoint
+        more = dict(headers or {})
+        if document is not None:
+            body = json.dumps(document).encode()
+            more["Content-Type"] = "application/json"
+        target = f"/v{self._ping(endpoint)[0]}{quote(path)}{_parameters(query)}"
+        response = self._exchange(endpoint, method, target, body=body, headers=more)
+        return response if stream else response.loaded()
+
+    def hijack(self, path: str, document: dict[str, Any] | None = None, **query: str | int) -> HijackedStream:
+        """POST to the API and take the connection over (attach, exec start).
+
+        Args:
+            path: Without the version: `/containers/ID/attach`; not quoted.
+            document: JSON body, or None.
+            query: Parameters of the URL.
+
+        Raises:
+            EngineError: the engine answered with an error.
+        """
+        endpoint = self.endpoint
+        try:
+            return hijack(endpoint, f"/v{self._ping(endpoint)[0]}{quote(path)}{_parameters(query)}", document)
+        except OSError as error:
+            raise self._nobody(endpoint.address, error) from error
+
+    def lab(self, path: str, **query: str) -> Any:
+        """Return the document at `/lab/PATH`.
+
+        Raises:
+            Unavailable: the engine is a real Docker.
+            EngineError: the engine answered with an error.
+        """
+        return self.lab_request("GET", path, query=query).json()
+
+    def lab_stream(self, path: str, **query: str) -> Iterator[Any]:
+        """Yield the documents of a stream under `/lab/`, one JSON document a line, as they come."""
+        with self.lab_request("GET", path, query=query, stream=True) as response:
+            for line in response.iter_lines():
+                if line:
+                    yield json.loads(line)
+
+    def lab_request(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, stream: bool = False
+    ) -> Response:
+        """Ask for `/lab/PATH`; see `lab` and `request`."""
+        endpoint = self.endpoint
+        if not self._ping(endpoint)[1]:
+            raise Unavailable(_NOT_OURS, hint=_NOT_OURS_HINT)
+        target = f"/lab/{quote(path.lstrip('/'))}"
+        try:
+            response = self._exchange(endpoint, method, target + _parameters(query))
+        except EngineError as error:
+            if error.status_code == 404 and error.explanation == "page not found":
+                raise NotImplementedYet(f"this engine has no {target}") from error
+            raise
+        return response if stream else response.loaded()
 
     def close(self) -> None:
         """Close what is open; the daemon goes on."""
@@ -149,46 +214,58 @@ class Connection:
             self._client.close()
             self._client = None
 
-    def _connect(self, address: str) -> docker.DockerClient:
-        import docker
-        from docker.errors import DockerException
-        from docker.utils import kwargs_from_env
+    def _ping(self, endpoint: Endpoint) -> tuple[str, bool]:
+        """Return the version of the API to speak, and whether the engine is ours; asked once."""
+        if self._pinged is None:
+            with self._exchange(endpoint, "GET", "/_ping") as answer:
+                version = answer.header("Api-Version") or API_VERSION
+                ours = answer.header("Server").startswith("pydock_lab/")
+            self._pinged = min(version, API_VERSION, key=lambda text: [int(part) for part in text.split(".")]), ours
+        return self._pinged
 
-        keywords: dict[str, Any] = {"base_url": address}
-        if not address.startswith("unix://"):
-            keywords = kwargs_from_env({**self._environment, "DOCKER_HOST": address})
-            self._tls = keywords.get("tls") or None
-        elif not listens(Path(address.removeprefix("unix://"))):
-            raise self._nobody(address)
+    def _exchange(self, endpoint: Endpoint, method: str, target: str, **more: Any) -> Response:
         try:
-            # No time limit: a build or a stop may be silent for as long as it takes.
-            return docker.DockerClient(**keywords, timeout=None)
-        except DockerException as error:
-            raise self._nobody(address) from error
+            return exchange(endpoint, method, target, **more)
+        except OSError as error:
+            raise self._nobody(endpoint.address, error) from error
 
-    def _nobody(self, address: str) -> Unavailable:
+    def _nobody(self, address: str, error: OSError) -> CommandError | Unavailable:
+        if isinstance(error, PermissionError):
+            return CommandError(
+                f"permission denied while trying to connect to the Docker daemon socket at {address}: {error.strerror}"
+            )
+        if type(error).__name__.startswith("SSL"):
+            return CommandError(f"error during connect: {error}")
         return Unavailable(
             f"Cannot connect to the Docker daemon at {address}. Is the docker daemon running?",
-            hint=None if self._host is None else f"DOCKER_HOST or -H names this address; {_NOT_OURS_HINT}",
+            hint=None if self._named is None else f"DOCKER_HOST or -H names this address; {_NOT_OURS_HINT}",
         )
 
-    def _lab_response(self, path: str, query: Mapping[str, str], *, stream: bool) -> requests.Response:
-        if not self.is_lab:
-            raise Unavailable(_NOT_OURS, hint=_NOT_OURS_HINT)
-        api = self.client.api
-        url = f"{api.base_url}/lab/{path.lstrip('/')}"
-        response: requests.Response = api.get(url, params=dict(query), stream=stream, timeout=None)
-        if response.status_code == 404 and "page not found" in response.text:
-            raise NotImplementedYet(f"this engine has no /lab/{path.lstrip('/')}")
-        _raise_for_status(response)
-        return response
+
+def _parameters(query: Mapping[str, Any] | None) -> str:
+    given = {
+        name: int(value) if isinstance(value, bool) else value
+        for name, value in (query or {}).items()
+        if value is not None
+    }
+    return f"?{urlencode(given, doseq=True)}" if given else ""
 
 
-def _raise_for_status(response: requests.Response) -> None:
-    import requests
-    from docker.errors import create_api_error_from_http_exception
+def _tls_of(environment: Mapping[str, str]) -> TLSFiles | None:
+    verify = bool(environment.get("DOCKER_TLS_VERIFY"))
+    if not verify and not environment.get("DOCKER_TLS"):
+        return None
+    folder = Path(environment.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
+    ca, cert, key = (str(path) if (path := folder / f"{name}.pem").is_file() else "" for name in ("ca", "cert", "key"))
+    return TLSFiles(ca, cert, key, verify)
 
-    try:
-        response.raise_for_status()
-    except requests.HTTPError as error:
-        create_api_error_from_http_exception(error)
+
+def _docker_client(endpoint: Endpoint) -> docker.DockerClient:
+    import docker
+
+    tls: Any = None
+    if files := endpoint.tls:
+        pair = (files.cert, files.key) if files.cert else None
+        tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=files.ca or None, verify=files.verify)
+    # No time limit: a build or a stop may be silent for as long as it takes.
+    return docker.DockerClient(base_url=endpoint.address, tls=tls, timeout=None)

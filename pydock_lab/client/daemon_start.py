@@ -11,9 +11,7 @@ import contextlib
 import fcntl
 import os
 import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +73,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _start(socket_path: Path, log_path: Path) -> None:
+    import subprocess
+    import threading
+
     log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
     with log_path.open("ab") as log:
         began_at = log.tell()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydock_lab.client.commands.execute import engine_hint, engine_message
-from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.connection import Connection
 
 _MARKS = {"real": "✓", "limited": "~", "missing": "✗"}
@@ -16,7 +14,7 @@ _HIDDEN = frozenset({"duration_ns"})
 def doctor_text(connection: Connection) -> str:
     """Say which boundaries are real; of a real Docker, what its /info tells."""
     if not connection.is_lab:
-        return _of_real_docker(connection.client.info())
+        return _of_real_docker(connection.request("GET", "/info").json())
     report = connection.lab("doctor")
     lines = [f"{report['kernel']}, engine as {report['tier']}", ""]
     for check in report["checks"]:
@@ -28,16 +26,10 @@ def explain_text(connection: Connection, container: str) -> str:
     """Say step by step what the engine did for a container.
 
     Raises:
-        CommandError: there is no such container, or the engine is a real Docker.
+        EngineError: there is no such container.
+        Unavailable: the engine is a real Docker.
     """
-    from docker.errors import APIError
-
-    try:
-        events = connection.lab(f"containers/{container}/trace")
-    except APIError as error:
-        message = engine_message(error) or str(error)
-        raise CommandError(message, hint=engine_hint(error)) from error
-    return trace_text(events)
+    return trace_text(connection.lab(f"containers/{container}/trace"))
 
 
 def trace_text(events: Sequence[Mapping[str, Any]]) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import docker.errors
 from IPython.display import display
 
+from pydock_lab.client.commands.failure import EngineError
 from pydock_lab.client.connection import Connection
 from pydock_lab.errors import LabError
 from pydock_lab.notebook.answers import in_dockers_words
@@ -65,14 +65,16 @@ class VolumeLook:
     def _read_or_gone(self) -> dict[str, Any]:
         try:
             return self.read()
-        except docker.errors.NotFound:
+        except EngineError as error:
+            if error.status_code != 404:
+                raise
             return self._document("removed", [], f"There is no volume {self.name} any more.")
 
     def read(self) -> dict[str, Any]:
         """Return the document that widgets/volume.js describes.
 
         Raises:
-            docker.errors.NotFound: there is no such volume.
+            EngineError: there is no such volume.
         """
         document = self._connection.lab(f"volumes/{self.name}/files")
         if self._seen.get("created") != document["created"]:  # another volume of the same name

@@ -9,13 +9,16 @@ import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.image_transfer import read_pieces, write_archive
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.spec import reference
+
+if TYPE_CHECKING:
+    from pydock_lab.client.wire import Response
 
 _DIRECTORY = 1 << 31  # Go's os.ModeDir
 _SYMLINK = 1 << 27
@@ -84,10 +87,9 @@ def _copy_out(arguments: Arguments, session: Session, container: str, path: str,
             for piece in response.iter_content(65536):
                 session.output.write("stdout", piece)
             return
-        is_directory = bool(_decode_stat(response.headers)["mode"] & _DIRECTORY)
+        is_directory = bool(_decode_stat(response)["mode"] & _DIRECTORY)
         name, where = _landing(path, session.path(target), target, is_directory=is_directory)
-        response.raw.decode_content = True
-        with tarfile.open(fileobj=response.raw, mode="r|") as archive:
+        with tarfile.open(fileobj=cast("IO[bytes]", response), mode="r|") as archive:
             _extract(archive, where, name, contents=path.endswith("/."), owners=arguments.on("archive"))
 
 
@@ -174,16 +176,16 @@ def _packed(path: Path, name: str) -> Iterator[bytes]:
 
 
 def _stat(session: Session, container: str, path: str) -> dict[str, Any] | None:
-    from docker.errors import NotFound
-
     try:
         response = session.connection.request("HEAD", f"/containers/{container}/archive", query={"path": path})
-    except NotFound:
-        session.api.inspect_container(container)  # raises where it is the container that is missing
+    except EngineError as error:
+        if error.status_code != 404:
+            raise
+        session.inspect("containers", container)  # raises where it is the container that is missing
         return None
-    return _decode_stat(response.headers)
+    return _decode_stat(response)
 
 
-def _decode_stat(headers: Any) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(base64.b64decode(headers["X-Docker-Container-Path-Stat"]))
+def _decode_stat(response: Response) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(base64.b64decode(response.header("X-Docker-Container-Path-Stat")))
     return document

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.execute import engine_message
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.filters import api_time
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.commands.tables import Table, align, inspect_result
 from pydock_lab.client.hijack import demultiplex
+from pydock_lab.errors import LabError
 
 OPTIONAL_FIELDS = frozenset({"Health", "SizeRw", "SizeRootFs", "Healthcheck", "StopTimeout", "Shell"})
 """Fields the API leaves out where they are empty; templates may name them all the same."""
@@ -57,12 +57,8 @@ def inspect_each(arguments: Arguments, session: Session, fetch: Callable[[str], 
     for name in arguments.positional:
         try:
             documents.append(fetch(name))
-        except CommandError as error:
+        except LabError as error:
             failures.append(error.message)
-        except Exception as error:
-            if (message := engine_message(error)) is None:
-                raise
-            failures.append(message)
     found = inspect_result(documents, arguments.text("format"), OPTIONAL_FIELDS)
     if failures:
         if documents or not arguments.text("format"):
@@ -76,7 +72,7 @@ def logs(arguments: Arguments, session: Session) -> Result:
     """Show what a container wrote."""
     name = arguments.positional[0]
     tail = arguments.text("tail")
-    document = session.api.inspect_container(name)
+    document = session.inspect("containers", name)
     query = {
         "stdout": 1,
         "stderr": 1,
@@ -113,7 +109,7 @@ def top(arguments: Arguments, session: Session) -> Result:
 def port(arguments: Arguments, session: Session) -> Result:
     """Show where a container's ports are published."""
     name, *wanted = arguments.positional
-    ports: Mapping[str, Any] = session.api.inspect_container(name)["NetworkSettings"]["Ports"] or {}
+    ports: Mapping[str, Any] = session.inspect("containers", name)["NetworkSettings"]["Ports"] or {}
     if wanted:
         number, _, protocol = wanted[0].partition("/")
         bindings = ports.get(f"{number}/{protocol or 'tcp'}")
@@ -128,7 +124,7 @@ def port(arguments: Arguments, session: Session) -> Result:
 
 def diff(arguments: Arguments, session: Session) -> Result:
     """Show what changed in a container's file system: added, changed, deleted."""
-    changes = session.api.diff(arguments.positional[0]) or []
+    changes = session.connection.request("GET", f"/containers/{arguments.positional[0]}/changes").json() or []
     rows = [{"KIND": "CAD"[change["Kind"]], "PATH": change["Path"]} for change in changes]
     text = "\n".join(f"{row['KIND']} {row['PATH']}" for row in rows)
     return Result(text=text, columns=("KIND", "PATH"), rows=rows)
@@ -151,7 +147,8 @@ def stats(arguments: Arguments, session: Session) -> Result:
 def _stats_once(arguments: Arguments, session: Session, table: Table) -> Result:
     names: Sequence[str] = arguments.positional
     if not names:
-        names = [found["Id"] for found in session.api.containers(all=arguments.on("all"))]
+        listed = session.connection.request("GET", "/containers/json", query={"all": arguments.on("all")}).json()
+        names = [found["Id"] for found in listed]
     if not names:
         return table.result([], template=arguments.text("format"))
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.execute import engine_hint, engine_message
-from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.foreground import (
     begin_wait,
     carry,
     end_wait,
     require_terminal,
     signals_forwarded,
+    start_container,
 )
 from pydock_lab.client.commands.run_options import create_body, read_environment
 from pydock_lab.client.commands.session import Progress, Result, Session
@@ -35,12 +35,12 @@ def run(arguments: Arguments, session: Session) -> Result:
             body["HostConfig"]["ConsoleSize"] = size
     try:
         container_id = _create(arguments, session, body)
-    except Exception as error:
+    except LabError as error:
         raise _run_failure(error, arguments) from error
     if detached:
         try:
-            session.api.start(container_id)
-        except Exception as error:
+            start_container(session, container_id)
+        except LabError as error:
             raise _run_failure(error, arguments) from error
         return Result(text=container_id, container_id=container_id)
     return _run_in_foreground(arguments, session, body, container_id)
@@ -57,10 +57,11 @@ def start(arguments: Arguments, session: Session) -> Result:
     """Start stopped containers; with `-a` or `-i`, one in the foreground."""
     names = arguments.positional
     if not (arguments.on("attach") or arguments.on("interactive")):
-        return each_named(names, session, session.api.start, last="Error: failed to start containers: ")
+        failed = "Error: failed to start containers: "
+        return each_named(names, session, lambda name: start_container(session, name), last=failed)
     if len(names) > 1:
         raise CommandError("you cannot start and attach multiple containers at once")
-    document = session.api.inspect_container(names[0])
+    document = session.inspect("containers", names[0])
     container_id, config = document["Id"], document["Config"]
     interactive = arguments.on("interactive") and config["OpenStdin"]
     require_terminal(session, tty=config["Tty"], interactive=interactive)
@@ -68,7 +69,7 @@ def start(arguments: Arguments, session: Session) -> Result:
     condition = "removed" if document["HostConfig"]["AutoRemove"] else "next-exit"
     with contextlib.closing(stream):
         waiting = begin_wait(session, container_id, condition=condition)
-        session.api.start(container_id)
+        start_container(session, container_id)
         return _follow(
             session, container_id, stream, waiting, config["Tty"], interactive, arguments.text("detach-keys")
         )
@@ -76,7 +77,7 @@ def start(arguments: Arguments, session: Session) -> Result:
 
 def attach(arguments: Arguments, session: Session) -> Result:
     """Show a running container's output and feed it stdin until it ends or the user detaches."""
-    document = session.api.inspect_container(arguments.positional[0])
+    document = session.inspect("containers", arguments.positional[0])
     state, config, container_id = document["State"], document["Config"], document["Id"]
     if not state["Running"]:
         raise CommandError("cannot attach to a stopped container, start it first")
@@ -117,15 +118,15 @@ def exec_(arguments: Arguments, session: Session) -> Result:
     }
     size = _console_size(session, tty=tty)
     start = {"Detach": False, "Tty": tty} | ({"ConsoleSize": size} if size else {})
-    api = session.api
-    exec_id = session.connection.request("POST", f"/containers/{container}/exec", document).json()["Id"]
+    request = session.connection.request
+    exec_id = request("POST", f"/containers/{container}/exec", document).json()["Id"]
     if detached:
-        api.exec_start(exec_id, detach=True)
+        request("POST", f"/exec/{exec_id}/start", {"Detach": True, "Tty": tty})
         return Result()
     stream = session.connection.hijack(f"/exec/{exec_id}/start", start)
 
     def resized(rows: int, columns: int) -> None:
-        api.exec_resize(exec_id, height=rows, width=columns)
+        request("POST", f"/exec/{exec_id}/resize", query={"h": rows, "w": columns})
 
     with contextlib.closing(stream):
         left = carry(
@@ -136,7 +137,7 @@ def exec_(arguments: Arguments, session: Session) -> Result:
             detach_keys=arguments.text("detach-keys"),
             resized=resized,
         )
-    return Result() if left else Result(exit_code=int(api.exec_inspect(exec_id)["ExitCode"] or 0))
+    return Result() if left else Result(exit_code=int(request("GET", f"/exec/{exec_id}/json").json()["ExitCode"] or 0))
 
 
 def each_named(
@@ -159,7 +160,7 @@ def each_named(
     for name in names:
         try:
             action(name)
-        except Exception as error:
+        except LabError as error:
             failures.append(_failure(error))
         else:
             if say:
@@ -185,8 +186,6 @@ def _body(arguments: Arguments, session: Session) -> dict[str, Any]:
 
 def _create(arguments: Arguments, session: Session, body: dict[str, Any]) -> str:
     """Create the container, pulling its image first where `--pull` and the local store say so."""
-    from docker.errors import ImageNotFound, NotFound
-
     from pydock_lab.client.commands.image_transfer import pull_image
 
     image, policy = body["Image"], arguments.text("pull")
@@ -198,8 +197,8 @@ def _create(arguments: Arguments, session: Session, body: dict[str, Any]) -> str
     query = {"name": arguments.text("name") or None, "platform": platform or None}
     try:
         answer = session.connection.request("POST", "/containers/create", body, query=query).json()
-    except (ImageNotFound, NotFound) as error:
-        if policy != "missing" or "no such image" not in str(error.explanation).lower():
+    except EngineError as error:
+        if policy != "missing" or error.status_code != 404 or "no such image" not in error.explanation.lower():
             raise
         if not quiet:
             familiar = reference.parse(image).familiar
@@ -222,9 +221,9 @@ def _run_in_foreground(arguments: Arguments, session: Session, body: dict[str, A
     with contextlib.closing(stream):
         waiting = begin_wait(session, container_id, condition=condition)
         try:
-            session.api.start(container_id)
-        except Exception as error:
-            with contextlib.suppress(Exception):
+            start_container(session, container_id)
+        except LabError as error:
+            with contextlib.suppress(LabError):
                 if condition == "removed":
                     end_wait(waiting)
             waiting.close()
@@ -243,13 +242,13 @@ def _follow(
     session: Session, container_id: str, stream: Any, waiting: Any, tty: bool, interactive: bool, detach_keys: str
 ) -> Result:
     """Carry a started container's streams to its end and return its exit status."""
-    api = session.api
+    request, path = session.connection.request, f"/containers/{container_id}"
 
     def resized(rows: int, columns: int) -> None:
-        api.resize(container_id, height=rows, width=columns)
+        request("POST", f"{path}/resize", query={"h": rows, "w": columns})
 
     def forward(name: str) -> None:
-        api.kill(container_id, name)
+        request("POST", f"{path}/kill", query={"signal": name})
 
     with signals_forwarded(forward, patience=session.patience):
         if carry(session, stream, tty=tty, interactive=interactive, detach_keys=detach_keys, resized=resized):
@@ -264,18 +263,11 @@ def _console_size(session: Session, *, tty: bool) -> list[int]:
     return list(terminal.size()) if terminal is not None else []
 
 
-def _failure(error: Exception) -> CommandError:
-    """Return an engine's error as a command's; anything else is raised again."""
-    if isinstance(error, CommandError):
-        return error
-    if isinstance(error, LabError):
-        return CommandError(error.message, hint=error.hint)
-    if (message := engine_message(error)) is None:
-        raise error
-    return CommandError(message, hint=engine_hint(error))
+def _failure(error: LabError) -> CommandError:
+    return error if isinstance(error, CommandError) else CommandError(error.message, hint=error.hint)
 
 
-def _run_failure(error: Exception, arguments: Arguments) -> CommandError:
+def _run_failure(error: LabError, arguments: Arguments) -> CommandError:
     """Docker's exit statuses: 127 no such command, 126 it can't be executed, 125 everything else."""
     failure = _failure(error)
     text = failure.message.lower()

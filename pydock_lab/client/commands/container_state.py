@@ -35,22 +35,17 @@ def restart(arguments: Arguments, session: Session) -> Result:
 
 def kill(arguments: Arguments, session: Session) -> Result:
     """Send containers a signal, SIGKILL by default."""
-    query = {"signal": arguments.text("signal") or None}
-    return each_named(
-        arguments.positional,
-        session,
-        lambda name: session.connection.request("POST", f"/containers/{name}/kill", query=query),
-    )
+    return _each(arguments, session, "kill", {"signal": arguments.text("signal") or None})
 
 
 def pause(arguments: Arguments, session: Session) -> Result:
     """Freeze all processes of containers."""
-    return each_named(arguments.positional, session, session.api.pause)
+    return _each(arguments, session, "pause")
 
 
 def unpause(arguments: Arguments, session: Session) -> Result:
     """Let the processes of paused containers go on."""
-    return each_named(arguments.positional, session, session.api.unpause)
+    return _each(arguments, session, "unpause")
 
 
 def remove(arguments: Arguments, session: Session) -> Result:
@@ -68,7 +63,7 @@ def rename(arguments: Arguments, session: Session) -> Result:
     old, new = arguments.positional
     if not old.strip() or not new.strip():
         raise CommandError("Error: Neither old nor new names may be empty")
-    session.api.rename(old, new)
+    session.connection.request("POST", f"/containers/{old}/rename", query={"name": new})
     return Result(names=(new,))
 
 
@@ -137,6 +132,11 @@ def _stop_or_restart(arguments: Arguments, session: Session, verb: str) -> Resul
         "t": arguments.number("timeout") if arguments.has("timeout") else None,
         "signal": arguments.text("signal") or None,
     }
+    return _each(arguments, session, verb, query)
+
+
+def _each(arguments: Arguments, session: Session, verb: str, query: dict[str, Any] | None = None) -> Result:
+    """POST /containers/NAME/VERB for each container named."""
     return each_named(
         arguments.positional,
         session,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from pydock_lab.client.commands.arguments import Arguments, parse
@@ -54,6 +55,10 @@ def run_line(argv: Sequence[str], session: Session, *, program: str = "docker") 
 
 def engine_message(error: BaseException) -> str | None:
     """Return what Docker's CLI prints for an engine's error, or None if it isn't one."""
+    if isinstance(error, LabError):
+        return error.message
+    if "docker" not in sys.modules:  # then it isn't docker-py's, whose import would cost more than most commands
+        return None
     import requests
     from docker import errors
 
@@ -68,6 +73,8 @@ def engine_message(error: BaseException) -> str | None:
 
 def engine_hint(error: BaseException) -> str | None:
     """Return the hint our own engine put beside its message, if it did."""
+    if isinstance(error, LabError):
+        return error.hint
     response = getattr(error, "response", None)
     try:
         document = response.json() if response is not None else None

@@ -19,6 +19,21 @@ class CommandError(LabError):
         self.exit_code = exit_code
 
 
+class EngineError(CommandError):
+    """The engine answered a request with an error.
+
+    Args:
+        status_code: The HTTP status: 404 no such object, 409 conflict, …
+        explanation: The engine's own words, which Docker's CLI puts behind "Error response from daemon".
+        hint: What our own engine put beside them.
+    """
+
+    def __init__(self, status_code: int, explanation: str, *, hint: str | None = None) -> None:
+        super().__init__(f"Error response from daemon: {explanation}", hint=hint)
+        self.status_code = status_code
+        self.explanation = explanation
+
+
 class UsageError(CommandError):
     """The command line itself is wrong: no such command or flag, or too few arguments."""
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import ResizeCallback, Session
 from pydock_lab.client.hijack import HijackedStream
+from pydock_lab.errors import LabError
 
 if TYPE_CHECKING:
-    import requests
+    from pydock_lab.client.wire import Response
 
 _CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
@@ -85,14 +86,19 @@ def signals_forwarded(forward: Callable[[str], None], *, patience: int) -> Itera
             signal.signal(number, handler)
 
 
-def begin_wait(session: Session, container_id: str, *, condition: str) -> requests.Response:
+def start_container(session: Session, container_id: str) -> None:
+    """Start a container that has been created or has stopped."""
+    session.connection.request("POST", f"/containers/{container_id}/start")
+
+
+def begin_wait(session: Session, container_id: str, *, condition: str) -> Response:
     """Ask the engine to tell the exit status; returns when the engine has heard, before the process need run."""
     return session.connection.request(
         "POST", f"/containers/{container_id}/wait", stream=True, query={"condition": condition}
     )
 
 
-def end_wait(response: requests.Response) -> int:
+def end_wait(response: Response) -> int:
     """Return the exit status the engine promised in `begin_wait`.
 
     Raises:
@@ -126,9 +132,7 @@ def parse_detach_keys(text: str) -> bytes:
 
 
 def _forward(forward: Callable[[str], None], name: str) -> None:
-    from docker.errors import APIError
-
-    with contextlib.suppress(APIError):  # it may have exited meanwhile
+    with contextlib.suppress(LabError):  # it may have exited meanwhile
         forward(name)
 
 

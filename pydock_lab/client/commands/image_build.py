@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydock_lab.client.commands.failure import CommandError, UsageError
 from pydock_lab.client.commands.run_options import read_ulimit
 from pydock_lab.client.commands.session import BuildEvent, Progress, Result, Session
 from pydock_lab.client.commands.usage import usage_line
+from pydock_lab.client.credentials import registry_config
 from pydock_lab.errors import LabError
 from pydock_lab.spec import reference
 
@@ -45,7 +45,7 @@ def build(arguments: Arguments, session: Session) -> Result:
         "/build",
         body=None if body is None else _counted(body, session, quiet=quiet),
         stream=True,
-        headers={"Content-Type": "application/x-tar"} | _registry_auth(session),
+        headers={"Content-Type": "application/x-tar"} | registry_config(session.connection.config),
         query=query,
     )
     stream = BuildStream()
@@ -202,15 +202,3 @@ def _counted(body: Iterator[bytes], session: Session, *, quiet: bool) -> Iterato
     if not quiet:
         text = f"Sending build context to Docker daemon {humanize.size(total, precision=4):>8}"
         session.output.build(BuildEvent("notice", 0, 0, text, raw=text + "\n"))
-
-
-def _registry_auth(session: Session) -> dict[str, str]:
-    """The logins of ~/.docker/config.json, for the images a Dockerfile begins FROM."""
-    from docker.auth import AuthConfig, encode_header
-    from docker.errors import DockerException
-
-    with contextlib.suppress(DockerException):
-        config = getattr(session.api, "_auth_configs", None)
-        if isinstance(config, AuthConfig) and (logins := config.get_all_credentials()):
-            return {"X-Registry-Config": encode_header(logins).decode()}
-    return {}

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Progress, Result, Session
+from pydock_lab.client.credentials import registry_auth
 from pydock_lab.spec import reference
 
 if TYPE_CHECKING:
-    import requests
+    from pydock_lab.client.wire import Response
 
 
 def pull(arguments: Arguments, session: Session) -> Result:
@@ -34,8 +35,14 @@ def push(arguments: Arguments, session: Session) -> Result:
     wanted = reference.parse(name, default_tag=not arguments.on("all-tags"))
     if not arguments.on("quiet") and not reference.parse(name, default_tag=False).tag and wanted.tag:
         session.say("Using default tag: latest")
-    events = session.api.push(wanted.familiar_name, tag=wanted.tag or None, stream=True, decode=True)
-    _show(session, events, quiet=arguments.on("quiet"))
+    response = session.connection.request(
+        "POST",
+        f"/images/{wanted.familiar_name}/push",
+        stream=True,
+        headers={"X-Registry-Auth": registry_auth(session.connection.config, wanted.domain)},
+        query={"tag": wanted.tag or None, "platform": arguments.text("platform") or None},
+    )
+    _show(session, _documents(response), quiet=arguments.on("quiet"))
     return Result(text=str(wanted) if arguments.on("quiet") else "", names=(wanted.familiar,))
 
 
@@ -56,15 +63,18 @@ def pull_image(
         CommandError: the registry or the engine refused.
     """
     wanted = reference.parse(name, default_tag=not all_tags)
-    events = session.api.pull(
-        wanted.familiar_name,
-        tag=wanted.digest or wanted.tag or None,
+    response = session.connection.request(
+        "POST",
+        "/images/create",
         stream=True,
-        decode=True,
-        platform=platform or None,
-        all_tags=all_tags,
+        headers={"X-Registry-Auth": registry_auth(session.connection.config, wanted.domain)},
+        query={
+            "fromImage": wanted.familiar_name,
+            "tag": wanted.digest or wanted.tag or None,
+            "platform": platform or None,
+        },
     )
-    _show(session, events, quiet=quiet, aside=aside)
+    _show(session, _documents(response), quiet=quiet, aside=aside)
 
 
 def save(arguments: Arguments, session: Session) -> Result:
@@ -123,7 +133,7 @@ def import_(arguments: Arguments, session: Session) -> Result:
     return Result(text=image_id, image_id=image_id)
 
 
-def write_archive(session: Session, response: requests.Response, target: str) -> None:
+def write_archive(session: Session, response: Response, target: str) -> None:
     """Write a response's body to the file named, or to stdout.
 
     Raises:
@@ -174,7 +184,7 @@ def _show(
     return last
 
 
-def _documents(response: requests.Response) -> Iterator[dict[str, Any]]:
+def _documents(response: Response) -> Iterator[dict[str, Any]]:
     with response:
         for line in response.iter_lines():
             if line.strip():

@@ -116,12 +116,12 @@ def tag(arguments: Arguments, session: Session) -> Result:
 
 def inspect(arguments: Arguments, session: Session) -> Result:
     """Show images as the API describes them."""
-    return inspect_each(arguments, session, session.api.inspect_image)
+    return inspect_each(arguments, session, lambda name: session.inspect("images", name))
 
 
 def history(arguments: Arguments, session: Session) -> Result:
     """Show how an image was made, the latest step first."""
-    documents = session.api.history(arguments.positional[0])
+    documents = session.connection.request("GET", f"/images/{arguments.positional[0]}/history").json()
     truncate, human = not arguments.on("no-trunc"), arguments.on("human")
     rows = []
     for step in documents:

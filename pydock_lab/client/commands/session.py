@@ -128,10 +128,19 @@ class Session:
         """docker-py's client of the engine; starts the user's daemon if there is none."""
         return self.connection.client
 
-    @property
-    def api(self) -> docker.APIClient:
-        """docker-py's low-level client."""
-        return self.connection.client.api
+    def inspect(self, kind: str, name: str) -> dict[str, Any]:
+        """Ask for the document of one object.
+
+        Args:
+            kind: `containers`, `images`, `volumes` or `networks`.
+            name: Its name or id.
+
+        Raises:
+            EngineError: there is none.
+        """
+        path = f"/{kind}/{name}" + ("/json" if kind in ("containers", "images") else "")
+        document: dict[str, Any] = self.connection.request("GET", path).json()
+        return document
 
     def path(self, text: str) -> Path:
         """Resolve a path as the user wrote it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import platform
 import sys
@@ -13,13 +12,14 @@ from typing import Any
 from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.container_look import inspect_each
-from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.filters import api_time, confirmed, filters_json
 from pydock_lab.client.commands.images import pruned_images
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.commands.system_text import info_text, version_text
 from pydock_lab.client.commands.tables import Table, inspect_result
 from pydock_lab.client.commands.templates import Template, TemplateError, go_json
+from pydock_lab.client.connection import API_VERSION
 
 _DF = Table(
     {"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE"},
@@ -32,30 +32,29 @@ _INSPECTED = ("container", "image", "network", "volume")
 
 def version(arguments: Arguments, session: Session) -> Result:
     """Show the versions of the client and the engine."""
-    server = session.api.version(api_version=True)
+    server = session.connection.request("GET", "/version").json()
     client = {
         "Version": metadata.version(_PACKAGE),
-        "ApiVersion": session.api.api_version,
-        "DefaultAPIVersion": session.api.api_version,
+        "ApiVersion": session.connection.api_version,
+        "DefaultAPIVersion": API_VERSION,
         "PythonVersion": platform.python_version(),
         "Os": sys.platform,
         "Arch": _machine(),
-        "Context": "default",
+        "Context": session.connection.context,
     }
     return _document({"Client": client, "Server": server}, arguments, version_text)
 
 
 def info(arguments: Arguments, session: Session) -> Result:
     """Show what the engine is and runs on."""
-    document = session.api.info()
-    document["ClientInfo"] = {"Version": metadata.version(_PACKAGE), "Context": "default", "Debug": False}
+    document = session.connection.request("GET", "/info").json()
+    client = {"Version": metadata.version(_PACKAGE), "Context": session.connection.context, "Debug": False}
+    document["ClientInfo"] = client
     return _document(document, arguments, info_text)
 
 
 def inspect(arguments: Arguments, session: Session) -> Result:
     """Show anything that has a name or an id as the API describes it."""
-    from docker.errors import NotFound
-
     wanted = arguments.text("type")
     if wanted and wanted not in _INSPECTED:
         known = ", ".join(f'"{kind}"' for kind in _INSPECTED)
@@ -72,8 +71,11 @@ def inspect(arguments: Arguments, session: Session) -> Result:
         if wanted:
             return session.connection.request("GET", paths[wanted].format(name), query=query).json()
         for path in paths.values():
-            with contextlib.suppress(NotFound):
+            try:
                 return session.connection.request("GET", path.format(name), query=query).json()
+            except EngineError as error:
+                if error.status_code != 404:
+                    raise
         raise CommandError(f"Error: No such object: {name}")
 
     return inspect_each(arguments, session, one)

@@ -57,7 +57,7 @@ def info_text(document: Mapping[str, Any]) -> str:
     lines = [
         "Client:",
         f" Version:    {document['ClientInfo']['Version']}",
-        " Context:    default",
+        f" Context:    {document['ClientInfo']['Context']}",
         " Debug Mode: false",
         "",
         "Server:",

@@ -14,7 +14,6 @@ from typing import Any
 
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result
-from pydock_lab.client.commands.templates import Template, TemplateError, go_json
 
 _MIN_WIDTH = 10
 _PADDING = 3
@@ -61,6 +60,8 @@ class Table:
             table += [[_plain(row[field]) for field in self.fields] for row in rows]
             return align(table)
         if template == "json":
+            from pydock_lab.client.commands.templates import go_json
+
             return "\n".join(go_json({key: row[key] for key in sorted(row) if not callable(row[key])}) for row in rows)
         with_heading = template.startswith("table ")
         source = template.removeprefix("table ").strip() if with_heading else template
@@ -72,6 +73,8 @@ class Table:
         return align([line.split("\t") for line in [heading, *lines]])
 
     def _lines(self, source: str, rows: Sequence[Row]) -> list[str]:
+        from pydock_lab.client.commands.templates import Template, TemplateError
+
         try:
             template = Template(source, type_name=self.go_type)
         except TemplateError as error:
@@ -100,6 +103,8 @@ def inspect_result(documents: Sequence[Any], template: str, optional: frozenset[
         CommandError: the template is wrong, in Go's words.
     """
     import json
+
+    from pydock_lab.client.commands.templates import Template, TemplateError, go_json
 
     found = Result(documents=list(documents))
     if template in ("", "json"):

@@ -8,7 +8,10 @@ Docker too. Source: docker/go-units size.go, Go strconv and time.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?) ?([kKmMgGtTpPeE])?(?:[iI]?[bB])?$")
 _SIZE_UNITS = "kmgtpe"
@@ -35,7 +38,7 @@ def size_bytes(text: str) -> int:
     if match is None:
         raise ValueError(f"invalid size: '{text}'")
     power = _SIZE_UNITS.index(match[2].lower()) + 1 if match[2] else 0
-    return int(Fraction(match[1]) * 1024**power)
+    return int(_fraction(match[1]) * 1024**power)
 
 
 def duration_ns(text: str) -> int:
@@ -47,13 +50,13 @@ def duration_ns(text: str) -> int:
     if not parts or "".join(number + unit for number, unit in parts) != body:
         missing = "missing unit in duration" if re.fullmatch(r"[\d.]+", body) else "invalid duration"
         raise ValueError(f'time: {missing} "{text}"')
-    return sign * sum(int(Fraction(number.rstrip(".") or "0") * _NANOSECONDS[unit]) for number, unit in parts)
+    return sign * sum(int(_fraction(number.rstrip(".") or "0") * _NANOSECONDS[unit]) for number, unit in parts)
 
 
 def nano_cpus(text: str) -> int:
     """`1.5` → 1500000000."""
     try:
-        value = Fraction(text) * 1_000_000_000
+        value = _fraction(text) * 1_000_000_000
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"failed to parse {text} as a rational number") from None
     if value.denominator != 1:
@@ -96,3 +99,9 @@ def comma_separated(text: str) -> list[str]:
     import csv
 
     return next(csv.reader([text], strict=True), [])
+
+
+def _fraction(text: str) -> Fraction:
+    from fractions import Fraction  # with decimal, which costs every command 2 ms
+
+    return Fraction(text)

@@ -82,7 +82,7 @@ def remove(arguments: Arguments, session: Session) -> Result:
 
 def inspect(arguments: Arguments, session: Session) -> Result:
     """Show volumes as the API describes them."""
-    return inspect_each(arguments, session, session.api.inspect_volume)
+    return inspect_each(arguments, session, lambda name: session.inspect("volumes", name))
 
 
 def prune(arguments: Arguments, session: Session) -> Result:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import struct
-import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.foreground import parse_detach_keys
 from pydock_lab.client.hijack import demultiplex, hijack
 from pydock_lab.client.terminal import DetachKeys
+from tests.unit.client.scripted import scripted
 
 FRAMES = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=30)), max_size=8)
 
@@ -33,25 +33,14 @@ def test_frames_survive_any_cutting(frames: list[tuple[int, bytes]], cuts: list[
     assert got["stderr"] == b"".join(payload for kind, payload in frames if kind == 2)
 
 
-def answered(answer: bytes) -> socket.socket:
-    """One end of a connection whose other end sends this and closes."""
-    ours, theirs = socket.socketpair()
-
-    def serve() -> None:
-        with theirs:
-            theirs.recv(65536)
-            theirs.sendall(answer)
-
-    threading.Thread(target=serve).start()
-    return ours
-
-
-def test_output_in_the_same_packet_as_the_answer_is_kept() -> None:
+def test_output_in_the_same_packet_as_the_answer_is_kept(tmp_path: Path) -> None:
     frame = struct.pack(">BxxxL", 1, 6) + b"early\n"
-    stream = hijack(answered(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\n" + frame), "/v1.41/exec/x/start", {})
-    assert stream.pending
-    assert list(stream.frames()) == [("stdout", b"early\n")]
-    stream.close()
+    answer = b"HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\n" + frame
+    with scripted(tmp_path, [answer]) as endpoint:
+        stream = hijack(endpoint, "/v1.41/exec/x/start", {})
+        assert stream.pending
+        assert list(stream.frames()) == [("stdout", b"early\n")]
+        stream.close()
 
 
 @pytest.mark.parametrize(
@@ -61,9 +50,9 @@ def test_output_in_the_same_packet_as_the_answer_is_kept() -> None:
         b'HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n17\r\n{"message":"No such x"}\r\n0\r\n\r\n',
     ],
 )
-def test_a_refusal_is_the_engines_message(answer: bytes) -> None:
-    with pytest.raises(CommandError) as caught:
-        hijack(answered(answer), "/containers/x/attach")
+def test_a_refusal_is_the_engines_message(tmp_path: Path, answer: bytes) -> None:
+    with scripted(tmp_path, [answer]) as endpoint, pytest.raises(CommandError) as caught:
+        hijack(endpoint, "/containers/x/attach")
     assert caught.value.message == "Error response from daemon: No such x"
 
 
