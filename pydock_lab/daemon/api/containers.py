@@ -13,7 +13,7 @@ from pydock_lab.daemon.api import containers_files, containers_streams
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.query import flag, number, to_end
 from pydock_lab.daemon.api.router import requested_version
-from pydock_lab.daemon.engine.containers import inspect, processes
+from pydock_lab.daemon.engine.containers import inspect, processes, signals
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.engine import Engine
@@ -107,6 +107,8 @@ class _Containers:
 
     async def post_kill(self, request: web.Request) -> web.StreamResponse:
         """`docker kill`."""
+        if signum := request.query.get("signal"):
+            signals.parse(signum)
         try:
             container = self._find(request)
         except NotFound as error:

@@ -62,7 +62,7 @@ class Filters:
         if not values:
             return default
         if len(values) > 1 or values[0].lower() not in ("1", "true", "0", "false"):
-            raise InvalidParameter(f"invalid filter '{key}={values}'")
+            raise InvalidParameter(f"invalid filter '{key}=[{' '.join(values)}]'")
         return values[0].lower() in ("1", "true")
 
     def labels(self, there: dict[str, str]) -> bool:

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydock_lab.daemon.config import DaemonConfig
-from pydock_lab.daemon.engine.containers import inspect, listing, settings
+from pydock_lab.daemon.engine.containers import inspect, limits, listing, settings
 from pydock_lab.daemon.engine.containers.creation import Created, Creation
 from pydock_lab.daemon.engine.containers.files import ContainerFiles
-from pydock_lab.daemon.engine.containers.launch import Launcher, resources
+from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.lifecycle import Lifecycle
 from pydock_lab.daemon.engine.containers.networking import Networking
 from pydock_lab.daemon.engine.containers.record import Container
@@ -33,6 +33,7 @@ from pydock_lab.daemon.engine.images_removal import ImageUser
 from pydock_lab.daemon.engine.restart import RestartPolicy
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.daemon.engine.volumes import Volumes
+from pydock_lab.daemon.linux import cgroups
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import Exit
@@ -78,7 +79,8 @@ class Containers:
         self.launcher = Launcher(config, self.table, layers)
         self.networking = Networking(self.table, networks, runtime, events)
         self._storage = ContainerStorage(config, self.launcher, layers, volumes)
-        self._creation = Creation(self.table, self.launcher, layers, images, self._storage)
+        self._abilities = limits.Abilities.of(cgroups.detect(), rootless=config.rootless)
+        self._creation = Creation(self.table, self.launcher, layers, images, self._storage, self._abilities)
         self.lifecycle = Lifecycle(
             self.table, self.launcher, self.networking, runtime, events, trace, self._remove_when_ended
         )
@@ -166,7 +168,8 @@ class Containers:
         try:
             bare = self.table.check_name(name)
         except InvalidParameter as error:
-            raise InvalidParameter(f"Error when allocating new name: {error.message}") from None
+            message = error.message.replace(f"({name})", f"(/{name.removeprefix('/')})")
+            raise InvalidParameter(f"Error when allocating new name: {message}") from None
         except Conflict as error:
             raise Conflict(f"Error when allocating new name: {error.message}") from None
         old = container.name
@@ -229,18 +232,21 @@ class Containers:
         record = container.record
         host = dict(record.host_config)
         policy = changes.get("RestartPolicy")
-        host.update({key: value for key, value in changes.items() if key != "RestartPolicy" and value})
+        asked = {key: value for key, value in changes.items() if key != "RestartPolicy" and value}
+        limits.check_update(host, asked)
+        host.update(asked)
+        warnings = self._abilities.discard(host)
         if policy and policy.get("Name"):
             settings.check_restart_policy(policy, auto_remove=host["AutoRemove"])
             host["RestartPolicy"] = {"MaximumRetryCount": 0, **policy}
-        settings.check_resources(host)
-        if container.state.running and any(key != "RestartPolicy" for key in changes):
-            await self._runtime.update(container.id, resources(host))
+        limits.check(host)
+        if container.state.running and asked:
+            warnings += await self._runtime.update(container.id, limits.resources(host))
         record.host_config = host
         self.lifecycle.forget_policy(container)
         self.table.save(container)
         self._publish(container, "update")
-        return []
+        return warnings
 
     async def _discard(self, container: Container, *, volumes: bool) -> None:
         if not self.table.holds(container):

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydock_lab.daemon.engine.containers import mounts, names, settings
+from pydock_lab.daemon.engine.containers import conflicts, limits, mounts, names, settings
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.links import check_links
 from pydock_lab.daemon.engine.containers.networking import requested_networks
@@ -44,12 +44,14 @@ class Creation:
         layers: LayerStore,
         images: Images,
         storage: ContainerStorage,
+        abilities: limits.Abilities,
     ) -> None:
         self._table = table
         self._launcher = launcher
         self._layers = layers
         self._images = images
         self._storage = storage
+        self._abilities = abilities
 
     async def create(self, body: CreateBody, name: str = "", platform: str = "") -> Created:
         """Make a container that can be started; all of it or nothing.
@@ -74,13 +76,17 @@ class Creation:
         image_config: dict[str, Any] = image.config.get("config") or {} if image else {}
         container_id = secrets.token_hex(32)
         host = settings.complete_host_config(asked_host)
+        warnings = self._abilities.discard(host)
+        limits.check(host)
+        conflicts.check(body, host)
+        conflicts.check_healthcheck(body.get("Healthcheck"))
         self._resolve_joins(host)
         config = settings.merge_config(body, image_config, container_id, host)
         for entry in host["ExtraHosts"] or []:
             etcfiles.split_extra_host(entry)
         name = name or names.pick_name(self._table.name_is_free)
         check_links(host, name, self._table)
-        points = mounts.plan(config, host, lambda reference: self._table.get(reference).record.mounts)
+        points = mounts.plan(config, host, self._mounts_of)
         command = [*(config["Entrypoint"] or []), *(config["Cmd"] or [])]
         record = Record(
             id=container_id,
@@ -106,7 +112,7 @@ class Creation:
             raise
         record.complete = True
         self._table.save(container)
-        return Created(container, _warnings(host))
+        return Created(container, warnings + _warnings(host))
 
     async def _furnish(self, container: Container, points: list[MountPoint]) -> None:
         """Make the directory, the writable layer, the files and the volumes."""
@@ -140,9 +146,16 @@ class Creation:
             if kind == "container":
                 try:
                     host[key] = f"container:{self._table.get(reference).id}"
-                except NotFound:
+                except NotFound as error:
                     if key != "NetworkMode":
-                        raise
+                        # To clients, "not found" would mean the image.
+                        raise InvalidParameter(error.message) from None
+
+    def _mounts_of(self, reference: str) -> list[MountPoint]:
+        try:
+            return self._table.get(reference).record.mounts
+        except NotFound as error:
+            raise InvalidParameter(error.message) from None
 
 
 def _check_platform(image: Image, name: str, wanted: str) -> None:

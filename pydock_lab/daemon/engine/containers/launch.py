@@ -6,26 +6,23 @@ runtime/oci.py's. Source: moby daemon/oci_linux.go.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pydock_lab.daemon.config import DaemonConfig
-from pydock_lab.daemon.engine.containers import mounts
+from pydock_lab.daemon.engine.containers import limits, logconfig, mounts
 from pydock_lab.daemon.engine.containers.initlayer import InitLayers
 from pydock_lab.daemon.engine.containers.links import links_of
 from pydock_lab.daemon.engine.containers.networking import has_names, network_mode
-from pydock_lab.daemon.engine.containers.record import Container, MountPoint, Record
+from pydock_lab.daemon.engine.containers.record import Container, Record
 from pydock_lab.daemon.engine.containers.table import ContainerTable
 from pydock_lab.daemon.network import etcfiles, resolver
 from pydock_lab.daemon.runtime import oci
-from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest, Log, OverlayRoot
+from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest, OverlayRoot
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import Conflict, InvalidParameter
-
-_SIZE_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
 class Launcher:
@@ -74,7 +71,7 @@ class Launcher:
             root=self.overlay(container),
             attachments=attachments,
             resolver=resolver.ADDRESS if has_names(record) else "",
-            log=self._log(container),
+            log=logconfig.log_of(record.config, host["LogConfig"], self.log_path(container.id)),
             stdin_open=bool(record.config["OpenStdin"]),
             stdin_once=bool(record.config["StdinOnce"]),
             init="builtin" if host.get("Init") else "",
@@ -112,10 +109,10 @@ class Launcher:
             network=self._network(container),
             pid=self._joined(container, host["PidMode"], "PID", "pid") or "private",
             ipc=self._joined(container, host["IpcMode"], "IPC", "ipc") or "private",
-            uts="host" if host["UTSMode"] == "host" or network_mode(record) == "host" else "private",
+            uts="host" if host["UTSMode"] == "host" else "private",
             cgroupns=host["CgroupnsMode"],
             cgroups_path=cgroup_path(record),
-            resources=resources(host),
+            resources=limits.resources(host),
             cap_add=host["CapAdd"] or [],
             cap_drop=host["CapDrop"] or [],
             privileged=host["Privileged"],
@@ -165,106 +162,16 @@ class Launcher:
             raise Conflict(f"cannot join {shown} of a non running container: {other.id}")
         if namespace == "ipc" and other.record.host_config["IpcMode"] not in ("shareable", "host"):
             raise InvalidParameter(
-                f"cannot join IPC of container {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the "
+                f"can't join IPC of container {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the "
                 "donor container)"
             )
         return f"/proc/{other.state.pid}/ns/{namespace}"
-
-    def _log(self, container: Container) -> Log:
-        settings = container.record.host_config["LogConfig"]
-        options = settings["Config"] or {}
-        if settings["Type"] == "none":
-            return Log(driver="none")
-        attrs = {}
-        labels = container.labels
-        for name in filter(None, options.get("labels", "").split(",")):
-            if name in labels:
-                attrs[name] = labels[name]
-        env = dict(entry.partition("=")[::2] for entry in container.record.config["Env"] or [])
-        for name in filter(None, options.get("env", "").split(",")):
-            if name in env:
-                attrs[name] = env[name]
-        return Log(
-            driver=settings["Type"],
-            path=str(self.log_path(container.id)),
-            max_size=parse_size(options.get("max-size", "0")),
-            max_file=int(options.get("max-file", "1")),
-            attrs=attrs,
-        )
 
 
 def cgroup_path(record: Record) -> str:
     """Return where a container's cgroup is, from the root of the hierarchies."""
     parent: str = record.host_config["CgroupParent"] or "/pydock"
     return f"/{parent.strip('/')}/{record.id}"
-
-
-def resolve_source(point: MountPoint) -> None:
-    """Make a missing bind source where Docker would.
-
-    Raises:
-        InvalidParameter: it is missing and may not be made.
-    """
-    if point.type != "bind" or Path(point.source).exists():
-        return
-    if not point.create_source:
-        raise InvalidParameter(
-            f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
-        )
-    Path(point.source).mkdir(parents=True, exist_ok=True)
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of `10m`, `1g`, `512k`; -1 and 0 mean no limit. Raises InvalidParameter."""
-    number = text.lower().removesuffix("b").rstrip("kmg")
-    unit = text.lower().removesuffix("b")[len(number) :]
-    try:
-        return max(0, int(float(number or "0") * _SIZE_UNITS[unit]))
-    except (ValueError, KeyError):
-        raise InvalidParameter(f"invalid size: '{text}'") from None
-
-
-def resources(host: dict[str, Any]) -> dict[str, Any]:
-    """Return OCI `linux.resources` for HostConfig's limits; only what was asked for."""
-    memory: dict[str, Any] = {}
-    if host["Memory"]:
-        memory["limit"] = host["Memory"]
-    if host["MemorySwap"]:
-        memory["swap"] = host["MemorySwap"]
-    if host["MemoryReservation"]:
-        memory["reservation"] = host["MemoryReservation"]
-    if host["MemorySwappiness"] is not None and host["MemorySwappiness"] >= 0:
-        memory["swappiness"] = host["MemorySwappiness"]
-    if host["OomKillDisable"]:
-        memory["disableOOMKiller"] = True
-    cpu: dict[str, Any] = {}
-    if host["NanoCpus"]:
-        cpu["period"], cpu["quota"] = 100_000, host["NanoCpus"] * 100_000 // 1_000_000_000
-    for key, name in (("CpuShares", "shares"), ("CpuPeriod", "period"), ("CpuQuota", "quota"), ("CpusetCpus", "cpus"),
-                      ("CpusetMems", "mems")):  # fmt: skip
-        if host[key]:
-            cpu[name] = host[key]
-    block: dict[str, Any] = {"weight": host["BlkioWeight"]} if host["BlkioWeight"] else {}
-    for key, name in (
-        ("BlkioDeviceReadBps", "throttleReadBpsDevice"),
-        ("BlkioDeviceWriteBps", "throttleWriteBpsDevice"),
-        ("BlkioDeviceReadIOps", "throttleReadIOPSDevice"),
-        ("BlkioDeviceWriteIOps", "throttleWriteIOPSDevice"),
-    ):
-        if host[key]:
-            block[name] = [_throttle(entry) for entry in host[key]]
-    limits: dict[str, Any] = {"memory": memory, "cpu": cpu, "blockIO": block}
-    if host["PidsLimit"] and host["PidsLimit"] > 0:
-        limits["pids"] = {"limit": host["PidsLimit"]}
-    return {key: value for key, value in limits.items() if value}
-
-
-def _throttle(entry: dict[str, Any]) -> dict[str, int]:
-    try:
-        device = Path(entry["Path"]).stat().st_rdev
-    except OSError:
-        raise InvalidParameter(f"no such file or directory: {entry.get('Path')}") from None
-    return {"major": os.major(device), "minor": os.minor(device), "rate": entry["Rate"]}
 
 
 def _security(options: list[str]) -> tuple[str | dict[str, Any], bool]:

@@ -14,8 +14,8 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 
-from pydock_lab.daemon.engine.containers import signals
-from pydock_lab.daemon.engine.containers.launch import Launcher, resolve_source
+from pydock_lab.daemon.engine.containers import signals, sources
+from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.networking import Networking
 from pydock_lab.daemon.engine.containers.record import Container, State, Status
 from pydock_lab.daemon.engine.containers.table import ContainerTable
@@ -190,7 +190,7 @@ class Lifecycle:
         record = container.record
         try:
             for point in record.mounts:
-                resolve_source(point)
+                sources.resolve(point)
             self._launcher.share_names(container)
             attachments = await self._networking.connect(container)
             self._networking.write_files(container, self._launcher.directory(container.id))

@@ -84,14 +84,14 @@ def _matches(container: Container, filters: Filters) -> bool:
         filters.any("volume", lambda value: any(value in (p.name, p.source, p.destination) for p in record.mounts)),
         filters.any("publish", lambda value: _has_port(value, _published(container))),
         filters.any("expose", lambda value: _has_port(value, list(record.config.get("ExposedPorts") or {}))),
-        filters.any("is-task", lambda value: value in ("false", "0")),
+        not filters.flag("is-task", default=False),
     )  # fmt: skip
     return all(checks)
 
 
 def _exited(container: Container, value: str) -> bool:
     if not re.fullmatch(r"-?\d+", value):
-        raise InvalidParameter(f"invalid filter 'exited={value}'")
+        raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax')
     ended = container.state.status == "exited" and container.state.started_at_ns > 0
     return ended and container.state.exit_code == int(value)
 

@@ -22,6 +22,12 @@ _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 _CONSISTENCY = ("consistent", "cached", "delegated", "default")
 _ACCESS = ("rw", "ro")
 _LABELS = ("z", "Z")
+_TMPFS_FLAGS = frozenset(
+    ("defaults", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync", "remount",
+     "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "bind", "rbind", "relatime", "norelatime",
+     "strictatime", "nostrictatime", "unbindable", "runbindable", *_PROPAGATIONS)
+)  # fmt: skip
+_TMPFS_DATA = ("mode", "uid", "gid", "size", "nr_inodes", "nr_blocks", "mpol")
 
 
 def plan(
@@ -77,6 +83,11 @@ def parse_bind(spec: str) -> MountPoint:
         raise InvalidParameter(
             f"invalid volume specification: '{spec}': invalid mount config for type \"{kind}\": "
             "invalid specification: destination can't be '/'"
+        )
+    if kind == "volume" and set(mode.split(",")) & set(_PROPAGATIONS):
+        raise InvalidParameter(
+            f"invalid volume specification: '{spec}': invalid mount config for type \"volume\": "
+            "field BindOptions must not be specified"
         )
     words = _check_mode(mode, kind)
     point = MountPoint(kind, _destination(destination), mode=mode, rw="ro" not in words)
@@ -144,6 +155,14 @@ def _fill_volume(point: MountPoint, source: str, options: dict[str, Any]) -> Non
     if point.subpath and (point.subpath.startswith("/") or ".." in point.subpath.split("/")):
         raise _bad_mount("volume", "subpath must be a relative path within the volume")
     point.mode = "z"
+
+
+def check_tmpfs(options: str) -> None:
+    """Refuse options of a `--tmpfs` that mount(8) does not know. Raises InvalidParameter."""
+    for option in filter(None, options.split(",")):
+        name, equals, value = option.partition("=")
+        if not (equals and value and name in _TMPFS_DATA) and option not in _TMPFS_FLAGS:
+            raise InvalidParameter(f'invalid tmpfs option ["{option}"]')
 
 
 def oci_mounts(points: list[MountPoint], tmpfs: dict[str, str] | None) -> list[oci.Config]:

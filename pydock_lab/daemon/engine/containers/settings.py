@@ -12,14 +12,12 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
-from pydock_lab.daemon.engine.containers import ports, signals
+from pydock_lab.daemon.engine.containers import logconfig, mounts, ports, signals
 from pydock_lab.daemon.engine.containers.request import Config, CreateBody, HostConfig, RestartPolicy
 from pydock_lab.daemon.runtime.oci import MASKED_PATHS, READONLY_PATHS
 from pydock_lab.errors import InvalidParameter
 
-_MIN_MEMORY_BYTES = 6 * 1024 * 1024
 _DEFAULT_SHM_BYTES = 64 * 1024 * 1024
-_LOG_DRIVERS = ("json-file", "local", "none")
 _ENV_NAME = re.compile(r"^=|^$")
 
 _CONFIG_DEFAULTS: dict[str, Any] = {
@@ -150,7 +148,7 @@ def complete_host_config(asked: HostConfig) -> dict[str, Any]:
         host["SecurityOpt"] = host["SecurityOpt"] or ["label=disable"]
     ports.check_bindings(host["PortBindings"])
     check_restart_policy(cast(RestartPolicy, host["RestartPolicy"]), auto_remove=host["AutoRemove"])
-    check_resources(host)
+    logconfig.check(host["LogConfig"])
     _check_modes(host)
     return host
 
@@ -171,46 +169,6 @@ def check_restart_policy(policy: RestartPolicy, *, auto_remove: bool) -> None:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
 
 
-def check_resources(host: dict[str, Any]) -> None:
-    """Refuse limits that Docker refuses (moby daemon_unix.go, verifyPlatformContainerResources)."""
-    memory, swap = host["Memory"], host["MemorySwap"]
-    reservation, swappiness = host["MemoryReservation"], host["MemorySwappiness"]
-    cpus = os.cpu_count() or 1
-    if memory and memory < _MIN_MEMORY_BYTES:
-        raise InvalidParameter("Minimum memory limit allowed is 6MB")
-    if memory > 0 and swap > 0 and swap < memory:
-        raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if memory == 0 and swap > 0:
-        raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
-    if swappiness is not None and not -1 <= swappiness <= 100:
-        raise InvalidParameter(f"Invalid value: {swappiness}, valid memory swappiness range is 0-100")
-    if reservation and reservation < _MIN_MEMORY_BYTES:
-        raise InvalidParameter("Minimum memory reservation allowed is 6MB")
-    if memory > 0 and reservation > 0 and memory < reservation:
-        raise InvalidParameter("Minimum memory limit can not be less than memory reservation limit, see usage")
-    if host["NanoCpus"] and (host["CpuPeriod"] or host["CpuQuota"]):
-        kind = "Period" if host["CpuPeriod"] else "Quota"
-        raise InvalidParameter(f"Conflicting options: Nano CPUs and CPU {kind} cannot both be set.")
-    if not 0 <= host["NanoCpus"] <= cpus * 1_000_000_000:
-        raise InvalidParameter(
-            f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
-        )
-    if host["CpuPeriod"] and not 1000 <= host["CpuPeriod"] <= 1_000_000:
-        raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
-    if 0 < host["CpuQuota"] < 1000:
-        raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
-    if host["BlkioWeight"] and not 10 <= host["BlkioWeight"] <= 1000:
-        raise InvalidParameter("Range of blkio weight is from 10 to 1000")
-    for key, shown in (("CpusetCpus", "cpus"), ("CpusetMems", "mems")):
-        if host[key] and not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", host[key]):
-            raise InvalidParameter(f"Invalid value {host[key]} for cpuset {shown}")
-    if host["CpusetCpus"] and max(map(int, re.findall(r"\d+", host["CpusetCpus"]))) >= cpus:
-        available = "0" if cpus == 1 else f"0-{cpus - 1}"
-        raise InvalidParameter(
-            f"Requested CPUs are not available - requested {host['CpusetCpus']}, available: {available}"
-        )
-
-
 def _check_modes(host: dict[str, Any]) -> None:
     if host["ShmSize"] < 0:
         raise InvalidParameter("SHM size can not be less than 0")
@@ -218,10 +176,10 @@ def _check_modes(host: dict[str, Any]) -> None:
         raise InvalidParameter(
             f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]"
         )
-    if host["LogConfig"]["Type"] not in _LOG_DRIVERS:
-        raise InvalidParameter(f'logger: no log driver named "{host["LogConfig"]["Type"]}" is registered')
+    for options in (host.get("Tmpfs") or {}).values():
+        mounts.check_tmpfs(options)
     if host["Isolation"] not in ("", "default"):
-        raise InvalidParameter(f'invalid isolation "{host["Isolation"]}" on linux')
+        raise InvalidParameter(f"invalid isolation: \"{host['Isolation']}\" - linux only supports 'default'")
     if host["DeviceRequests"]:
         raise InvalidParameter('could not select device driver "" with capabilities: [[gpu]]')
     if host["Runtime"] not in ("runc", "io.containerd.runc.v2"):
@@ -239,9 +197,9 @@ def _check_modes(host: dict[str, Any]) -> None:
             shown = {"PidMode": "PID mode", "IpcMode": "IPC mode", "UTSMode": "UTS mode"}
             shown_key = shown.get(key, "cgroup namespace mode")
             raise InvalidParameter(f"invalid {shown_key}: {mode}")
-    for name, value in (host.get("Sysctls") or {}).items():
+    for name in host.get("Sysctls") or {}:
         if name.startswith("net.") and host["NetworkMode"] == "host":
-            raise InvalidParameter(f"sysctl '{name}={value}' is not allowed with host network mode")
+            raise InvalidParameter(f'sysctl "{name}" not allowed in host network namespace')
 
 
 def merge_config(body: CreateBody, image: dict[str, Any], container_id: str, host: dict[str, Any]) -> dict[str, Any]:

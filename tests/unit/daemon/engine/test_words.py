@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
 from pydock_lab.daemon.engine.containers import signals
 from pydock_lab.daemon.engine.containers.inspect import human_duration, status_text
-from pydock_lab.daemon.engine.containers.launch import parse_size
+from pydock_lab.daemon.engine.containers.logconfig import parse_size
 from pydock_lab.daemon.engine.containers.names import pick_name
 from pydock_lab.daemon.engine.containers.record import State, rfc3339
 from pydock_lab.daemon.engine.filters import Filters
