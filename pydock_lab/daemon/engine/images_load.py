@@ -1,16 +1,16 @@
 """`docker load` and `docker import`: archives become images.
 
 Reads what `docker save` of any age writes (manifest.json) and OCI image layouts
-(oci-layout, index.json), packed or compressed. The archive is unpacked beside
-the blobs first, since its table of contents comes last. Nothing in it is
-believed: configs and layers are checked against the digests that name them.
+(oci-layout, index.json), packed or compressed, in one pass: the table of contents
+comes last, so layers are unpacked as they come by (images_archive.py) and put in
+their places afterwards. Nothing in it is believed: configs and layers are checked
+against the digests that name them.
 Source: moby image/tarexport/load.go, OCI image-spec image-layout.md.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -18,20 +18,19 @@ from typing import IO, Any
 
 import msgspec
 
+from pydock_lab.daemon.engine.images_archive import ImageArchive, Member
 from pydock_lab.daemon.registry.progress import LayerProgress, Progress
-from pydock_lab.daemon.store.archive import unpack
 from pydock_lab.daemon.store.blobs import BlobStore
-from pydock_lab.daemon.store.compression import decompress, detect
+from pydock_lab.daemon.store.compression import decompress
 from pydock_lab.daemon.store.distribution import Distribution, Origin
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.store.layers import TRANSIENT, LayerStore, chain_id
-from pydock_lab.daemon.store.tree import Tree, clean
-from pydock_lab.errors import InvalidParameter, NotFound
+from pydock_lab.daemon.store.tree import clean
+from pydock_lab.errors import InvalidParameter
 from pydock_lab.spec import media_types, timestamps
 from pydock_lab.spec.platform import Platform, choose
 from pydock_lab.spec.reference import Reference, is_digest, parse
 
-_MAX_DOCUMENT = 16 << 20
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 Loaded = list[tuple[Image, list[Reference]]]
@@ -69,13 +68,12 @@ class ImageLoader:
             InvalidParameter: it is no image archive, or not what it says it is.
         """
         holder = f"{TRANSIENT}load:{secrets.token_hex(8)}"
-        with self._blobs.scratch() as directory:
-            try:
-                unpack(decompress(archive), directory, owner=(os.geteuid(), os.getegid()), devices=False)
-                with Tree(directory) as tree:
-                    return [self._load_one(tree, draft, progress, holder) for draft in _read_drafts(tree)]
-            finally:
-                self._layers.release(holder)
+        try:
+            with ImageArchive(self._layers, self._blobs, holder) as contents:
+                contents.read(decompress(archive))
+                return [self._load_one(contents, draft, progress, holder) for draft in _read_drafts(contents)]
+        finally:
+            self._layers.release(holder)
 
     def import_tar(self, tar: IO[bytes], document: dict[str, Any]) -> Image:
         """Add an image of one layer.
@@ -106,8 +104,10 @@ class ImageLoader:
             "rootfs": {"type": "layers", "diff_ids": []},
         }
 
-    def _load_one(self, tree: Tree, draft: _Draft, progress: Progress, holder: str) -> tuple[Image, list[Reference]]:
-        raw = _read(tree, draft.config_path)
+    def _load_one(
+        self, archive: ImageArchive, draft: _Draft, progress: Progress, holder: str
+    ) -> tuple[Image, list[Reference]]:
+        raw = archive.document(draft.config_path)
         try:
             diff_ids = msgspec.json.decode(raw)["rootfs"]["diff_ids"] or []
         except (msgspec.DecodeError, KeyError, TypeError):
@@ -120,7 +120,7 @@ class ImageLoader:
         for diff_id, path in zip(diff_ids, draft.layer_paths, strict=True):
             if not isinstance(diff_id, str) or not is_digest(diff_id):
                 raise InvalidParameter(f"invalid image config: diff_id {diff_id}")
-            self._load_layer(tree, path, parent, diff_id, progress, holder)
+            self._load_layer(archive, path, parent, diff_id, progress, holder)
             parent = chain_id(parent, diff_id)
         image = self._store.put(raw)
         if draft.manifest is not None and all(self._distribution.origins(diff_id) for diff_id in diff_ids):
@@ -128,67 +128,41 @@ class ImageLoader:
         return image, draft.references
 
     def _load_layer(
-        self, tree: Tree, path: str, parent: str | None, diff_id: str, progress: Progress, holder: str
+        self, archive: ImageArchive, path: str, parent: str | None, diff_id: str, progress: Progress, holder: str
     ) -> None:
-        try:
-            self._layers.hold(chain_id(parent, diff_id), holder)
-        except NotFound:
-            pass
-        else:
+        if self._layers.find(parent, diff_id, holder=holder):
             return
-        with _open(tree, path) as file:
-            size = os.fstat(file.fileno()).st_size
-            line = LayerProgress(progress, diff_id)
-            compressed = detect(file.read(6)) != ""
-            file.seek(0)
-            self._layers.apply(
-                decompress(_Watched(file, size, line)), parent, diff_id=diff_id, holder=holder  # type: ignore[arg-type]
-            )
-            line.advance("Loading layer", size, size)
-            if compressed:
-                file.seek(0)
-                self._keep(file, diff_id)
+        member = archive.layer(path, diff_id)
+        line = LayerProgress(progress, diff_id)
+        line.advance("Loading layer", 0, member.size)
+        if member.draft is not None:
+            self._layers.admit(member.draft, parent, diff_id=diff_id, holder=holder)
+        else:  # the same layer under another one, in the store or in this archive
+            self._layers.copy(diff_id, parent, holder=holder)
+        line.advance("Loading layer", member.size, member.size)
+        self._keep(member, diff_id)
 
-    def _keep(self, file: IO[bytes], diff_id: str) -> None:
+    def _keep(self, member: Member, diff_id: str) -> None:
         """Keep a compressed layer as it came, so that a push or save of the image has its digests."""
-        with self._blobs.writer() as writer:
-            while chunk := file.read(1 << 20):
-                writer.write(chunk)
-            digest = writer.commit()
-            size = writer.size
-        self._distribution.add_origin(diff_id, Origin(digest, size, media_types.OCI_LAYER_GZIP))
+        if member.blob is not None:
+            digest = member.blob.commit()
+            self._distribution.add_origin(diff_id, Origin(digest, member.blob.size, media_types.OCI_LAYER_GZIP))
+            member.blob = None
 
 
-class _Watched:
-    """A file that tells how much of it has been read."""
-
-    def __init__(self, file: IO[bytes], size: int, line: LayerProgress) -> None:
-        self._file = file
-        self._size = size
-        self._line = line
-        self._done = 0
-
-    def read(self, count: int) -> bytes:
-        """Read on."""
-        data = self._file.read(count)
-        self._done += len(data)
-        self._line.advance("Loading layer", self._done, self._size)
-        return data
-
-
-def _read_drafts(tree: Tree) -> list[_Draft]:
+def _read_drafts(archive: ImageArchive) -> list[_Draft]:
     """Read the table of contents: Docker's where there is one, else OCI's."""
-    if tree.stat("manifest.json") is not None:
-        return [_docker_draft(tree, entry) for entry in _decode_list(_read(tree, "manifest.json"))]
-    if tree.stat("index.json") is not None:
-        return list(_oci_drafts(tree, _decode(_read(tree, "index.json"))))
+    if "manifest.json" in archive:
+        return [_docker_draft(entry) for entry in _decode_list(archive.document("manifest.json"))]
+    if "index.json" in archive:
+        return list(_oci_drafts(archive, _decode(archive.document("index.json"))))
     raise InvalidParameter(
         "invalid archive: does not contain a manifest.json",
         hint="`docker load` wants what `docker save` wrote; a root file system's tar is for `docker import`",
     )
 
 
-def _docker_draft(tree: Tree, entry: Any) -> _Draft:
+def _docker_draft(entry: Any) -> _Draft:
     try:
         config, layers, tags = entry["Config"], entry["Layers"] or [], entry.get("RepoTags") or []
         draft = _Draft(clean(config), [clean(path) for path in layers], [parse(tag) for tag in tags])
@@ -197,7 +171,9 @@ def _docker_draft(tree: Tree, entry: Any) -> _Draft:
     return draft
 
 
-def _oci_drafts(tree: Tree, index: dict[str, Any], names: tuple[str, ...] = (), depth: int = 0) -> list[_Draft]:
+def _oci_drafts(
+    archive: ImageArchive, index: dict[str, Any], names: tuple[str, ...] = (), depth: int = 0
+) -> list[_Draft]:
     """Follow an index to manifests; a nested one is an image for several platforms."""
     if depth > 4:
         raise InvalidParameter("invalid index.json: nested too deep")
@@ -205,13 +181,13 @@ def _oci_drafts(tree: Tree, index: dict[str, Any], names: tuple[str, ...] = (), 
     for entry in index.get("manifests") or []:
         annotations = entry.get("annotations") or {}
         own = tuple(str(annotations[key]) for key in _NAME_ANNOTATIONS if annotations.get(key))[:1] or names
-        raw = _blob(tree, entry)
+        raw = _blob(archive, entry)
         document = _decode(raw)
         media_type = entry.get("mediaType") or document.get("mediaType")
         if media_type in media_types.INDEXES or "manifests" in document:
             chosen = choose(document.get("manifests") or [], Platform.host())
             if chosen is not None:
-                for draft in _oci_drafts(tree, {"manifests": [chosen]}, own, depth + 1):
+                for draft in _oci_drafts(archive, {"manifests": [chosen]}, own, depth + 1):
                     drafts.setdefault(draft.config_path, draft).references.extend(draft.references)
             continue
         config = document.get("config") or {}
@@ -247,27 +223,10 @@ def _blob_path(descriptor: Any) -> str:
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"
 
 
-def _blob(tree: Tree, descriptor: Any) -> bytes:
-    raw = _read(tree, _blob_path(descriptor))
+def _blob(archive: ImageArchive, descriptor: Any) -> bytes:
+    raw = archive.document(_blob_path(descriptor))
     if f"sha256:{hashlib.sha256(raw).hexdigest()}" != descriptor["digest"]:
         raise InvalidParameter(f"blob verification failed for digest {descriptor['digest']}")
-    return raw
-
-
-def _open(tree: Tree, path: str) -> IO[bytes]:
-    try:
-        fd = tree.open(path)
-    except OSError as error:
-        message = os.strerror(error.errno or 0).lower()
-        raise InvalidParameter(f"invalid archive: open {path}: {message}") from None
-    return os.fdopen(fd, "rb")
-
-
-def _read(tree: Tree, path: str) -> bytes:
-    with _open(tree, path) as file:
-        raw = file.read(_MAX_DOCUMENT + 1)
-    if len(raw) > _MAX_DOCUMENT:
-        raise InvalidParameter(f"invalid archive: {path} is too large")
     return raw
 
 

@@ -8,6 +8,7 @@ worker threads alike: one connection behind one lock, every statement is short.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from pydock_lab.errors import SystemFailure
 
 _TABLES = (
     "images",
@@ -31,14 +34,24 @@ _TABLES = (
 )
 
 
+# Enough for some thousand documents: how a container ended must be kept even when its output filled the disk.
+_RESERVE_BYTES = 2 << 20
+
+
 class Database:
-    """One SQLite file holding one key → JSON table per noun."""
+    """One SQLite file holding one key → JSON table per noun.
+
+    A file beside it holds some space, given up when the disk is full and taken again when it is not.
+    """
 
     def __init__(self, path: Path) -> None:
         # The stores that keep a memory of their tables guard it with this same lock: with locks of their
         # own, one thread in a transaction and another in a store would wait for each other for ever.
         self.lock = self._lock = threading.RLock()
         self._depth = 0
+        self._reserve = path.with_suffix(".reserve")
+        self._spent = True
+        self._keep_reserve()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
         # NORMAL: a commit survives the process's death; only a power cut may lose the last ones.
@@ -69,20 +82,53 @@ class Database:
                 raise
             else:
                 if self._depth == 1:
-                    self._connection.execute("COMMIT")
+                    self._run("COMMIT")
             finally:
                 self._depth -= 1
 
     def execute(self, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return all rows."""
         with self._lock:
+            return self._run(statement, parameters)
+
+    def _run(self, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        if self._spent and self._depth == 0:
+            self._keep_reserve()
+        try:
             return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if not _is_full(error) or self._spent:
+                raise self._failure(error) from error
+        self._reserve.unlink(missing_ok=True)
+        self._spent = True
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: sqlite3.OperationalError) -> Exception:
+        return SystemFailure("write meta.db: no space left on device") if _is_full(error) else error
+
+    def _keep_reserve(self) -> None:
+        """Take the space for bad times, if there is any."""
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+        else:
+            self._spent = False
 
     def close(self) -> None:
         """Write everything back into the one file and let it go."""
         with self._lock:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
+
+
+def _is_full(error: sqlite3.OperationalError) -> bool:
+    """Whether a statement failed for want of space (SQLITE_FULL); its code is an attribute from Python 3.11 on."""
+    return "disk is full" in str(error)
 
 
 class Documents:

@@ -184,6 +184,23 @@ class LayerStore:
         self._emit("layer.unpacked", layer, entries=draft.entries)
         return layer
 
+    def hold_diff(self, diff_id: str, holder: str) -> str | None:
+        """Hold some stack whose topmost layer this is; return its chain_id, or None."""
+        with self._lock:
+            for stack, record in self._records.items():
+                if record["diff_id"] == diff_id:
+                    self.hold(stack, holder)
+                    return stack
+        return None
+
+    def copy(self, diff_id: str, parent: str | None, *, holder: str) -> Layer:
+        """Make a layer that is in the store somewhere one on top of `parent`. Raises NotFound."""
+        source = self.hold_diff(diff_id, holder)
+        if source is None:
+            raise NotFound(f"layer {diff_id} does not exist")
+        tar = io.BufferedReader(ChunkReader(self.tar(source)), 1 << 20)
+        return self.apply(tar, parent, diff_id=diff_id, holder=holder)
+
     def adopt(self, upper: Path, parent: str | None, *, holder: str | None = None) -> Layer:
         """Make a layer of a container's upperdir by moving it (no copy); the caller's upper is gone.
 
