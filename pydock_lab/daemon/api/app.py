@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from importlib import import_module
@@ -21,7 +22,19 @@ from pydock_lab.errors import LabError, NotModified
 
 log = logging.getLogger("pydock.api")
 
-NOUNS = ("system", "containers", "exec", "images", "build", "volumes", "networks", "lab", "lab_registry", "catalog")
+NOUNS = (
+    "system",
+    "containers",
+    "exec",
+    "images",
+    "build",
+    "volumes",
+    "networks",
+    "lab",
+    "lab_builds",
+    "lab_registry",
+    "catalog",
+)
 
 _HEADERS = {
     "Api-Version": API_VERSION,
@@ -58,6 +71,11 @@ async def docker_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return json_response({"message": "page not found"}, status=404)
     except (web.HTTPException, asyncio.CancelledError, ConnectionError):
         raise
+    except OSError as error:
+        # Such as a full disk; Go's wording of the same.
+        log.exception("%s %s failed", request.method, request.rel_url)
+        where = f"{error.filename}: " if error.filename else ""
+        return json_response({"message": where + os.strerror(error.errno or 0).lower()}, status=500)
     except Exception as error:
         log.exception("%s %s failed", request.method, request.rel_url)
         return json_response({"message": f"{type(error).__name__}: {error}"}, status=500)

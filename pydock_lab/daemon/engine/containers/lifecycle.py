@@ -209,9 +209,10 @@ class Lifecycle:
                                        finished_at_ns=container.state.finished_at_ns)  # fmt: skip
         container.record.warnings = list(launched.warnings)
         container.namespaces = launched.namespaces
+        # First of all: its end must be seen even if what follows fails.
+        container.monitor = asyncio.create_task(self._watch(container), name=f"monitor {container.id[:12]}")
         self._table.save(container)
         self._publish(container, "start")
-        container.monitor = asyncio.create_task(self._watch(container), name=f"monitor {container.id[:12]}")
         self._watch_health(container)
 
     async def _launch_failed(self, container: Container, error: BaseException) -> None:

@@ -1,0 +1,55 @@
+"""A full disk: Docker's message, nothing half-made, and an engine that goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Daemon, Footprint, start_daemon
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def cramped() -> Iterator[Daemon]:
+    """A daemon whose data root has 10 MiB."""
+    root = Path(tempfile.mkdtemp(prefix="pd-full-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "pd-full", str(root)], check=True)
+    try:
+        daemon = start_daemon(root)
+        try:
+            yield daemon
+        finally:
+            assert daemon.stop() == 0
+        assert [line for line in Footprint.of(root).mounts if "tmpfs pd-full" not in line] == []
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+        root.rmdir()
+
+
+def test_a_full_disk_is_said_and_survived(cramped: Daemon, tmp_path: Path) -> None:
+    assert cramped.docker("pull", "-q", "busybox").returncode == 0
+    images = cramped.docker("images", "-aq").stdout
+    fill = cramped.docker("run", "--name", "filler", "busybox", "dd", "if=/dev/zero", "of=/x", "bs=1M", "count=20")
+    assert fill.returncode == 1
+    assert "No space left on device" in fill.stderr
+    assert cramped.docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "filler").stdout == "exited 1\n"
+
+    (tmp_path / "big").write_bytes(bytes(15 << 20))
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY big /big\n")
+    build = cramped.docker("build", str(tmp_path))
+    assert build.returncode == 1
+    assert "no space left on device" in build.stderr
+
+    # The same disk is still full: what needs no space works, and what is removed gives space back.
+    assert "filler" in cramped.docker("ps", "-a").stdout
+    assert cramped.docker("rm", "filler").returncode == 0
+    build = cramped.docker("build", str(tmp_path))
+    assert "no space left on device" in build.stderr
+    assert cramped.docker("run", "--rm", "busybox", "echo", "still here").stdout == "still here\n"
+    assert cramped.docker("images", "-aq").stdout == images
+    assert list((cramped.data_root / "tmp").iterdir()) == []
