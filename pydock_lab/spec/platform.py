@@ -22,6 +22,7 @@ _ARCHITECTURES = {
     "i386": "386",
     "i686": "386",
 }
+_KNOWN = ("386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64le", "riscv64", "s390x")
 _WORD = re.compile(r"^[A-Za-z0-9_.-]+$")
 
 
@@ -51,6 +52,8 @@ class Platform:
         if len(parts) == 1:
             if parts[0] == "linux":
                 return cls.host()
+            if _ARCHITECTURES.get(parts[0], parts[0]) not in _KNOWN:
+                raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
             parts = ["linux", parts[0]]
         architecture = _ARCHITECTURES.get(parts[1], parts[1])
         return cls(parts[0], architecture, parts[2] if len(parts) == 3 else "")

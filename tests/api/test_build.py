@@ -187,7 +187,8 @@ def test_docker_py(client: docker.DockerClient, busybox: str, context: Path) -> 
     ("query", "status", "message"),
     [
         ("version=2", 501, "no BuildKit"),
-        ("remote=http://localhost/x", 501, "remote context"),
+        ("remote=http://127.0.0.1:9/x", 500, "error downloading remote context http://127.0.0.1:9/x: "),
+        ("platform=foobar", 400, '"foobar": unknown operating system or architecture'),
         ("squash=1", 400, "squash"),
         ("t=Bad", 400, "must be lowercase"),
         ("buildargs=%7B", 400, "buildargs"),

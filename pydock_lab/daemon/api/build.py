@@ -1,6 +1,19 @@
 """`/build`: the classic protocol (a tar goes up, JSON lines come down), prune and cancel.
 
 Source: Docker Engine API 1.47, ImageBuild, BuildPrune; moby api/server/router/build.
+
+BuildKit's own protocol (`/session` and `/grpc`: gRPC over HTTP/2) is not spoken: the
+docker CLI falls back to this one where the buildx plugin is missing, or with
+DOCKER_BUILDKIT=0. What the classic protocol has no words for, `pydock build` says in
+parameters of our own, which other engines don't know:
+
+    nocachefilter   JSON list: stages that are built anew (--no-cache-filter)
+    buildcontexts   JSON object: name → `docker-image://IMAGE` or a git URL (--build-context)
+    ssh             JSON object: id → path of an agent's socket on this machine (--ssh)
+    extras=1        the tar holds, below `.pydock/`, `secrets/ID` (--secret) and
+                    `contexts/NAME/…` (--build-context of a directory)
+
+The answer's header X-Pydock-Build names the build for `/lab/builds/{id}`.
 """
 
 from __future__ import annotations
@@ -18,10 +31,14 @@ from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.builder.builder import RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.engine.engine import Engine
+from pydock_lab.daemon.engine.filters import Filters
+from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.errors import InvalidParameter, NotImplementedYet, SystemFailure
+from pydock_lab.spec.platform import Platform
 
 _TRUE = ("1", "true", "True", "TRUE", "t", "T")
 _BUILDER_V2 = "2"
+_PRUNE_FILTERS = ("until",)
 
 T = TypeVar("T")
 
@@ -56,8 +73,11 @@ class BuildRoutes:
             raise
 
     async def post_prune(self, request: web.Request) -> web.Response:
-        """Forget the build cache."""
-        return json_response(self._builder.prune())
+        """Forget the build cache and remove what only it holds."""
+        filters = Filters.parse(request.query.get("filters", ""))
+        filters.check(_PRUNE_FILTERS)
+        until_ns = min((parse_time_ns(text) for text in filters.values("until")), default=None)
+        return json_response(await asyncio.shield(asyncio.ensure_future(self._builder.prune(until_ns))))
 
     async def post_cancel(self, request: web.Request) -> web.Response:
         """Stop the build that was begun with this `buildid`."""
@@ -116,11 +136,16 @@ def read_options(request: web.Request) -> BuildOptions:
         shm_bytes=_number(query, "shmsize"),
         resources=_resources(query, memory, memory_swap),
         rlimits=_ulimits(query),
-        platform=query.get("platform", ""),
+        platform=str(Platform.parse(query["platform"])) if query.get("platform") else "",
         cache_from=tuple(_json(query, "cachefrom", list[str]) or ()),
         registry_auth=_registry_auth(request),
         build_id=query.get("buildid", ""),
         cgroup_parent=query.get("cgroupparent", ""),
+        remote=query.get("remote", ""),
+        extras=_flag(query, "extras"),
+        contexts=_json(query, "buildcontexts", dict[str, str]) or {},
+        ssh=_json(query, "ssh", dict[str, str]) or {},
+        no_cache_filter=tuple(_json(query, "nocachefilter", list[str]) or ()),
     )
 
 
@@ -131,9 +156,7 @@ def _refuse(query: Any) -> None:
             "this engine has no BuildKit: unset DOCKER_BUILDKIT or set DOCKER_BUILDKIT=0",
             hint="docker build without the buildx plugin uses the classic builder, which this engine has",
         )
-    if remote := query.get("remote", ""):
-        if remote != "client-session":
-            raise NotImplementedYet(f"building from a remote context ({remote}) is not implemented yet")
+    if query.get("remote", "") == "client-session":
         raise NotImplementedYet("building from a client session needs BuildKit, which this engine does not have")
     if _flag(query, "squash"):
         raise InvalidParameter("squash is only supported with experimental mode")

@@ -7,6 +7,7 @@ waits for. The steps of a stage are in stage.py.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pydock_lab.daemon.builder import remote
@@ -24,11 +25,11 @@ from pydock_lab.daemon.builder.trees import Trees
 from pydock_lab.daemon.builder.turns import Turn, Turns
 from pydock_lab.daemon.builder.workshop import Workshop
 from pydock_lab.daemon.store.images import Image
-from pydock_lab.dockerfile.instructions import Arg, Instruction, Label
+from pydock_lab.dockerfile.instructions import Arg, From, Instruction, Label
 from pydock_lab.dockerfile.lint import check
 from pydock_lab.dockerfile.stages import Program, Stage, read_program
 from pydock_lab.dockerfile.substitution import substitute
-from pydock_lab.errors import DockerfileError, InvalidParameter
+from pydock_lab.errors import DockerfileError, InvalidParameter, SystemFailure
 
 SCRATCH = "scratch"
 
@@ -115,7 +116,11 @@ class Build:
             if options.remote:
                 downloads = self._scratch / "remote"
                 downloads.mkdir()
-                tar = remote.download(options.remote, downloads, name="context")
+                try:
+                    tar = remote.download(options.remote, downloads, name="context")
+                except InvalidParameter as error:
+                    message = f"error downloading remote context {options.remote}: {error.message}"
+                    raise SystemFailure(message, hint=error.hint) from None
                 if not is_tar(tar):
                     root.mkdir()
                     return BuildContext(root), tar.read_bytes()
@@ -173,10 +178,14 @@ class Build:
     def _stage(self, stage: Stage, turn: Turn, job: Job, number: int, labels: list[Label]) -> StageBuild:
         output = self._output.through(turn.send, turn.room)
 
-        async def image(name: str) -> Image:
+        async def image(name: str, platform: str = "") -> Image:
             options = self._options
             return await self._shop.resolve_or_pull(
-                name, pull=options.pull, auth=options.registry_auth, progress=output.send
+                name,
+                pull=options.pull,
+                auth=options.registry_auth,
+                progress=output.send,
+                platform=platform or options.platform or None,
             )
 
         trees = Trees(
@@ -192,7 +201,7 @@ class Build:
         )
 
         async def base() -> Draft:
-            return await self._base(stage, trees)
+            return await self._base(stage, trees, image)
 
         async def find_tree(name: str) -> SourceTree:
             return await trees.find(name, stage) if name else self._tree
@@ -203,7 +212,7 @@ class Build:
     async def _wait_for(self, stage: Stage) -> Draft:
         return await asyncio.shield(self._built[stage.index])
 
-    async def _base(self, stage: Stage, trees: Trees) -> Draft:
+    async def _base(self, stage: Stage, trees: Trees, image: Callable[[str, str], Awaitable[Image]]) -> Draft:
         """Return what a stage begins with."""
         scope = self._arguments.for_from
         earlier = self._program.base_of(stage, scope)
@@ -213,13 +222,14 @@ class Build:
                 return Draft.scratch()
             return _draft_on(self._shop.images.get(source.parent))
         expanded = substitute(stage.base, scope, self._program.escape)
-        name = str(getattr(expanded, "image", ""))
+        assert isinstance(expanded, From)
+        name = expanded.image
         if not name:
             raise DockerfileError(f"base name ({stage.base.image}) should not be blank", line=stage.base.start_line)
         name = trees.image_name(name)
         if name == SCRATCH:
             return Draft.scratch()
-        return _draft_on(await trees.image(name))
+        return _draft_on(await image(name, expanded.platform))
 
 
 def _draft_on(image: Image) -> Draft:

@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from pydock_lab.daemon.builder import pruning
 from pydock_lab.daemon.builder.build import Build
 from pydock_lab.daemon.builder.cache import BuildCache
 from pydock_lab.daemon.builder.cachemounts import CacheMounts
@@ -32,7 +33,7 @@ from pydock_lab.daemon.store.database import Database
 from pydock_lab.daemon.store.images import ImageStore
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import LabError, NotFound
+from pydock_lab.errors import Conflict, LabError, NotFound
 from pydock_lab.spec import reference
 
 log = logging.getLogger("pydock.builder")
@@ -114,6 +115,7 @@ class Builder:
         resolve_or_pull: Resolve,
         events: EventSink,
         trace: Trace,
+        remove_image: pruning.RemoveImage | None = None,
     ) -> None:
         self._documents = database.table("builds")
         self._cache = BuildCache(database.table("build_cache"))
@@ -129,6 +131,7 @@ class Builder:
             self._cache_mounts,
             trace,
         )
+        self._remove_image = remove_image or self._remove_stored
         self._secrets = config.exec_root / "builds"
         self._events = events
         self._tmp = config.data_root / "tmp"
@@ -199,11 +202,19 @@ class Builder:
             return self._live[keys[0]].document
         return cast("dict[str, Any]", self._documents.get(keys[0]))
 
-    def prune(self) -> dict[str, Any]:
-        """Forget every cached step (`POST /build/prune`); the images of steps stay until they are removed."""
-        keys = self._cache.clear()
-        self._events.publish("builder", "prune", "", {"reclaimed": "0"})
-        return {"CachesDeleted": keys, "SpaceReclaimed": 0}
+    async def prune(self, until_ns: int | None = None) -> dict[str, Any]:
+        """Forget cached steps and remove what only they hold (`POST /build/prune`); see pruning.py."""
+        ended = [document for key, document in self._documents.items() if key not in self._live]
+        running = [record.document for record in self._live.values()]
+        report = await pruning.prune(self._shop, self._remove_image, ended, running, until_ns)
+        self._events.publish("builder", "prune", "", {"reclaimed": str(report["SpaceReclaimed"])})
+        return report
+
+    async def _remove_stored(self, image_id: str) -> None:
+        """Remove an image that nothing was built on."""
+        if self._shop.images.children(image_id):
+            raise Conflict(f"{image_id} has children")
+        await asyncio.to_thread(self._shop.images.remove, image_id)
 
     async def discard(self, build: RunningBuild) -> None:
         """Forget a build that was never started."""

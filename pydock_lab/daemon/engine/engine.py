@@ -79,7 +79,18 @@ def build_engine(config: DaemonConfig) -> Engine:
     networks = Networks(database.table("networks"), trace, config)
     containers = Containers(config, database, runtime, layers, images, volumes, networks, events, trace)
     execs = Execs(containers, runtime, events)
-    builder = Builder(config, database, runtime, layers, image_store, networks, images.resolve_or_pull, events, trace)
+    builder = Builder(
+        config,
+        database,
+        runtime,
+        layers,
+        image_store,
+        networks,
+        images.resolve_or_pull,
+        events,
+        trace,
+        remove_image=lambda image_id: images.remove(image_id, prune=False),
+    )
     return Engine(
         config=config,
         database=database,

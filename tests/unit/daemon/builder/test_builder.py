@@ -214,6 +214,7 @@ async def test_an_archive_that_leads_out_is_refused(yard: Yard) -> None:
     record = await yard.build("FROM scratch\nADD evil.tar /x/\n", {"evil.tar": make_tar({"../../evil": b""})})
     assert record["state"] == "failed"
     assert "outside" in record["error"]["message"]
+    await yard.builder.close()
     assert not list(yard.root.parent.glob("**/evil"))
 
 
@@ -307,7 +308,7 @@ async def test_what_a_killed_daemon_left_is_cleaned(yard: Yard) -> None:
 
 async def test_pruning_forgets_the_steps(yard: Yard) -> None:
     await yard.build("FROM scratch\nLABEL a=b\n")
-    assert len(yard.builder.prune()["CachesDeleted"]) == 1
+    assert len((await yard.builder.prune())["CachesDeleted"]) == 1
     record = await yard.build("FROM scratch\nLABEL a=b\n")
     assert states(record) == ["done", "done"]
 
