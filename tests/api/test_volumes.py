@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import docker
 import docker.errors
 import pytest
 
-from tests.conftest import Daemon
+from tests.conftest import Daemon, Footprint, start_daemon
 
 pytestmark = pytest.mark.root
 
@@ -49,7 +52,6 @@ def test_create_inspect_list_remove(client: docker.DockerClient) -> None:
         (("create", "-d", "nosuch", "vol-d"), 'plugin "nosuch" not found'),
         (("create", "-o", "foo=1", "vol-o"), 'create vol-o: invalid option: "foo"'),
         (("create", "-o", "type=tmpfs", "vol-o"), 'create vol-o: missing required option: "device"'),
-        (("create", "-o", "type=tmpfs", "-o", "device=tmpfs", "vol-o"), "does not mount volumes of other file systems"),
         (("ls", "-f", "foo=1"), "invalid filter 'foo'"),
     ],
 )
@@ -89,3 +91,73 @@ def test_prune_takes_anonymous_volumes_and_names_only_if_told(client: docker.Doc
         container.remove(v=True)
     with pytest.raises(docker.errors.NotFound):
         client.volumes.get(used)
+
+
+def test_a_volume_whose_data_is_a_directory_of_the_host(
+    daemon: Daemon, client: docker.DockerClient, busybox: str, tmp_path: Path
+) -> None:
+    (tmp_path / "of the host").write_text("kept\n")
+    options = {"type": "none", "o": "bind,ro", "device": str(tmp_path)}
+    volume = client.volumes.create("elsewhere", driver_opts=options)
+    try:
+        assert volume.attrs["Options"] == options
+        binds = {"elsewhere": {"bind": "/data"}}
+        run = client.containers.run
+        assert run(busybox, ["cat", "/data/of the host"], volumes=binds, remove=True) == b"kept\n"
+        with pytest.raises(docker.errors.ContainerError, match="Read-only"):
+            run(busybox, ["touch", "/data/new"], volumes=binds, remove=True)
+        [usage] = [each for each in client.df()["Volumes"] if each["Name"] == "elsewhere"]
+        assert usage["UsageData"]["Size"] == -1
+    finally:
+        volume.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["of the host"]
+    assert str(daemon.data_root) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_volume_in_memory_is_shared_by_containers(client: docker.DockerClient, busybox: str) -> None:
+    options = {"type": "tmpfs", "o": "size=1m,uid=1000", "device": "tmpfs"}
+    volume = client.volumes.create("memory", driver_opts=options)
+    try:
+        binds = {"memory": {"bind": "/data"}}
+        keeper = client.containers.create(busybox, ["true"], volumes=binds)
+        client.containers.run(busybox, ["sh", "-c", "echo shared > /data/f"], volumes=binds, remove=True)
+        seen = client.containers.run(
+            busybox, ["sh", "-c", "cat /data/f; stat -c %u /data; df -m /data | tail -n 1"], volumes=binds, remove=True
+        ).decode()
+        assert seen.split()[:4] == ["shared", "1000", "tmpfs", "1"]
+        keeper.remove()
+    finally:
+        volume.remove()
+
+
+def test_a_volume_of_a_directory_that_is_not_there(client: docker.DockerClient, busybox: str) -> None:
+    volume = client.volumes.create("nowhere", driver_opts={"type": "none", "o": "bind", "device": "/no/such"})
+    try:
+        with pytest.raises(docker.errors.APIError) as refused:
+            client.containers.run(busybox, ["true"], volumes={"nowhere": {"bind": "/data"}}, remove=True)
+        assert refused.value.status_code == 500
+        told = f"mount /no/such:{volume.attrs['Mountpoint']}, flags: 0x1000: no such file or directory"
+        assert f"failed to mount local volume: {told}" in str(refused.value.explanation)
+    finally:
+        volume.remove()
+
+
+def test_a_mounted_volume_comes_back_with_the_daemon(own_daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    daemon = own_daemon()
+    (tmp_path / "f").write_text("still here\n")
+    for words in (
+        ["pull", "-q", "busybox"],
+        ["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", f"device={tmp_path}", "vol"],
+        ["create", "--name", "c", "-v", "vol:/data", "busybox", "cat", "/data/f"],
+    ):
+        done = daemon.docker(*words)
+        assert done.returncode == 0, done.stderr
+    assert daemon.stop() == 0
+    assert Footprint.of(daemon.root) == Footprint()
+    again = start_daemon(daemon.root)
+    try:
+        assert again.docker("start", "-a", "c").stdout == "still here\n"
+        assert again.docker("rm", "-v", "c").returncode == 0
+        assert again.docker("volume", "rm", "vol").returncode == 0
+    finally:
+        assert again.stop() == 0

@@ -59,6 +59,7 @@ class Engine:
         await self.runtime.close(stop_keeper=not live_on)
         if not live_on:
             await self.networks.close()
+            await self.volumes.close()
         self.database.close()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable
@@ -15,9 +16,12 @@ from typing import Any
 
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.filters import Filters
+from pydock_lab.daemon.store import volume_mounts
 from pydock_lab.daemon.store.volumes import Volume, VolumeStore
-from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound, NotImplementedYet
+from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound
 from pydock_lab.spec import timestamps
+
+log = logging.getLogger("pydock.engine")
 
 ANONYMOUS = "com.docker.volume.anonymous"
 
@@ -38,6 +42,7 @@ class Volumes:
         self._store = store
         self._events = events
         self._users: Users = lambda: ()
+        self._mounting = asyncio.Lock()
 
     def register_users(self, users: Users) -> None:
         """Let the containers say which volumes they use."""
@@ -84,6 +89,35 @@ class Volumes:
         """Return the inspect document of a volume. Raises NotFound."""
         return self.resolve(name)
 
+    async def attach(self, name: str) -> bool:
+        """Mount a volume whose data is elsewhere, before a container uses it; return whether it is one.
+
+        Raises:
+            NotFound: there is no such volume.
+            SystemFailure: the kernel refuses, in Docker's words.
+        """
+        volume = self._store.get(name)
+        if not volume_mounts.is_elsewhere(volume):
+            return False
+        async with self._mounting:
+            await asyncio.to_thread(volume_mounts.mount, volume)
+        return True
+
+    async def start(self) -> None:
+        """Mount again what containers of an earlier daemon use."""
+        for name in set().union(*(names for _, names in self._users())):
+            if name in self._store:
+                try:
+                    await self.attach(name)
+                except LabError as error:
+                    log.warning("volume %s: %s", name, error.message)
+
+    async def close(self) -> None:
+        """Unmount everything."""
+        for volume in self._store.list():
+            if volume_mounts.is_elsewhere(volume):
+                await asyncio.to_thread(volume_mounts.unmount, volume)
+
     def mountpoint(self, name: str) -> Path:
         """Return the directory on the host that holds a volume's data. Raises NotFound."""
         return self._store.get(name).mountpoint
@@ -112,13 +146,13 @@ class Volumes:
         """
         if force and name not in self._store:
             return
-        self._store.get(name)
+        volume = self._store.get(name)
         if users := self.users(name):
             raise Conflict(
                 f"remove {name}: volume is in use - [{', '.join(users)}]",
                 hint="remove the containers that use it first; a stopped container still does",
             )
-        await asyncio.shield(asyncio.to_thread(self._store.remove, name))
+        await asyncio.shield(asyncio.to_thread(_remove, self._store, volume))
         self._events.publish("volume", "destroy", name, {"driver": "local"})
 
     async def prune(self, filters: Filters | None = None, *, everything: bool = False) -> dict[str, Any]:
@@ -139,7 +173,7 @@ class Volumes:
                 continue
             if not everything and ANONYMOUS not in volume.labels:
                 continue
-            size = await asyncio.to_thread(directory_size, volume.mountpoint)
+            size = max(await asyncio.to_thread(_size, volume), 0)
             try:
                 await self.remove(volume.name)
             except LabError:
@@ -153,9 +187,19 @@ class Volumes:
         """Return all volumes with size and number of users (`docker system df`); blocks."""
         return [
             _document(volume)
-            | {"UsageData": {"Size": directory_size(volume.mountpoint), "RefCount": len(self.users(volume.name))}}
+            | {"UsageData": {"Size": _size(volume), "RefCount": len(self.users(volume.name))}}
             for volume in self._store.list()
         ]
+
+
+def _size(volume: Volume) -> int:
+    """The bytes of a volume, -1 for data that is elsewhere: as Docker does, a far file server is not searched."""
+    return -1 if volume_mounts.is_elsewhere(volume) else directory_size(volume.mountpoint)
+
+
+def _remove(store: VolumeStore, volume: Volume) -> None:
+    volume_mounts.unmount(volume)  # what is mounted there is not ours to remove
+    store.remove(volume.name)
 
 
 def directory_size(directory: Path) -> int:
@@ -183,11 +227,6 @@ def _check_options(name: str, options: dict[str, str]) -> None:
                 raise InvalidParameter(f'create {name}: missing required option: "{needed}"')
     if "size" in options:
         raise InvalidParameter(f"create {name}: quota size requested but no quota support")
-    if options:
-        raise NotImplementedYet(
-            f"create {name}: this engine does not mount volumes of other file systems",
-            hint="-v /PATH:/DESTINATION binds a directory, --tmpfs /DESTINATION gives memory",
-        )
 
 
 def _document(volume: Volume) -> dict[str, Any]:

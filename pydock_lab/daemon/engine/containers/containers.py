@@ -85,6 +85,7 @@ class Containers:
             self.table, self.launcher, self.networking, runtime, events, trace, self._remove_when_ended
         )
         self.files = ContainerFiles(self.launcher, layers, runtime)
+        self._volumes = volumes
         volumes.register_users(self._volume_users)
         images.register_users(self._image_users)
 
@@ -109,6 +110,7 @@ class Containers:
                 await self._end_stray(container_id)
         self._storage.sweep({container.id for container in self.table})
         self.launcher.init_layers.sweep(container.record.chain_id for container in self.table)
+        await self._volumes.start()
         for container in self.table:
             policy = RestartPolicy(container.record.host_config["RestartPolicy"])
             ran_before = container.state.started_at_ns > 0 and not container.state.running

@@ -49,7 +49,8 @@ class ContainerStorage:
             )
         root = Path(volume["Mountpoint"])
         point.driver = volume["Driver"]
-        if point.copy and not point.subpath:
+        elsewhere = await self._volumes.attach(point.name)
+        if point.copy and not point.subpath and not elsewhere:
             await self._fill(container, point, root)
         point.source = str(root / point.subpath) if point.subpath else str(root)
 
