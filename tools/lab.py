@@ -1,4 +1,4 @@
-"""`make lab`: prepare the base images, start JupyterLab at notebooks/ and print its URL."""
+"""`make lab`: prepare the base images, start JupyterLab at the first lesson and print its URL."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydock_lab.client.connection import Connection
 from pydock_lab.errors import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
+FIRST = "05-dockerfile-to-running-app.ipynb"
 BASES = ("hello-world", "busybox", "alpine", "python", "redis")
 
 
@@ -36,6 +37,7 @@ def main() -> int:
         print(f"make lab: {error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)
         return 1
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={ROOT / 'notebooks'}", "--no-browser"]
+    command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")  # the URL that JupyterLab prints leads there too
     if os.geteuid() == 0:
         command.append("--allow-root")
     return os.execv(sys.executable, [*command, *sys.argv[1:]])

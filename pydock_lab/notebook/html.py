@@ -42,9 +42,15 @@ def join(*children: str | None) -> Markup:
     )
 
 
-def frame(*children: str | None, label: str | None = None) -> Markup:
-    """Wrap an output: the style sheet and a box of class `pd` around the children."""
-    style = Markup(f"<style>{style_sheet()}</style>")
+def frame(*children: str | None, label: str | None = None, sheet: str = "") -> Markup:
+    """Wrap an output: the style sheet and a box of class `pd` around the children.
+
+    Args:
+        children: As for `tag`.
+        label: What a screen reader calls the box.
+        sheet: A further style sheet beside this module: `widgets/picture.css`.
+    """
+    style = Markup(f"<style>{style_sheet('theme.css')}{style_sheet(sheet) if sheet else ''}</style>")
     return join(style, tag("div", *children, class_="pd", role="group" if label else None, aria_label=label))
 
 
@@ -56,9 +62,9 @@ def bar(share: float) -> Markup:
 
 
 @functools.cache
-def style_sheet() -> str:
-    """The theme without comments and line breaks: it is repeated in every output."""
+def style_sheet(name: str) -> str:
+    """A style sheet without comments and line breaks: it is repeated in every output."""
     import re
 
-    text = re.sub(r"/\*.*?\*/", "", (_HERE / "theme.css").read_text("utf-8"), flags=re.DOTALL)
+    text = re.sub(r"/\*.*?\*/", "", (_HERE / name).read_text("utf-8"), flags=re.DOTALL)
     return re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydock_lab.client.commands.failure import UsageError
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.answers import in_dockers_words
 from pydock_lab.notebook.steady import Steady
 
 _PAGE = """Usage:  %lab COMMAND
@@ -17,9 +16,18 @@ _PAGE = """Usage:  %lab COMMAND
 See what stands behind Docker's commands
 
 Commands:
-  doctor          Which boundaries between containers are real on this machine
-  layers IMAGE    What each instruction of an image made: sizes, cache, files
-  volume NAME     One volume's files as the host and every container see them"""
+  compose [PROJECT]     The services of a Compose project and what they wait for
+  doctor                Which boundaries between containers are real on this machine
+  events                What has happened in the last minutes, on a line of time
+  explain CONTAINER     What the engine did to start a container, step by step
+  instances IMAGE       One image, and what each of its containers wrote for itself
+  layers IMAGE          What each instruction of an image made: sizes, cache, files
+  network               Who is on which network, and which ports lead in
+  processes             Containers' processes, with the pid on either side
+  requests COMMAND...   What a docker command asks of the engine, and what that does
+  stacks                Virtual machines and this machine's containers, side by side
+  stats                 What each container uses, now and in the last minute
+  volume NAME           One volume's files as the host and every container see them"""
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,32 @@ class Lab:
         connection: To the engine.
         steady: Makes ids and times stable where outputs are compared.
         seen: Who has mounted a volume in this notebook's life, by volume; see volume_view.py.
+        docker: Runs a docker command line and shows what it comes to.
     """
 
     connection: Connection
     steady: Steady
     seen: dict[str, dict[str, Any]]
+    docker: Callable[[list[str]], Any]
 
 
-def run(words: list[str], lab: Lab) -> Any:
+@dataclass(frozen=True)
+class _Command:
+    """One command.
+
+    Attributes:
+        function: Carries it out.
+        arguments: As the usage line shows them.
+        least, most: How many; None where there is no limit.
+    """
+
+    function: Callable[..., None]
+    arguments: str = ""
+    least: int = 0
+    most: int | None = 0
+
+
+def run(words: list[str], lab: Lab) -> None:
     """Carry out one line of `%lab`.
 
     Raises:
@@ -46,16 +72,17 @@ def run(words: list[str], lab: Lab) -> Any:
     """
     if not words or words[0] in ("--help", "-h", "help"):
         sys.stdout.write(f"{_PAGE}\n")
-        return None
+        return
     name, arguments = words[0], words[1:]
     if name not in _COMMANDS:
         raise UsageError(f"%lab: unknown command: {name}\n\n{_PAGE}")
-    command, placeholder = _COMMANDS[name]
-    wanted = 1 if placeholder else 0
-    if len(arguments) != wanted:
-        count = "1 argument" if wanted else "no arguments"
-        raise UsageError(f"%lab: 'lab {name}' takes {count}\n\nUsage:  %lab {name} {placeholder}".rstrip())
-    return in_dockers_words(lambda: command(lab, *arguments))
+    command = _COMMANDS[name]
+    if len(arguments) < command.least or (command.most is not None and len(arguments) > command.most):
+        needs = {(0, 0): "no arguments", (1, 1): "1 argument"}.get(
+            (command.least, command.most or 0), "other arguments"
+        )
+        raise UsageError(f"%lab: 'lab {name}' takes {needs}\n\nUsage:  %lab {name} {command.arguments}".rstrip())
+    command.function(lab, *arguments)
 
 
 def _doctor(lab: Lab) -> None:
@@ -76,8 +103,89 @@ def _volume(lab: Lab, name: str) -> None:
     show(name, lab.connection, lab.steady, lab.seen.setdefault(name, {}))
 
 
-_COMMANDS: Mapping[str, tuple[Callable[..., None], str]] = {
-    "doctor": (_doctor, ""),
-    "layers": (_layers, "IMAGE"),
-    "volume": (_volume, "NAME"),
+def _stacks(lab: Lab) -> None:
+    from pydock_lab.notebook.views import picture, stacks
+
+    picture.show_live(stacks.read, stacks.draw, lab.connection, lab.steady)
+
+
+def _processes(lab: Lab) -> None:
+    from pydock_lab.notebook.views import picture, processes
+
+    picture.show_live(processes.read, processes.draw, lab.connection, lab.steady)
+
+
+def _network(lab: Lab) -> None:
+    from pydock_lab.notebook.views import network_map, picture
+
+    picture.show_live(network_map.read, network_map.draw, lab.connection, lab.steady)
+
+
+def _events(lab: Lab) -> None:
+    from pydock_lab.notebook.views import picture, timeline
+
+    picture.show_live(timeline.read, timeline.draw, lab.connection, lab.steady)
+
+
+def _stats(lab: Lab) -> None:
+    from pydock_lab.notebook.views import picture, stats
+
+    picture.show_live(stats.Reader(), stats.draw, lab.connection, lab.steady, fresh=stats.Reader())
+
+
+def _instances(lab: Lab, image: str) -> None:
+    from pydock_lab.notebook.views import instances, picture
+
+    picture.show_live(lambda connection: instances.read(connection, image), instances.draw, lab.connection, lab.steady)
+
+
+def _compose(lab: Lab, project: str = "") -> None:
+    from pydock_lab.notebook.views import picture, projects
+
+    picture.show_live(lambda connection: projects.read(connection, project), projects.draw, lab.connection, lab.steady)
+
+
+def _explain(lab: Lab, container: str) -> None:
+    explain(container, container, lab.connection, lab.steady)
+
+
+def explain(name: str, container: str, connection: Connection, steady: Steady) -> None:
+    """Show how a container was started.
+
+    Args:
+        name: For the reader.
+        container: Its name, or its full id if it may be removed already.
+        connection: To the engine.
+        steady: Makes ids and times stable where outputs are compared.
+    """
+    from pydock_lab.notebook.views import launch, picture
+
+    picture.show_still(launch.draw(name, launch.read(connection, container)), steady)
+
+
+def _requests(lab: Lab, *words: str) -> None:
+    from pydock_lab.notebook.views import picture, requests
+
+    command = list(words[1:] if words[0] == "docker" else words)
+    past = lab.connection.lab("trace")
+    try:
+        lab.docker(command)
+    finally:
+        events = lab.connection.lab("trace", since=str(past[-1]["seq"] if past else 0))
+        picture.show_still(requests.draw(" ".join(command), events), lab.steady)
+
+
+_COMMANDS: Mapping[str, _Command] = {
+    "compose": _Command(_compose, "[PROJECT]", most=1),
+    "doctor": _Command(_doctor),
+    "events": _Command(_events),
+    "explain": _Command(_explain, "CONTAINER", 1, 1),
+    "instances": _Command(_instances, "IMAGE", 1, 1),
+    "layers": _Command(_layers, "IMAGE", 1, 1),
+    "network": _Command(_network),
+    "processes": _Command(_processes),
+    "requests": _Command(_requests, "COMMAND [ARG...]", 1, None),
+    "stacks": _Command(_stacks),
+    "stats": _Command(_stats),
+    "volume": _Command(_volume, "NAME", 1, 1),
 }

@@ -11,7 +11,6 @@ from typing import Any
 from IPython.display import display
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.answers import in_dockers_words
 from pydock_lab.notebook.html import Markup, bar, frame, join, tag
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
@@ -30,7 +29,7 @@ def show(image: str, connection: Connection, steady: Steady) -> None:
 
     def files_of(step: int, offset: int, search: str) -> tuple[list[list[Any]], int]:
         path = f"images/{view['id']}/layers/{step}"
-        answer = in_dockers_words(lambda: connection.lab(path, offset=str(offset), search=search))
+        answer = connection.lab(path, offset=str(offset), search=search)
         return answer["files"], answer["total"]
 
     live = LayersWidget(view, files_of)
@@ -42,9 +41,10 @@ def read(image: str, connection: Connection) -> dict[str, Any]:
     if connection.is_lab:
         view: dict[str, Any] = connection.lab(f"images/{image}/layers")
         return view
-    found = connection.client.images.get(image)
+    found = connection.request("GET", f"/images/{image}/json").json()
+    history = connection.request("GET", f"/images/{image}/history").json()
     steps = []
-    for entry in reversed(found.history()):
+    for entry in reversed(history):
         by_shell = entry["CreatedBy"].startswith("/bin/sh -c ")
         text = entry["CreatedBy"].removeprefix("/bin/sh -c ").removeprefix("#(nop) ").strip()
         keyword, _, arguments = text.partition(" ")
@@ -64,7 +64,7 @@ def read(image: str, connection: Connection) -> dict[str, Any]:
                 "files": [],
             }
         )
-    return {"image": image, "id": found.id, "size": found.attrs["Size"], "explained": False, "steps": steps}
+    return {"image": image, "id": found["Id"], "size": found["Size"], "explained": False, "steps": steps}
 
 
 def bundle(view: dict[str, Any], steady: Steady) -> Bundle:

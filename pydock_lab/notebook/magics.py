@@ -21,7 +21,7 @@ from IPython.core.magic import no_var_expand
 from pydock_lab.errors import InvalidParameter, LabError
 from pydock_lab.notebook.failure import CommandFailed
 from pydock_lab.notebook.statement import value_is_used
-from pydock_lab.notebook.words import split
+from pydock_lab.notebook.words import quote, split
 
 if TYPE_CHECKING:
     from pydock_lab.client.commands.session import Output, Result
@@ -86,7 +86,7 @@ class LabMagics:
         def of_noun(noun: str) -> Magic:
             @_own_words
             def magic(line: str) -> Shown:
-                return self._command([noun, *self._words(line)])
+                return self._explained([noun, *self._words(line)])
 
             magic.__doc__ = f"`docker {noun} …`; `%{noun} --help` lists the commands."
             return magic
@@ -111,7 +111,7 @@ class LabMagics:
         As `%%docker`, the cell's text is the command's standard input.
         """
         words = self._words(line)
-        return self._command(words[1:] if words[:1] == ["docker"] else words, stdin=cell)
+        return self._explained(words[1:] if words[:1] == ["docker"] else words, stdin=cell)
 
     @_own_words
     def dockerfile(self, line: str, cell: str) -> Shown:
@@ -126,10 +126,10 @@ class LabMagics:
 
     @_own_words
     def lab(self, line: str) -> Any:
-        """What the lab adds to Docker: `%lab doctor`, `%lab layers IMAGE`, `%lab volume NAME`."""
+        """What the lab adds to Docker, for example `%lab layers IMAGE`; `%lab --help` lists the commands."""
         from pydock_lab.notebook.lab_commands import Lab, run
 
-        lab = Lab(self.connection, self.steady, self._seen)
+        lab = Lab(self.connection, self.steady, self._seen, self._command)
         return self._guarded(lambda: run(self._words(line), lab))
 
     def _words(self, line: str) -> list[str]:
@@ -150,13 +150,26 @@ class LabMagics:
         result = self._guarded(lambda: self._run(self._words(command)[1:], capture))
         return capture.text + result.text
 
+    def _explained(self, argv: list[str], *, stdin: str | None = None) -> Shown:
+        """Run a command line; `run --explain …` shows afterwards how the container was started."""
+        at = argv.index("run") + 1 if "run" in argv[:2] else 0
+        if not at or argv[at : at + 1] != ["--explain"]:
+            return self._command(argv, stdin=stdin)
+        from pydock_lab.notebook.lab_commands import explain
+
+        shown = self._command(argv[:at] + argv[at + 1 :], stdin=stdin)
+        name = argv[argv.index("--name") + 1] if "--name" in argv[:-1] else shown.container_id[:12]
+        self._guarded(lambda: explain(name, shown.container_id, self.connection, self.steady))
+        return shown
+
     def _command(self, argv: list[str], *, stdin: str | None = None) -> Shown:
         """Run a docker command line and show what it comes to."""
         from pydock_lab.notebook.screen import Screen
         from pydock_lab.notebook.shown import Shown
 
         quiet = value_is_used()
-        screen = Screen(self.steady, quiet=quiet)
+        label = "" if stdin is not None else f"docker {quote(argv)}"
+        screen = Screen(self.steady, quiet=quiet, terminal=label)
         error = "interrupted"
         try:
             hint = _INTERRUPTED if "run" in argv[:2] else None

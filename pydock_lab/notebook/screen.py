@@ -29,13 +29,15 @@ class Screen:
         steady: Makes ids and times stable where outputs are compared.
         quiet: Keep what the command prints without showing it: its value is assigned.
         limit: Characters kept of what is streamed.
+        terminal: What to call a terminal in the cell; "" where the command is to have none.
 
     Attributes:
         text: What the command wrote to stdout, up to the limit.
     """
 
-    def __init__(self, steady: Steady, *, quiet: bool = False, limit: int = LIMIT) -> None:
+    def __init__(self, steady: Steady, *, quiet: bool = False, limit: int = LIMIT, terminal: str = "") -> None:
         self.text = ""
+        self._terminal = terminal
         self._quiet = quiet
         self._steady = steady
         self._left = limit
@@ -78,8 +80,12 @@ class Screen:
         self._changed()
 
     def terminal(self) -> Terminal | None:
-        """A cell has no terminal of its own."""
-        return None
+        """One in the cell's output, where somebody is there to type."""
+        from pydock_lab.notebook.terminal import CellTerminal, somebody_can_type
+
+        if not self._terminal or not somebody_can_type():
+            return None
+        return CellTerminal(self._terminal, lambda data: self.write("stdout", data))
 
     def end(self, error: str = "") -> None:
         """Let the last picture stand, and say what did not fit.

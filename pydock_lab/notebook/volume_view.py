@@ -13,7 +13,6 @@ from IPython.display import display
 from pydock_lab.client.commands.failure import EngineError
 from pydock_lab.client.connection import Connection
 from pydock_lab.errors import LabError
-from pydock_lab.notebook.answers import in_dockers_words
 from pydock_lab.notebook.html import Markup, frame, tag
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
@@ -58,7 +57,7 @@ class VolumeLook:
     def __call__(self) -> dict[str, Any]:
         """Read it for a view that is open already: what goes wrong is shown, not raised."""
         try:
-            return in_dockers_words(self._read_or_gone)
+            return self._read_or_gone()
         except LabError as error:
             return self._document("unknown", [], f"The engine does not answer: {error.message}")
 

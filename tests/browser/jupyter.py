@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page
 
 _START_TIMEOUT_S = 60
+ARTIFACTS = Path(__file__).parent.parent.parent / ".artifacts"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def jupyterlab(notebooks: Path, scratch: Path, environment: dict[str, str]) -> I
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={notebooks}", "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={lab.token}"]
     command += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command.append("--LabApp.expose_app_in_browser=True")  # to change the theme of an open page
     with (scratch / "jupyter.log").open("wb") as log:
         server = subprocess.Popen(command, env=os.environ | own | environment, stdout=log, stderr=log, cwd=scratch)
     try:
@@ -76,11 +79,10 @@ def _wait_until_it_answers(lab: Lab, server: subprocess.Popen[bytes], log: Path)
     raise RuntimeError(f"JupyterLab does not start:\n{log.read_text()}")
 
 
-def set_theme(scratch: Path, theme: str) -> None:
-    """Choose `JupyterLab Light` or `JupyterLab Dark` for pages that are opened from now on."""
+def set_quiet(scratch: Path) -> None:
+    """Keep JupyterLab from asking about news."""
     directory = scratch / "settings" / "@jupyterlab" / "apputils-extension"
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
     quiet = {"fetchNews": "false", "checkForUpdates": False}
     (directory / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
 
@@ -99,12 +101,40 @@ class Notebook:
         page.goto(f"{lab.url}/lab/tree/{name}?reset&token={lab.token}")
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=60_000)
+        page.get_by_text(re.compile(r"Python 3.* \| Idle")).wait_for()  # the status bar: the kernel has answered
+
+    def close(self) -> None:
+        """End the kernel and the page."""
+        self.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+        self.page.close()
+
+    def set_theme(self, theme: str) -> None:
+        """Choose `Light` or `Dark`."""
+        name = f"JupyterLab {theme}"
+        self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+        self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")
+
+    def set_width(self, width: int) -> None:
+        """Make the window so wide; below some 700 pixels the side bar gives way, as it does for a reader."""
+        self.page.set_viewport_size({"width": width, "height": 1400})
+
+    def keep(self, view: Locator, name: str, *, widths: tuple[int, ...] = (1280,)) -> None:
+        """Keep pictures of a view in both themes; .artifacts is for people to look at."""
+        ARTIFACTS.mkdir(exist_ok=True)
+        for width in widths:
+            self.set_width(width)
+            for theme in ("Dark", "Light"):
+                self.set_theme(theme)
+                view.evaluate("element => element.scrollIntoView({block: 'start'})")
+                self.page.wait_for_timeout(250)  # transitions
+                suffix = theme.lower() + ("" if width == 1280 else "-narrow")
+                self.page.screenshot(path=ARTIFACTS / f"{name}-{suffix}.png")
+        self.set_width(1280)
 
     def run_all(self, timeout_s: float = 120) -> None:
         """Restart the kernel, run every cell, and wait until the last one has its number."""
         page = self.page
         idle = self.panel.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # the status bar: the kernel has answered
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator('.lm-Menu-item[data-command="runmenu:restart-and-run-all"]').click()
         page.locator(".jp-Dialog .jp-mod-accept").click()
@@ -116,7 +146,7 @@ class Notebook:
                 return
         raise TimeoutError("the notebook has not ended")
 
-    def run(self, source: str, timeout_s: float = 120) -> Locator:
+    def run(self, source: str, timeout_s: float = 60) -> Locator:
         """Run one cell, as Shift+Enter does, and wait for its end; return it."""
         cell = self.cell(source)
         cell.locator(".cm-content").click()

@@ -1,75 +1,16 @@
-"""The live view of a volume: one set of files, seen by the host and by every container that mounts it.
-
-A thread reads the engine once a second while a page shows the view, and sends
-only what has changed. It ends with the widget, and rests when nobody looks.
-"""
+"""The live view of a volume: one set of files, seen by the host and by every container that mounts it."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import anywidget
-import traitlets
+from pydock_lab.notebook.widgets.watched import WatchedWidget
 
 _HERE = Path(__file__).parent
-_EVERY_S = 1.0
-_ALIVE_S = 8.0
-# A page that shows the view says so every 8 s, but a kernel busy with a long cell hears it late.
-_UNWATCHED_S = 600.0
-
-Look = Callable[[], dict[str, Any]]
 
 
-class VolumeWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
-    """One volume.
-
-    Args:
-        view: The document that `volume.js` describes at its top, as it is now.
-        look: Reads the engine anew; called from the view's own thread.
-    """
+class VolumeWidget(WatchedWidget):
+    """One volume."""
 
     _esm = _HERE / "volume.js"
     _css = (_HERE.parent / "theme.css").read_text() + (_HERE / "volume.css").read_text()
-
-    view = traitlets.Dict().tag(sync=True)
-
-    def __init__(self, view: dict[str, Any], look: Look) -> None:
-        super().__init__(view=view)
-        self._look = look
-        self._watched_at = time.monotonic()
-        self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.on_msg(self._watch)
-
-    def close(self) -> None:
-        """Stop looking and take the view away."""
-        self._closed.set()
-        super().close()
-
-    def _watch(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
-        if message.get("type") != "watch" or self._closed.is_set():
-            return
-        self._watched_at = time.monotonic()
-        self.send({"type": "alive"})
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._poll, name="pydock-volume-view", daemon=True)
-            self._thread.start()
-
-    def _poll(self) -> None:
-        alive_at = time.monotonic()
-        while not self._closed.wait(_EVERY_S):
-            now = time.monotonic()
-            if now - self._watched_at > _UNWATCHED_S:
-                return
-            view = self._look()
-            if self._closed.is_set():
-                return
-            if view != self.view:
-                self.view = view
-            if now - alive_at > _ALIVE_S:
-                alive_at = now
-                self.send({"type": "alive"})

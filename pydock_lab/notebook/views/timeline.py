@@ -1,0 +1,123 @@
+"""`%lab events`: Docker's events on a line of time, a lane for each object they are about."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pydock_lab.client.connection import Connection
+from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.units import plural
+from pydock_lab.notebook.views.picture import Picture
+
+SPAN_S = 300
+_LANES = 14
+_LISTED = 40
+_LANE_PX, _LEFT_PX, _WIDTH_PX = 24, 170, 760
+_ENDS = frozenset(
+    {"die", "kill", "stop", "destroy", "delete", "untag", "disconnect", "unmount", "oom", "prune", "remove"}
+)
+_BEGINS = frozenset(
+    {"create", "start", "pull", "tag", "load", "import", "mount", "connect", "build", "unpause", "restart"}
+)
+
+
+def read(connection: Connection) -> dict[str, Any]:
+    """Ask for the events of the last five minutes."""
+    import json
+
+    now = time.time()
+    query = {"since": f"{now - SPAN_S:.0f}", "until": f"{now:.0f}"}
+    with connection.request("GET", "/events", stream=True, query=query) as response:
+        events = [json.loads(line) for line in response.iter_lines() if line.strip()]
+    return {"now_ns": int(now) * 1_000_000_000, "events": [_event(event) for event in events]}
+
+
+def draw(document: dict[str, Any]) -> Picture:
+    """Draw the lanes, and the events as a table, newest first."""
+    events = document["events"]
+    summary = plural(len(events), "event") + f" in the last {SPAN_S // 60} minutes"
+    last = f"; the last: {events[-1]['type']} {events[-1]['name']} {events[-1]['action']}" if events else ""
+    lines = [summary]
+    lines += [
+        f"  {event['clock']}  {event['type']:<10} {event['action']:<16} {event['name']}" for event in events[-_LISTED:]
+    ]
+    html = join(tag("p", summary, class_="pd-title"), _drawing(document) if events else None, _table(events))
+    return Picture("Events", "\n".join(lines), html, summary + last)
+
+
+def _event(event: dict[str, Any]) -> dict[str, Any]:
+    actor = event.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
+    name = attributes.get("name") or actor.get("ID", "").removeprefix("sha256:")[:12]
+    at_ns = event.get("timeNano") or event["time"] * 1_000_000_000
+    return {
+        "at_ns": at_ns,
+        "clock": time.strftime("%H:%M:%S", time.localtime(at_ns / 1e9)),
+        "type": event["Type"],
+        "name": name,
+        "action": event["Action"],
+        "exit": attributes.get("exitCode", ""),
+    }
+
+
+def _drawing(document: dict[str, Any]) -> Markup:
+    lanes: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for event in document["events"]:
+        lanes.setdefault((event["type"], event["name"]), []).append(event)
+    shown = dict(list(lanes.items())[-_LANES:])
+    first = min(event["at_ns"] for lane in shown.values() for event in lane)
+    span = max(document["now_ns"] - first, 1_000_000_000)
+    height = _LANE_PX * len(shown) + 26
+    parts: list[Markup] = []
+    for number, ((kind, name), lane) in enumerate(shown.items()):
+        y = _LANE_PX * number + 14
+        label = f"{kind} {name}"
+        label = label if len(label) <= 26 else label[:25] + "…"
+        parts.append(tag("text", label, x=0, y=y + 4, class_="pd-label"))
+        parts.append(tag("line", x1=_LEFT_PX, x2=_LEFT_PX + _WIDTH_PX, y1=y, y2=y, class_="pd-lane"))
+        for event in lane:
+            x = round(_LEFT_PX + (_WIDTH_PX - 12) * (event["at_ns"] - first) / span + 6)
+            parts.append(_mark(event, x, y))
+    ago = f"{span / 1e9:.0f} s ago"
+    parts.append(tag("text", ago, x=_LEFT_PX, y=height - 4, class_="pd-label"))
+    parts.append(tag("text", "now", x=_LEFT_PX + _WIDTH_PX, y=height - 4, class_="pd-label", text_anchor="end"))
+    svg = tag(
+        "svg",
+        tag("title", "Events on a line of time"),
+        tag("desc", "The table below lists the same events."),
+        *parts,
+        viewBox=f"0 0 {_LEFT_PX + _WIDTH_PX + 4} {height}",
+        role="img",
+        class_="pd-drawing",
+        style="min-width:560px",
+        xmlns="http://www.w3.org/2000/svg",
+    )
+    return tag("div", svg, class_="pd-scroll", tabindex=0, role="group", aria_label="Line of time")
+
+
+def _mark(event: dict[str, Any], x: int, y: int) -> Markup:
+    """A filled circle begins something, a cross ends it, a ring is anything else."""
+    title = tag("title", f"{event['clock']} {event['action']}")
+    action = event["action"].partition(":")[0]
+    if action in _ENDS:
+        return tag("g", title, tag("path", d=f"M{x - 4} {y - 4}l8 8m0 -8l-8 8"), class_="pd-end")
+    return tag("g", title, tag("circle", cx=x, cy=y, r="4.5"), class_="pd-begin" if action in _BEGINS else "pd-other")
+
+
+def _table(events: list[dict[str, Any]]) -> Markup:
+    if not events:
+        return tag("p", "Nothing has happened. Run a container and watch this place.", class_="pd-note")
+    head = tag("tr", *(tag("th", name, scope="col") for name in ("At", "What", "Which", "Event")))
+    rows = [
+        tag(
+            "tr",
+            tag("td", event["clock"], class_="pd-num"),
+            tag("td", event["type"]),
+            tag("td", event["name"]),
+            tag("td", event["action"], f" (exit status {event['exit']})" if event["exit"] else None),
+        )
+        for event in reversed(events[-_LISTED:])
+    ]
+    table = tag("table", tag("thead", head), tag("tbody", *rows), class_="pd-table")
+    return tag("details", tag("summary", "As a table"), tag("div", table, class_="pd-scroll"))

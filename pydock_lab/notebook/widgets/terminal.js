@@ -1,0 +1,105 @@
+/* A terminal on a container's pty. Stands behind vendor/xterm.js in one module, which exports Terminal and FitAddon.
+   Traits `label`, `state` ("running", or why nothing more will come).
+   To the kernel: { type: "ready" }, { type: "size", rows, columns }, { type: "in", data }, { type: "ack", packet },
+   { type: "watch" }. From it: { type: "out" | "screen", packet } with the bytes as a buffer (a "screen" replaces
+   what is there), { type: "alive" }.
+   Shift+Escape leaves the terminal, for those who have no mouse: Tab belongs to the shell. */
+
+const WATCH_MS = 8000, SILENT_MS = 30000;
+const COLOURS = { background: "#11161b", foreground: "#e4e8ec", cursor: "#5db7dd", selectionBackground: "#2d5063" };
+
+function node(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function render({ model, el }) {
+  const screen = node("div", { class: "pd-terminal-screen" });
+  const state = node("span", { class: "pd-terminal-state", role: "status" });
+  const back = node("button", { type: "button", class: "pd-button", onclick: () => terminal.focus() }, "Type here");
+  const keys = node("span", {}, node("kbd", {}, "Shift+Esc"), " leaves the terminal, ",
+    node("kbd", {}, "Ctrl+P"), " ", node("kbd", {}, "Ctrl+Q"), " detaches");
+  const root = node("section", { class: "pd pd-terminal", "aria-label": `Terminal: ${model.get("label")}`, "data-lm-suppress-shortcuts": "true" },
+    screen, node("div", { class: "pd-terminal-foot" }, back, keys, state));
+  el.append(root);
+
+  const terminal = new Terminal({
+    cols: 80, rows: 24, scrollback: 5000, fontSize: 13, theme: COLOURS, minimumContrastRatio: 4.5, cursorBlink: false,
+    fontFamily: getComputedStyle(root).getPropertyValue("--pd-mono") || "monospace",
+  });
+  const fit = new FitAddon();
+  terminal.loadAddon(fit);
+  terminal.open(screen);
+  terminal.textarea.setAttribute("aria-label", `Terminal: ${model.get("label")}. Shift+Escape leaves it`);
+
+  let expected = null, heard = Date.now(), told = "";
+  const send = (message) => { try { model.send(message); } catch { /* the kernel is gone; heartbeat says so */ } };
+
+  function draw(packet, data) {
+    terminal.write(data, () => send({ type: "ack", packet }));
+    expected = packet + 1;
+  }
+
+  function onMessage(message, buffers) {
+    heard = Date.now();
+    const bytes = buffers?.length ? new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength) : new Uint8Array();
+    if (message.type === "screen") { terminal.reset(); draw(message.packet, bytes); }
+    else if (message.type === "out" && expected !== null) {
+      if (message.packet === expected) draw(message.packet, bytes);
+      else if (message.packet > expected) { expected = null; send({ type: "ready" }); }
+    }
+    heartbeat();
+  }
+
+  function measure() {
+    if (!root.isConnected || !screen.clientWidth) return;
+    const size = fit.proposeDimensions();
+    if (size?.cols > 1) terminal.resize(size.cols, 24);
+    const now = `${terminal.rows}x${terminal.cols}`;
+    if (now !== told) { told = now; send({ type: "size", rows: terminal.rows, columns: terminal.cols }); }
+  }
+
+  function heartbeat() {
+    const ended = model.get("state") !== "running";
+    const text = ended ? `○ ${model.get("state")}` : Date.now() - heard > SILENT_MS ? "○ not live: the kernel does not answer" : "● live";
+    if (state.textContent !== text) state.textContent = text;
+    root.classList.toggle("pd-ended", ended);
+    terminal.options.disableStdin = ended;
+    back.disabled = ended;
+  }
+
+  function watch() {
+    if (document.visibilityState === "visible" && model.get("state") === "running") send({ type: "watch" });
+    heartbeat();
+  }
+
+  terminal.attachCustomKeyEventHandler((event) => {
+    if (event.key !== "Escape" || !event.shiftKey) return true;
+    if (event.type === "keydown") back.focus();
+    return false;
+  });
+  terminal.onData((data) => send({ type: "in", data }));
+  const resized = new ResizeObserver(measure);
+  resized.observe(screen);
+  model.on("msg:custom", onMessage);
+  model.on("change:state", heartbeat);
+  const timer = setInterval(watch, WATCH_MS);
+  measure();
+  send({ type: "ready" });
+  heartbeat();
+  if (model.get("state") === "running" && document.activeElement?.closest?.(".jp-Notebook")) terminal.focus();
+  return () => {
+    clearInterval(timer);
+    resized.disconnect();
+    model.off("msg:custom", onMessage);
+    model.off("change:state", heartbeat);
+    terminal.dispose();
+  };
+}
+
+export default { render };

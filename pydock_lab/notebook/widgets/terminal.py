@@ -1,0 +1,93 @@
+"""A terminal in the cell's output: xterm.js, and the messages between it and the kernel.
+
+The page acknowledges what it has drawn; whoever feeds this widget can tell how
+far the page is behind. Packets carry numbers, so that a page that has missed
+one (it was reloaded, or opened twice) asks for the screen anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+_HERE = Path(__file__).parent
+_REPLAYED = 128 * 1024
+
+Typed = Callable[[bytes], None]
+Resized = Callable[[int, int], None]
+
+
+class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
+    """One terminal.
+
+    Args:
+        label: What runs in it.
+        typed: Called with what was typed or pasted.
+        resized: Called with rows and columns, at the start and whenever they change.
+
+    Attributes:
+        drawn: The number of the last packet that a page has drawn.
+        moved: Notified when `drawn` has changed.
+    """
+
+    _esm = (_HERE / "vendor" / "xterm.js").read_text("utf-8") + (_HERE / "terminal.js").read_text("utf-8")
+    _css = "".join(
+        path.read_text("utf-8")
+        for path in (_HERE.parent / "theme.css", _HERE / "vendor" / "xterm.css", _HERE / "terminal.css")
+    )
+
+    label = traitlets.Unicode().tag(sync=True)
+    state = traitlets.Unicode("running").tag(sync=True)
+
+    def __init__(self, label: str, typed: Typed, resized: Resized) -> None:
+        super().__init__(label=label)
+        self.drawn = 0
+        self.moved = threading.Condition()
+        self._typed = typed
+        self._resized = resized
+        self._sent = 0
+        self._past: deque[bytes] = deque()
+        self._past_size = 0
+        self.on_msg(self._hear)
+
+    def write(self, data: bytes) -> int:
+        """Send output to the page; return the packet's number."""
+        with self.moved:
+            self._sent += 1
+            self._past.append(data)
+            self._past_size += len(data)
+            while self._past_size > _REPLAYED and len(self._past) > 1:
+                self._past_size -= len(self._past.popleft())
+            number = self._sent
+        self.send({"type": "out", "packet": number}, [data])
+        return number
+
+    def end(self, text: str) -> None:
+        """Say that nothing more will come."""
+        self.state = text
+
+    def _hear(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
+        kind = message.get("type")
+        if kind == "in":
+            self._typed(str(message["data"]).encode("utf-8", "surrogatepass"))
+        elif kind == "ack":
+            self._note(int(message["packet"]))
+        elif kind == "size":
+            self._resized(int(message["rows"]), int(message["columns"]))
+        elif kind == "watch":
+            self.send({"type": "alive"})
+        elif kind == "ready":  # a page that is new, or has missed something
+            with self.moved:
+                past, number = b"".join(self._past), self._sent
+            self.send({"type": "screen", "packet": number}, [past])
+
+    def _note(self, packet: int) -> None:
+        with self.moved:
+            self.drawn = max(self.drawn, packet)
+            self.moved.notify_all()

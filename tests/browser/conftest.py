@@ -1,0 +1,78 @@
+"""One JupyterLab and one Chromium for all browser tests; each test opens a notebook of its own in a fresh page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.jupyter import Lab, Notebook, jupyterlab, set_quiet
+from tests.conftest import Daemon
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+ROOT = Path(__file__).parent.parent.parent
+
+Open = Callable[..., Notebook]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("machine: no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def jupyter(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab at a copy of the lessons, its kernels talking to the tests' daemon."""
+    scratch = tmp_path_factory.mktemp("jupyter")
+    notebooks = scratch / "notebooks"
+    shutil.copytree(ROOT / "notebooks", notebooks)
+    set_quiet(scratch)
+    with jupyterlab(notebooks, scratch, {"DOCKER_HOST": daemon.host}) as lab:
+        yield lab
+
+
+@pytest.fixture
+def open_notebook(browser: Browser, jupyter: Lab) -> Iterator[Open]:
+    """Open a notebook by name, or one made of the given cells; no script of the page may fail."""
+    errors: list[str] = []
+    opened: list[Notebook] = []
+
+    def open_(name: str, *cells: str) -> Notebook:
+        path = jupyter.notebooks / name
+        if cells:
+            kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # else JupyterLab asks
+            code = [nbformat.v4.new_code_cell(cell) for cell in cells]
+            document = nbformat.v4.new_notebook(cells=code, metadata={"kernelspec": kernel})
+        else:
+            document = nbformat.read(path, as_version=4)
+            for cell in document.cells:  # what the page shows is to be its own
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = [], None
+        nbformat.write(document, path)
+        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        opened.append(Notebook(page, jupyter, name))
+        return opened[-1]
+
+    yield open_
+    for notebook in opened:
+        notebook.close()
+    assert not errors

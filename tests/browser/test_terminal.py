@@ -1,0 +1,88 @@
+"""A terminal in a cell: a real shell, typed to from a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import Open
+from tests.browser.jupyter import Notebook
+from tests.conftest import Daemon
+
+pytestmark = [pytest.mark.browser, pytest.mark.root]
+
+RUN = "%container run -it --rm --name term-shell busybox sh"
+ATTACH = "%container attach term-shell"
+EXEC = "%container exec -it term-shell sh"
+LOOK = "%container ls --filter name=term-shell"
+
+
+@pytest.fixture
+def notebook(open_notebook: Open, daemon: Daemon, busybox: str) -> Iterator[Notebook]:
+    notebook = open_notebook("terminal.ipynb", "%load_ext pydock_lab", RUN, LOOK, ATTACH, EXEC)
+    notebook.run("%load_ext")
+    yield notebook
+    daemon.docker("rm", "-f", "term-shell")
+
+
+def open_terminal(notebook: Notebook, source: str) -> Locator:
+    """Run a cell that opens a terminal; the cell ends, the terminal stays."""
+    terminal = notebook.run(source).locator(".pd-terminal")
+    expect(terminal.locator(".pd-terminal-state")).to_have_text("● live")
+    return terminal
+
+
+def enter(terminal: Locator, line: str) -> None:
+    terminal.locator("textarea").focus()
+    terminal.page.keyboard.type(f"{line}\n")
+
+
+def test_a_shell_in_a_cell(notebook: Notebook, daemon: Daemon) -> None:
+    terminal = open_terminal(notebook, RUN)
+    rows = terminal.locator(".xterm-rows")
+    expect(rows).to_contain_text("/ #")
+    enter(terminal, "echo grüße-$((6 * 7))-世界")
+    expect(rows).to_contain_text("grüße-42-世界")
+
+    # Keys that belong to the shell do not reach JupyterLab, and the other cells are free meanwhile.
+    enter(terminal, "# dd x a b")
+    expect(notebook.run(LOOK)).to_contain_text("term-shell")
+    terminal.page.keyboard.press("Escape")
+
+    # The shell's window is the page's, also when the page becomes narrow.
+    columns = "stty size | cut -d' ' -f2"
+    notebook.set_width(700)
+    enter(terminal, f"clear; {columns} > /c; echo $(test $(cat /c) -lt 80 && echo narrow)")
+    expect(rows).to_contain_text("narrow")
+    notebook.set_width(1280)
+
+    # A flood is shown, and its end arrives; the page goes on.
+    enter(terminal, "clear; yes | head -c 3000000 | tail -n 300000; echo the-$((40 + 2))-end")
+    expect(rows).to_contain_text("the-42-end", timeout=30_000)
+    notebook.keep(terminal, "terminal", widths=(1280, 600))
+
+
+def test_leaving_detaching_coming_back_and_ending(notebook: Notebook, daemon: Daemon) -> None:
+    terminal = open_terminal(notebook, RUN)
+    enter(terminal, "left=here")
+    terminal.page.keyboard.press("Shift+Escape")
+    expect(terminal.get_by_role("button", name="Type here")).to_be_focused()
+    terminal.page.keyboard.press("Enter")
+    expect(terminal.locator("textarea")).to_be_focused()
+    terminal.page.keyboard.press("Control+P")
+    terminal.page.keyboard.press("Control+Q")
+    expect(terminal.locator(".pd-terminal-state")).to_have_text("○ detached: the container runs on")
+    assert daemon.docker("ps", "-q", "--filter", "name=term-shell").stdout
+
+    beside = open_terminal(notebook, EXEC)
+    enter(beside, "exit")
+    expect(beside.locator(".pd-terminal-state")).to_have_text("○ ended")
+
+    again = open_terminal(notebook, ATTACH)
+    enter(again, "echo $left-again")
+    expect(again.locator(".xterm-rows")).to_contain_text("here-again")
+    enter(again, "exit")
+    expect(again.locator(".pd-terminal-state")).to_have_text("○ ended")
+    assert not daemon.docker("ps", "-aq", "--filter", "name=term-shell").stdout
