@@ -6,12 +6,13 @@ Source: Docker Engine API 1.47, ContainerAttach, ContainerLogs, ContainerWait, C
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from pydock_lab.daemon.api import hijack
+from pydock_lab.daemon.api import hijack, websocket
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
 from pydock_lab.daemon.api.query import flag, number, to_end
@@ -21,6 +22,7 @@ from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.stats import read_stats
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
+from pydock_lab.daemon.runtime.client import Hold
 from pydock_lab.errors import Conflict, InvalidParameter, NotImplementedYet
 
 _CONDITIONS = ("", "not-running", "next-exit", "removed")
@@ -49,17 +51,13 @@ class _Streams:
             client.hold()
             container = self._containers.get(request.match_info["name"])
             keys = parse_detach_keys(request.query.get("detachKeys", ""))
-            if container.state.status == "paused":
-                raise Conflict(f"container {container.id} is paused, unpause the container before attach")
-            if container.state.status == "restarting":
-                raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+            self._check_attachable(container)
             # Told first: with the answer in hand the client starts the container.
             self._engine.events.publish("container", "attach", container.id, container.event_attributes())
             await client.accept(hijack.content_type(container.tty, requested_version(request)))
-            if flag(request, "logs"):
-                await self._replay(container, client, request)
+            hold = None
             if flag(request, "stream"):
-                await to_end(
+                hold = await to_end(
                     self._engine.runtime.attach(
                         container.id,
                         client.fd,
@@ -69,13 +67,41 @@ class _Streams:
                         tty=container.tty,
                         initial=client.early,
                         detach_keys=keys,
+                        held=flag(request, "logs"),
                     )
                 )
+            if flag(request, "logs"):
+                # The log first, up to where the attachment began; then what has come meanwhile.
+                try:
+                    await self._replay(container, client, request, hold)
+                finally:
+                    if hold is not None:
+                        await to_end(self._engine.runtime.release(hold))
             return client.response()
 
     async def get_attach_websocket(self, request: web.Request) -> web.StreamResponse:
-        """Attach through a WebSocket; not here."""
-        raise NotImplementedYet("attach through a WebSocket is not supported by this engine", hint="use POST …/attach")
+        """Attach through a WebSocket, as browsers do: raw bytes both ways, without frames of Docker's own."""
+        container = self._containers.get(request.match_info["name"])
+        self._check_attachable(container)
+        keys = parse_detach_keys(request.query.get("detachKeys", ""))
+        response = web.WebSocketResponse()
+        await response.prepare(request)
+        self._engine.events.publish("container", "attach", container.id, container.event_attributes())
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await to_end(
+                self._engine.runtime.attach(
+                    container.id,
+                    theirs.fileno(),
+                    stdin=flag(request, "stdin") and bool(container.record.config["OpenStdin"]),
+                    stdout=flag(request, "stdout"),
+                    stderr=flag(request, "stderr"),
+                    tty=True,
+                    detach_keys=keys,
+                )
+            )
+        await websocket.relay(response, ours)
+        return response
 
     async def get_logs(self, request: web.Request) -> web.StreamResponse:
         """`docker logs`."""
@@ -87,7 +113,8 @@ class _Streams:
             headers={"Content-Type": hijack.content_type(container.tty, requested_version(request))}
         )
         await response.prepare(request)
-        async for chunk in read_logs(container, self._containers.launcher.log_path(container.id), query):
+        path = self._containers.launcher.log_path(container.id)
+        async for chunk in read_logs(container, path, query, self._containers.log_watch):
             await response.write(chunk)
         await response.write_eof()
         return response
@@ -130,11 +157,25 @@ class _Streams:
         await response.write_eof()
         return response
 
-    async def _replay(self, container: Container, client: hijack.Hijack, request: web.Request) -> None:
+    @staticmethod
+    def _check_attachable(container: Container) -> None:
+        if container.state.status == "paused":
+            raise Conflict(f"container {container.id} is paused, unpause the container before attach")
+        if container.state.status == "restarting":
+            raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+
+    async def _replay(
+        self, container: Container, client: hijack.Hijack, request: web.Request, hold: Hold | None
+    ) -> None:
         """Write what the container printed so far (`logs=1`)."""
-        query = LogQuery(stdout=flag(request, "stdout"), stderr=flag(request, "stderr"), tty=container.tty)
+        query = LogQuery(
+            stdout=flag(request, "stdout"),
+            stderr=flag(request, "stderr"),
+            tty=container.tty,
+            end=hold.position if hold else None,
+        )
         path = self._containers.launcher.log_path(container.id)
-        async for chunk in read_logs(container, path, query):
+        async for chunk in read_logs(container, path, query, self._containers.log_watch):
             await client.send(chunk)
 
 

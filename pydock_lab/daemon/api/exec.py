@@ -16,6 +16,7 @@ from pydock_lab.daemon.api.containers import terminal_size
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
 from pydock_lab.daemon.api.query import to_end
 from pydock_lab.daemon.api.router import requested_version
+from pydock_lab.daemon.engine import execs
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.execs import Streams
 from pydock_lab.errors import InvalidParameter, LabError
@@ -51,7 +52,12 @@ class _Exec:
     async def post_create(self, request: web.Request) -> web.StreamResponse:
         """Prepare a process; 201 with its id."""
         body = await request.read()
-        process = self._execs.create(self._containers.get(request.match_info["name"]), body)
+        config = execs.decode(body)
+        try:
+            parse_detach_keys(config.get("DetachKeys") or "")
+        except InvalidParameter:
+            raise InvalidParameter(f"Invalid escape keys ({config['DetachKeys']}) provided") from None
+        process = self._execs.create(self._containers.get(request.match_info["name"]), config)
         return json_response({"Id": process.id}, status=201)
 
     async def post_start(self, request: web.Request) -> web.StreamResponse:

@@ -43,6 +43,14 @@ _ENDED_KEPT = 500
 _decoder = msgspec.json.Decoder(ExecConfig)
 
 
+def decode(body: bytes) -> ExecConfig:
+    """Read the body of a create request. Raises InvalidParameter."""
+    try:
+        return _decoder.decode(body or b"{}")
+    except msgspec.DecodeError as error:
+        raise InvalidParameter(f"invalid JSON: {error}") from None
+
+
 @dataclass
 class Exec:
     """One exec of one container.
@@ -76,12 +84,12 @@ class Streams:
     Args:
         fd: Connected socket.
         initial: What the client sent already.
-        detach_keys: Key sequence that detaches, or None for Docker's own.
+        detach_keys: Key sequence that detaches.
     """
 
     fd: int
     initial: bytes = b""
-    detach_keys: bytes | None = None
+    detach_keys: bytes = b"\x10\x11"
 
 
 class Execs:
@@ -93,18 +101,15 @@ class Execs:
         self._events = events
         self._execs: dict[str, Exec] = {}
         containers.lifecycle.probe = self.run
+        runtime.on_detached = self._client_detached
 
-    def create(self, container: Container, body: bytes) -> Exec:
+    def create(self, container: Container, config: ExecConfig) -> Exec:
         """Prepare a process.
 
         Raises:
             Conflict: the container does not run, or is paused.
             InvalidParameter: no command.
         """
-        try:
-            config = _decoder.decode(body or b"{}")
-        except msgspec.DecodeError as error:
-            raise InvalidParameter(f"invalid JSON: {error}") from None
         return self._add(container, config)
 
     def get(self, exec_id: str) -> Exec:
@@ -129,15 +134,15 @@ class Execs:
         if streams is not None:
             await self._attach(process, streams)
         self._publish(process, f"exec_start: {' '.join(process.command)}")
-        request = ExecRequest(
-            id=process.id,
-            container_id=container.id,
-            process=self._oci_process(process),
-            stdin_open=streams is not None and config.get("AttachStdin", False),
-            privileged=config.get("Privileged", False),
-            console_size=size,
-        )
         try:
+            request = ExecRequest(
+                id=process.id,
+                container_id=container.id,
+                process=self._oci_process(process),
+                stdin_open=streams is not None and config.get("AttachStdin", False),
+                privileged=config.get("Privileged", False),
+                console_size=size,
+            )
             launched = await self._runtime.exec(request)
         except LabError as error:
             process.running = False
@@ -228,7 +233,6 @@ class Execs:
 
     async def _attach(self, process: Exec, streams: Streams) -> None:
         config = process.config
-        keys = {} if streams.detach_keys is None else {"detach_keys": streams.detach_keys}
         await self._runtime.attach(
             process.id,
             streams.fd,
@@ -237,11 +241,16 @@ class Execs:
             stderr=config.get("AttachStderr", False),
             tty=process.tty,
             initial=streams.initial,
-            **keys,
+            detach_keys=streams.detach_keys,
         )
 
     def _oci_process(self, process: Exec) -> dict[str, Any]:
         config = process.config
+        if config.get("WorkingDir") and not config["WorkingDir"].startswith("/"):
+            raise InvalidParameter(
+                "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown",
+                hint="a working directory begins with a slash",
+            )
         init = process.container.process
         return oci.exec_process(
             self._containers.launcher.request(process.container, []).config if init is None else {"process": init},
@@ -259,6 +268,15 @@ class Execs:
         process.ended.set()
         self._forget_in_container(process)
         self._publish(process, "exec_die", exitCode=str(end.code))
+
+    def _client_detached(self, process_id: str) -> None:
+        """A client has left by its detach keys, an exec or a container."""
+        if process := self._execs.get(process_id):
+            self._publish(process, "exec_detach")
+            return
+        with contextlib.suppress(NotFound):
+            container = self._containers.get(process_id)
+            self._events.publish("container", "detach", container.id, container.event_attributes())
 
     def _forget_in_container(self, process: Exec) -> None:
         with contextlib.suppress(ValueError):

@@ -14,7 +14,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ from pydock_lab.daemon.runtime.failures import LaunchError as LaunchError
 from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord, launch_fields
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure, Unavailable
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A client that gets nothing yet.
+
+    Attributes:
+        number: What `release` wants.
+        position: Inode of the current log file and its size when the client was attached; None where nothing runs.
+    """
+
+    number: int
+    position: tuple[int, int] | None
 
 
 class Runtime:
@@ -44,6 +58,7 @@ class Runtime:
         self._cgroup_paths: dict[str, str] = {}
         self._bundles: dict[str, str] = {}
         self._detached: dict[str, asyncio.Event] = {}
+        self.on_detached: Callable[[str], None] = lambda process_id: None
         self._sending = asyncio.Lock()
         self._layout = cgroups.detect()
 
@@ -171,7 +186,8 @@ class Runtime:
         tty: bool,
         initial: bytes = b"",
         detach_keys: bytes = b"\x10\x11",
-    ) -> None:
+        held: bool = False,
+    ) -> Hold:
         """Hand a connected stream socket to the keeper and return at once.
 
         May come before the launch (Docker's CLI attaches first): the keeper then keeps the client
@@ -179,9 +195,12 @@ class Runtime:
         or, with `tty`, raw bytes; reads stdin from it, `initial` first; half-close of the client is
         EOF of stdin; when the process has ended and all output is sent, it shuts the socket down.
         The fd is duplicated; the caller closes its own copy.
+
+        With `held` nothing is sent before `release`: the caller first sends what the log has up to
+        the position that is returned, and no byte is lost or sent twice.
         """
         asked = (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
-        await self._request(
+        answer = await self._request(
             "attach",
             [fd],
             id=process_id,
@@ -189,7 +208,14 @@ class Runtime:
             tty=tty,
             initial=initial.hex(),
             detach_keys=detach_keys.hex(),
+            held=held,
         )
+        position = answer["position"]
+        return Hold(answer["hold"], (position[0], position[1]) if position else None)
+
+    async def release(self, hold: Hold) -> None:
+        """Let a held client have what was printed since it was attached."""
+        await self._request("release", hold=hold.number)
 
     def detaches(self, process_id: str) -> asyncio.Event:
         """Return an event that is set when a client has left by its detach keys."""
@@ -387,6 +413,7 @@ class Runtime:
                 self._settle(message["id"], message["exit"])
             elif event == "detached":
                 self.detaches(message["id"]).set()
+                self.on_detached(message["id"])
             else:
                 future = self._answers.get(message["seq"])
                 if future is None or future.done():

@@ -52,6 +52,7 @@ class Keeper:
         self.leftovers = Leftovers(self.loop, self.layout)
         self.processes: dict[str, Process] = {}
         self.requests: dict[str, LaunchRequest] = {}
+        self._held: dict[int, Client] = {}  # attached, waiting for the daemon to send them the log first
         self._listener = listener
         self._connections: list[Connection] = []
         self._grace: Timer | None = None
@@ -64,6 +65,7 @@ class Keeper:
             "exec": self._exec,
             "signal": self._signal,
             "attach": self._attach,
+            "release": self._release,
             "detached": self._detached,
             "resize": self._resize,
             "archive": self._archive,
@@ -88,6 +90,8 @@ class Keeper:
         """A daemon is gone."""
         if connection in self._connections:
             self._connections.remove(connection)
+        for number in list(self._held):
+            self._held.pop(number).release()
         self._rest()
 
     def _rest(self) -> None:
@@ -235,8 +239,24 @@ class Keeper:
             initial=bytes.fromhex(message["initial"]),
             detach_keys=bytes.fromhex(message["detach_keys"]),
             spill_directory=os.path.dirname(logs) or "/tmp",
+            held=message["held"],
         )
+        position = None
+        if message["held"]:
+            self._held[message["seq"]] = client
+            if process.log is not None and process.state == "running":
+                # What is in the log up to here the daemon sends; what comes now waits in the client's backlog.
+                position = process.log.position
+                for stream, text in process.unfinished_lines():
+                    if stream in client.wants:
+                        client.send(stream, text)
         process.attach(client)
+        answer.result({"hold": message["seq"], "position": position})
+
+    def _release(self, answer: Answer, message: Message, fds: list[int]) -> None:
+        client = self._held.pop(message["hold"], None)
+        if client is not None:
+            client.release()
         answer.result()
 
     def _detached(self, answer: Answer, message: Message, fds: list[int]) -> None:

@@ -55,6 +55,12 @@ class LogFile:
     def _open(self) -> int:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """The current file's inode and how much of it has been written."""
+        status = os.fstat(self._fd)
+        return status.st_ino, status.st_size
+
     def write(self, pending: Pending, chunk: bytes) -> None:
         """Log what one stream printed; an unfinished line waits in `pending`."""
         data = pending.rest + chunk if pending.rest else chunk

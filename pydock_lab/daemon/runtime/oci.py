@@ -256,6 +256,10 @@ def _mounts(given: Sequence[Config], *, ipc: str, shm_bytes: int, privileged: bo
         defaults = [default for default in defaults if default[0] not in ("/dev/shm", "/dev/mqueue")]
         host = [bind("/dev/shm", "/dev/shm"), bind("/dev/mqueue", "/dev/mqueue")]
         given = [*(mount for mount in host if os.path.isdir(mount["source"])), *given]
+    elif ipc.startswith("/"):
+        # Who shares a container's IPC namespace shares its /dev/shm.
+        defaults = [default for default in defaults if default[0] != "/dev/shm"]
+        given = [bind(f"{os.path.dirname(os.path.dirname(ipc))}/root/dev/shm", "/dev/shm"), *given]
     taken = {os.path.normpath(mount["destination"]) for mount in given}
     mounts: list[Config] = []
     for destination, kind, source, options in defaults:

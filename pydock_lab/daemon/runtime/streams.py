@@ -110,6 +110,7 @@ class Client:
         initial: Bytes of stdin that came with the request.
         detach_keys: Typed in this order they end the attachment (tty only); empty for never.
         spill_directory: Where a backlog may go; on a disk.
+        held: Send nothing before `release`: the daemon writes what was printed earlier first.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Client:
         initial: bytes = b"",
         detach_keys: bytes = b"",
         spill_directory: str = "",
+        held: bool = False,
     ) -> None:
         self._loop = loop
         self._socket = connection
@@ -135,6 +137,7 @@ class Client:
         self._reading = False
         self._stdin_ended = False
         self._initial = initial
+        self._held = held
         self._mask = 0
         self.open = True
         # Set by the process it is attached to.
@@ -172,7 +175,7 @@ class Client:
         if not self.open or self._ending:
             return
         raw = data if self.tty else struct.pack(">BxxxI", STREAM_NUMBERS[stream], len(data)) + data
-        if not len(self._backlog):
+        if not len(self._backlog) and not self._held:
             try:
                 sent = self._socket.send(raw)
             except BlockingIOError:
@@ -192,10 +195,18 @@ class Client:
         """Close once everything has been sent."""
         self._ending = True
         self._reading = False
-        if len(self._backlog):
+        if len(self._backlog) or self._held:
             self._update()
         else:
             self.drop()
+
+    def release(self) -> None:
+        """Begin to send."""
+        self._held = False
+        if self._ending:
+            self.finish()
+        else:
+            self._update()
 
     def leave(self) -> None:
         """Close only this process's end: the daemon still has something to say to the peer."""
@@ -226,7 +237,7 @@ class Client:
     def _update(self) -> None:
         if not self.open:
             return
-        mask = (READ if self._reading else 0) | (WRITE if len(self._backlog) else 0)
+        mask = (READ if self._reading else 0) | (WRITE if len(self._backlog) and not self._held else 0)
         if mask != self._mask:
             self._mask = mask
             self._loop.change(self._socket.fileno(), mask)

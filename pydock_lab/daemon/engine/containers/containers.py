@@ -19,6 +19,7 @@ from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.engine.containers import inspect, limits, listing, settings
 from pydock_lab.daemon.engine.containers.creation import Created, Creation
 from pydock_lab.daemon.engine.containers.files import ContainerFiles
+from pydock_lab.daemon.engine.containers.filewatch import FileWatch
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.lifecycle import Lifecycle
 from pydock_lab.daemon.engine.containers.networking import Networking
@@ -56,6 +57,7 @@ class Containers:
         lifecycle: start, stop, kill, pause, …
         files: archive, export, changes.
         launcher: Where their files are.
+        log_watch: Tells who follows a log that it has grown.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Containers:
         self._trace = trace
         self.table = ContainerTable(database.table("containers"))
         self.launcher = Launcher(config, self.table, layers)
+        self.log_watch = FileWatch()
         self.networking = Networking(self.table, networks, runtime, events)
         self._storage = ContainerStorage(config, self.launcher, layers, volumes)
         self._abilities = limits.Abilities.of(cgroups.detect(), rootless=config.rootless)
@@ -124,6 +127,7 @@ class Containers:
             running = [c for c in self.table if c.state.running or c.state.status == "restarting"]
             await asyncio.gather(*(self._stop_for_shutdown(container) for container in running))
         await self.lifecycle.close()
+        self.log_watch.close()
         await self._storage.close()
 
     def get(self, reference: str) -> Container:
@@ -235,10 +239,18 @@ class Containers:
         host = dict(record.host_config)
         policy = changes.get("RestartPolicy")
         asked = {key: value for key, value in changes.items() if key != "RestartPolicy" and value}
-        limits.check_update(host, asked)
+        try:
+            limits.check_update(host, asked)
+        except Conflict as error:
+            raise Conflict(f"Cannot update container {container.id}: {error.message}") from None
         host.update(asked)
         warnings = self._abilities.discard(host)
         if policy and policy.get("Name"):
+            if host["AutoRemove"] and policy["Name"] != "no":
+                raise Conflict(
+                    f"Cannot update container {container.id}: Restart policy cannot be updated because AutoRemove is "
+                    "enabled for the container"
+                )
             settings.check_restart_policy(policy, auto_remove=host["AutoRemove"])
             host["RestartPolicy"] = {"MaximumRetryCount": 0, **policy}
         limits.check(host)

@@ -70,7 +70,7 @@ class Abilities:
                 cpuset="cpuset" in v1,
                 pids="pids" in v1,
                 block=bool(block),
-                block_weight=_has(block, "blkio.weight") or _has(block, "blkio.bfq.weight"),
+                block_weight=_has(block, "blkio.weight"),
             )
         there = set(cgroups.read(f"{layout.unified}/cgroup.controllers").split()) if layout.version == 2 else set()
         if rootless and layout.version == 2 and not os.access(f"{layout.unified}/cgroup.subtree_control", os.W_OK):
@@ -226,7 +226,4 @@ def _numbers(ranges: str) -> set[int]:
 
 
 def _has(directory: str, name: str) -> bool:
-    """A v1 controller's file; those of the root cgroup are not all there, so any child's will do."""
-    if not directory:
-        return False
-    return Path(directory, name).exists() or any(Path(directory).glob(f"*/{name}"))
+    return bool(directory) and Path(directory, name).exists()

@@ -8,8 +8,10 @@ Source: moby daemon/logger/jsonfilelog.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import struct
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,13 @@ from typing import BinaryIO
 
 import msgspec
 
+from pydock_lab.daemon.engine.containers.filewatch import FileWatch
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
 
 _CHUNK = 1 << 18
-_POLL_S = 0.02
+# A follower looks again after a while, even if nothing has told it to.
+_PATIENCE_S = 5.0
 _STREAMS = {"stdout": 1, "stderr": 2}
 
 
@@ -45,6 +49,7 @@ class LogQuery:
         follow: Go on until the container ends.
         timestamps, details: Put the time, the attributes before each record.
         tty: One raw stream, without frames.
+        end: Inode of the last file and the size to which it is read, None for all of it.
     """
 
     stdout: bool = True
@@ -56,25 +61,41 @@ class LogQuery:
     timestamps: bool = False
     details: bool = False
     tty: bool = False
+    end: tuple[int, int] | None = None
 
 
-async def read_logs(container: Container, path: Path, query: LogQuery) -> AsyncIterator[bytes]:
+async def read_logs(container: Container, path: Path, query: LogQuery, watch: FileWatch) -> AsyncIterator[bytes]:
     """Yield the wanted records as Docker's stream (frames, or raw with a tty), in chunks."""
-    reader = _LogReader(path, query)
-    try:
+    with contextlib.ExitStack() as stack:
+        # Watched before the first read: what is written in between is told.
+        changed = stack.enter_context(watch.changes(path.parent)) if query.follow else asyncio.Event()
+        reader = stack.enter_context(contextlib.closing(_LogReader(path, query)))
         while chunk := await asyncio.to_thread(reader.read_past):
             yield chunk
         while query.follow and not reader.past_until:
             # Asked before the read: what was written before the end is read after it.
             alive = container.state.running or container.state.status == "restarting"
+            changed.clear()
             if output := reader.read_more():
                 yield output
-            elif not alive:
+            elif not alive or (query.until_ns and time.time_ns() > query.until_ns):
                 return
             else:
-                await asyncio.sleep(_POLL_S)
+                await _change_or_end(container, changed, query.until_ns)
+
+
+async def _change_or_end(container: Container, changed: asyncio.Event, until_ns: int) -> None:
+    """Wait until there may be more to read, or nothing more to wait for."""
+    patience_s = _PATIENCE_S
+    if until_ns:
+        patience_s = min(patience_s, max(0.0, (until_ns - time.time_ns()) / 1e9))
+    end = container.next_exit()
+    waiting = asyncio.ensure_future(changed.wait())
+    try:
+        await asyncio.wait((end, waiting), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        reader.close()
+        waiting.cancel()
+        end.cancel()
 
 
 class _LogReader:
@@ -85,6 +106,7 @@ class _LogReader:
         self._query = query
         self._rest = b""
         self._files = _open_files(path)
+        self._left = -1 if query.end is None else self._cut(*query.end)
         if query.tail >= 0:
             self._skip_to_tail(query.tail)
         self.past_until = False
@@ -125,9 +147,11 @@ class _LogReader:
 
     def _read(self, file: BinaryIO) -> tuple[bytes, bool]:
         """Return rendered records, and whether the file has no more for now."""
-        data = file.read(_CHUNK)
+        last = self._left >= 0 and len(self._files) == 1
+        data = file.read(min(_CHUNK, self._left) if last else _CHUNK)
         if not data:
             return b"", True
+        self._left -= len(data) if last else 0
         lines, newline, rest = (self._rest + data).rpartition(b"\n")
         self._rest = rest
         return (self._render(lines.split(b"\n")) if newline else b""), False
@@ -162,6 +186,16 @@ class _LogReader:
             moment, _, fraction = line.time.rstrip("Z").partition(".")
             message = f"{moment}.{fraction.ljust(9, '0')}Z {message}"
         return message
+
+    def _cut(self, inode: int, size: int) -> int:
+        """Forget what came after a position; return how much of its file is to be read."""
+        for index, file in enumerate(self._files):
+            if os.fstat(file.fileno()).st_ino == inode:
+                for newer in self._files[index + 1 :]:
+                    newer.close()
+                del self._files[index + 1 :]
+                return size
+        return -1
 
     def _rotated(self, file: BinaryIO) -> bool:
         try:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ from pydock_lab.daemon.linux import mounts, syscalls
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation, Skip
 from pydock_lab.errors import KernelError
 
+_OTHER_ROOT = re.compile(r"/proc/(\d+)/root(/.+)")
 OVERLAY_OPTION_BYTES = 4000  # mount(2) takes one page of options
 
 
@@ -122,7 +124,7 @@ class CloneMount(Operation):
     def execute(self, context: Context) -> Findings:
         """open_tree(2)."""
         try:
-            context.trees[self.destination] = mounts.open_tree(self.source, recursive=self.recursive)
+            context.trees[self.destination] = self._open()
         except KernelError as error:
             if self.optional:
                 raise Skip(error.message) from None
@@ -133,6 +135,26 @@ class CloneMount(Operation):
                 ) from None
             raise
         return None
+
+
+    def _open(self) -> int:
+        """A mount of another container (`--ipc container:`) can only be cloned from inside its mount namespace."""
+        inside = _OTHER_ROOT.fullmatch(self.source)
+        if inside is None:
+            return mounts.open_tree(self.source, recursive=self.recursive)
+        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            other = os.open(f"/proc/{inside[1]}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                syscalls.setns(other, syscalls.CLONE_NEWNS)
+            finally:
+                os.close(other)
+            try:
+                return mounts.open_tree(inside[2], recursive=self.recursive)
+            finally:
+                syscalls.setns(own, syscalls.CLONE_NEWNS)
+        finally:
+            os.close(own)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pydock_lab.daemon.engine.containers.filewatch import FileWatch
 from pydock_lab.daemon.engine.containers.logs import LogQuery, read_logs
 from pydock_lab.daemon.engine.containers.record import Container, Record, State
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
@@ -37,7 +38,7 @@ def frames(data: bytes) -> list[tuple[int, str]]:
 
 
 async def read(path: Path, query: LogQuery) -> list[tuple[int, str]]:
-    return frames(b"".join([chunk async for chunk in read_logs(container(), path, query)]))
+    return frames(b"".join([chunk async for chunk in read_logs(container(), path, query, FileWatch())]))
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ async def test_following_ends_with_the_container_and_loses_nothing(tmp_path: Pat
     path.write_text(record(0))
 
     async def follow() -> bytes:
-        return b"".join([chunk async for chunk in read_logs(running, path, LogQuery(follow=True))])
+        return b"".join([chunk async for chunk in read_logs(running, path, LogQuery(follow=True), FileWatch())])
 
     task = asyncio.create_task(follow())
     await asyncio.sleep(0.05)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pydock_lab.daemon.engine.containers import limits
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.containers.settings import (
     check_restart_policy,
@@ -88,7 +89,7 @@ def test_a_relative_directory_is_refused() -> None:
         ({"NanoCpus": 10**9, "CpuQuota": 5000}, "Nano CPUs and CPU Quota cannot both be set"),
         ({"CpuQuota": 10}, "CPU cfs quota can not be less than 1ms"),
         ({"OomScoreAdj": 2000}, r"range for oom score adj is \[-1000, 1000\]"),
-        ({"LogConfig": {"Type": "nope"}}, 'no log driver named "nope" is registered'),
+        ({"LogConfig": {"Type": "nope"}}, 'error looking up logging plugin nope: plugin "nope" not found'),
         ({"PidMode": "nope"}, "invalid PID mode: nope"),
         ({"PortBindings": {"x/tcp": []}}, "invalid port specification"),
         ({"PortBindings": {"80/tcp": [{"HostPort": "99999"}]}}, 'invalid port specification: "99999"'),
@@ -98,7 +99,7 @@ def test_a_relative_directory_is_refused() -> None:
 )
 def test_bad_host_configs_are_refused(host: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidParameter, match=message):
-        complete_host_config(host)  # type: ignore[arg-type]
+        limits.check(complete_host_config(host))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
