@@ -15,7 +15,7 @@ import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydock_lab.client.commands.failure import HelpRequested, UsageError
@@ -79,6 +79,7 @@ class Command:
         least, most: How many arguments it takes; `most` is None where there is no limit.
         interspersed: Flags are still read after the first argument (not for `run IMAGE -x`).
         handler: `module:function` that carries it out, under pydock_lab.client.commands.
+        inherited: Flags of its noun (`compose --file …`), understood here too and not listed.
     """
 
     path: tuple[str, ...]
@@ -92,6 +93,7 @@ class Command:
     most: int | None
     interspersed: bool
     handler: str
+    inherited: tuple[Flag, ...] = ()
 
     @property
     def names(self) -> tuple[tuple[str, ...], ...]:
@@ -112,11 +114,11 @@ class Command:
 
     def flag(self, name: str) -> Flag | None:
         """Return the flag with this long name."""
-        return next((flag for flag in self.flags if flag.name == name), None)
+        return next((flag for flag in (*self.flags, *self.inherited) if flag.name == name), None)
 
     def flag_of_letter(self, letter: str) -> Flag | None:
         """Return the flag with this shorthand."""
-        return next((flag for flag in self.flags if flag.shorthand == letter), None)
+        return next((flag for flag in (*self.flags, *self.inherited) if flag.shorthand == letter), None)
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,13 @@ class Grammar:
         commands: In alphabetical order of their paths.
         nouns: Management commands with their summary: `{"container": "Manage containers"}`.
         common: The top-level names that help shows first.
+        inherited: Flags that stand between a noun and its verb (`compose -f FILE up`), by noun.
     """
 
     commands: tuple[Command, ...]
     nouns: Mapping[str, str]
     common: tuple[str, ...]
+    inherited: Mapping[str, tuple[Flag, ...]]
     _by_name: Mapping[tuple[str, ...], Command]
 
     def command(self, *name: str) -> Command | None:
@@ -150,13 +154,17 @@ class Grammar:
 @functools.cache
 def load() -> Grammar:
     """Read the table (once)."""
-    document = json.loads(resources.files(__package__).joinpath("surface.json").read_text("utf-8"))
-    commands = tuple(_command(name, entry) for name, entry in document["commands"].items())
+    document, compose = (
+        json.loads(Path(__file__).with_name(name).read_text("utf-8")) for name in ("surface.json", "compose.json")
+    )
+    inherited = {noun: tuple(Flag(*row) for row in rows) for noun, rows in compose["inherited"].items()}
+    entries = sorted((document["commands"] | compose["commands"]).items())
+    commands = tuple(_command(name, entry, inherited.get(name.split()[0], ())) for name, entry in entries)
     by_name = {name: command for command in commands for name in command.names}
-    return Grammar(commands, document["nouns"], tuple(document["common"]), by_name)
+    return Grammar(commands, document["nouns"] | compose["nouns"], tuple(document["common"]), inherited, by_name)
 
 
-def _command(name: str, entry: dict[str, object]) -> Command:
+def _command(name: str, entry: dict[str, object], inherited: tuple[Flag, ...]) -> Command:
     aliases, flags, arguments = entry["aliases"], entry["flags"], entry["arguments"]
     assert isinstance(aliases, list) and isinstance(flags, list) and isinstance(arguments, list)
     path = tuple(name.split())
@@ -172,6 +180,7 @@ def _command(name: str, entry: dict[str, object]) -> Command:
         most=arguments[1],
         interspersed=bool(entry.get("interspersed", True)),
         handler=HANDLERS.get(name, ""),
+        inherited=inherited,
     )
 
 
@@ -192,7 +201,7 @@ def find(argv: Sequence[str], *, program: str = "docker") -> tuple[Command, list
     from pydock_lab.client.commands.usage import noun_page, program_page
 
     grammar = load()
-    words = list(argv)
+    words = _verb_first(grammar, list(argv))
     if not words or words[0] in ("--help", "-h", "help"):
         if words[1:] and words[0] == "help":
             return find([*words[1:], "--help"], program=program)
@@ -218,6 +227,31 @@ def find(argv: Sequence[str], *, program: str = "docker") -> tuple[Command, list
         f"Usage:  {program} {noun}\n\nRun '{program} {noun} --help' for more information",
         exit_code=1,
     )
+
+
+def _verb_first(grammar: Grammar, words: list[str]) -> list[str]:
+    """`compose -f FILE up …` → `compose up --file FILE …`: flags of the noun become the verb's, by their long names."""
+    if not words or words[0] not in grammar.inherited:
+        return words
+    flags, moved, rest = grammar.inherited[words[0]], [], words[1:]
+    while rest and rest[0].startswith("-") and len(rest[0]) > 1:
+        word = rest[0]
+        if word in ("--version", "-v"):
+            return [words[0], "version"]
+        name, equals, value = word.partition("=")
+        flag = next((one for one in flags if name in (f"--{one.name}", f"-{one.shorthand}")), None)
+        if flag is None and not word.startswith("--"):  # -fFILE
+            flag = next((one for one in flags if one.shorthand == word[1]), None)
+            equals, value = "=", word[2:]
+        if flag is None:
+            break
+        rest = rest[1:]
+        if not equals and flag.takes_value:
+            if not rest:
+                raise UsageError(f"flag needs an argument: '{name[1:]}' in {name}", exit_code=125)
+            value, rest = rest[0], rest[1:]
+        moved.append(f"--{flag.name}={value}" if flag.takes_value or equals else f"--{flag.name}")
+    return [words[0], rest[0], *moved, *rest[1:]] if rest and moved else [words[0], *rest]
 
 
 def _unknown_flag(word: str, usage: str, line: str) -> str:

@@ -131,9 +131,10 @@ class Project:
             for key, found in service.depends_on.items():
                 if key not in self.services and found.required:
                     if key in self.disabled:
+                        profiles = " ".join(self.disabled[key].profiles)
                         raise ComposeError(
-                            f"service {key} is required by {name} but is disabled. Can be enabled by "
-                            f"profiles {self.disabled[key].profiles}".replace("'", "")
+                            f"service {key} is required by {name} but is disabled. "
+                            f"Can be enabled by profiles [{profiles}]"
                         )
                     raise ComposeError(
                         f'service "{name}" depends on undefined service "{key}": invalid compose project',

@@ -89,8 +89,8 @@ def to_yaml(document: Any) -> str:
     )
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = Representer
-    yaml.default_flow_style = False  # type: ignore[assignment]
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 1 << 20
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = io.StringIO()

@@ -1,0 +1,186 @@
+"""`compose up`, `create` and `scale`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pydock_lab.client.commands.arguments import Arguments
+from pydock_lab.client.commands.compose_project import Work, begin, scaled, timeout_of
+from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.session import Result, Session
+from pydock_lab.client.compose.attached import Attached
+from pydock_lab.client.compose.converge import Convergence, Policy
+from pydock_lab.client.compose.images import Images
+from pydock_lab.client.compose.resources import Resources
+from pydock_lab.client.compose.starting import Starting
+from pydock_lab.client.compose.state import Observed
+from pydock_lab.client.compose.stopping import in_reverse
+
+
+def up(arguments: Arguments, session: Session) -> Result:
+    """Create and start a project's containers, in the foreground or with `-d` in the background."""
+    _check_flags(arguments)
+    work = begin(arguments, session, arguments.positional)
+    work = replace(work, project=scaled(work.project, arguments.many("scale")))
+    detached = arguments.on("detach") or arguments.on("wait")
+    started = time.time()
+    selected, convergence = _create(arguments, work, _policy(arguments))
+    if arguments.on("no-start"):
+        return Result(names=selected)
+    attached = None if detached else Attached(work.session, _attached_to(arguments, work, selected), since=started)
+    starting = Starting(session, work.project, work.report, work.cancellation, convergence.containers)
+    if attached is not None:
+        attached.colour = session.output.terminal() is not None and not arguments.on("no-color")
+        attached.prefix = not arguments.on("no-log-prefix")
+        attached.timestamps = arguments.on("timestamps")
+    starting.start(selected, dependencies=not arguments.on("no-deps"), restart=convergence.replaced)
+    if arguments.on("wait"):
+        timeout = arguments.number("wait-timeout") if arguments.has("wait-timeout") else None
+        starting.await_all(selected, timeout_s=timeout)
+    if attached is None:
+        return Result(names=selected)
+    containers = [one for name in selected for one in convergence.containers.get(name, ())]
+    return _in_foreground(arguments, work, attached, containers)
+
+
+def create(arguments: Arguments, session: Session) -> Result:
+    """Create a project's containers; none is started."""
+    work = begin(arguments, session, arguments.positional)
+    work = replace(work, project=scaled(work.project, arguments.many("scale")))
+    selected, _ = _create(arguments, work, _policy(arguments))
+    return Result(names=selected)
+
+
+def scale(arguments: Arguments, session: Session) -> Result:
+    """Give services another number of containers."""
+    names = tuple(entry.partition("=")[0] for entry in arguments.positional)
+    work = begin(arguments, session, names)
+    work = replace(work, project=scaled(work.project, list(arguments.positional)))
+    selected = work.project.selected(names, dependencies=not arguments.on("no-deps"))
+    convergence = bring_about(work, selected, Policy(never=True))
+    starting = Starting(session, work.project, work.report, work.cancellation, convergence.containers)
+    starting.start(selected, dependencies=not arguments.on("no-deps"))
+    return Result(names=selected)
+
+
+def bring_about(
+    work: Work,
+    selected: tuple[str, ...],
+    policy: Policy,
+    *,
+    build: bool = False,
+    no_build: bool = False,
+    pull: str = "",
+    quiet: bool = False,
+) -> Convergence:
+    """Make networks, volumes, images and containers of services.
+
+    Args:
+        work: The command at work.
+        selected: Services, with those they depend on.
+        policy: When containers are replaced.
+        build: Build images that can be, even if they are there.
+        no_build: Build none.
+        pull: As `up --pull`.
+        quiet: Show no progress of pulls.
+    """
+    images = Images(work.session, work.project, work.report, work.cancellation)
+    ids = images.ensure(selected, build=build, no_build=no_build, pull=pull, quiet=quiet)
+    Resources(work.session, work.project, work.report, work.cancellation).make()
+    convergence = work.convergence()
+    convergence.create(selected, ids, policy)
+    return convergence
+
+
+def _check_flags(arguments: Arguments) -> None:
+    if arguments.on("force-recreate") and arguments.on("no-recreate"):
+        raise CommandError("--force-recreate and --no-recreate are incompatible")
+    if arguments.on("build") and arguments.on("no-build"):
+        raise CommandError("--build and --no-build are incompatible")
+    ends = arguments.on("abort-on-container-exit") or arguments.has("exit-code-from")
+    if ends and (arguments.on("detach") or arguments.on("wait")):
+        raise CommandError(
+            "--detach cannot be combined with --abort-on-container-exit, --attach, --attach-dependencies or --watch"
+        )
+
+
+def _policy(arguments: Arguments) -> Policy:
+    has = arguments.command.flag
+    return Policy(
+        force=arguments.on("force-recreate"),
+        never=arguments.on("no-recreate"),
+        renew_volumes=has("renew-anon-volumes") is not None and arguments.on("renew-anon-volumes"),
+        stop_timeout_s=timeout_of(arguments) if has("timeout") else None,
+    )
+
+
+def _create(arguments: Arguments, work: Work, policy: Policy) -> tuple[tuple[str, ...], Convergence]:
+    dependencies = arguments.command.flag("no-deps") is None or not arguments.on("no-deps")
+    selected = work.project.selected(arguments.positional, dependencies=dependencies)
+    if arguments.command.flag("always-recreate-deps") and arguments.on("always-recreate-deps"):
+        policy = replace(policy, forced=frozenset(selected) - frozenset(arguments.positional))
+    orphans = work.orphans
+    if orphans and arguments.on("remove-orphans"):
+        convergence = work.convergence()
+        in_reverse(work.project, orphans, lambda one: convergence.remove(one), work.cancellation)
+    elif orphans:
+        names = " ".join(one.name for one in orphans)
+        work.report.warn(
+            f"Found orphan containers ([{names}]) for this project. If you removed or renamed this service in your "
+            "compose file, you can run this command with the --remove-orphans flag to clean it up."
+        )
+    convergence = bring_about(
+        work,
+        selected,
+        policy,
+        build=arguments.on("build"),
+        no_build=arguments.on("no-build"),
+        pull=arguments.text("pull"),
+        quiet=arguments.on("quiet-pull"),
+    )
+    return selected, convergence
+
+
+def _attached_to(arguments: Arguments, work: Work, selected: Iterable[str]) -> set[str]:
+    """The services whose output is shown."""
+    named = arguments.many("attach")
+    for name in (*named, *arguments.many("no-attach")):
+        work.project.service(name)
+    shown = set(named) or {name for name in selected if work.project.services[name].attach is not False}
+    if arguments.positional and not arguments.on("attach-dependencies") and not named:
+        shown &= set(arguments.positional)
+    return shown - set(arguments.many("no-attach"))
+
+
+def _in_foreground(arguments: Arguments, work: Work, attached: Attached, containers: list[Observed]) -> Result:
+    """Show the output until all have ended or the user has had enough; then stop what runs."""
+    code_from = arguments.text("exit-code-from")
+    abort = arguments.on("abort-on-container-exit") or bool(code_from)
+    if code_from:
+        work.project.service(code_from)
+    code = 0
+    try:
+        code = attached.until_end(containers, abort=abort, code_from=code_from)
+        if not abort:
+            return Result(exit_code=code)
+        work.report.line("Aborting on container exit...")
+    except KeyboardInterrupt:
+        work.report.line("Gracefully stopping... (press Ctrl+C again to force)")
+        code = 130
+    convergence = work.convergence()
+    timeout = timeout_of(arguments)
+    try:
+        in_reverse(work.project, containers, lambda one: convergence.stop(one, timeout_s=timeout), work.cancellation)
+    except KeyboardInterrupt:
+        in_reverse(work.project, containers, lambda one: _kill(work, one), type(work.cancellation)())
+    attached.close()
+    return Result(exit_code=code)
+
+
+def _kill(work: Work, container: Observed) -> None:
+    import contextlib
+
+    with contextlib.suppress(CommandError):
+        work.session.connection.request("POST", f"/containers/{container.id}/kill")

@@ -1,0 +1,97 @@
+"""`up` in the foreground: what the containers write, and how they end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Collection, Sequence
+
+from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.session import Session
+from pydock_lab.client.compose.follow import Follower, Lines
+from pydock_lab.client.compose.state import Observed
+
+
+class Attached:
+    """Follows the containers of some services.
+
+    Args:
+        session: The session.
+        services: Whose output is shown.
+        since: Seconds since the epoch: what was written before is not shown.
+
+    Attributes:
+        prefix: Write the container's name before each line.
+        colour: Colour it.
+        timestamps: Show when each line was written.
+    """
+
+    def __init__(self, session: Session, services: Collection[str], *, since: float) -> None:
+        self.prefix = True
+        self.colour = False
+        self.timestamps = False
+        self._session = session
+        self._services = services
+        self._since = since
+        self._lines: Lines | None = None
+        self._followers: dict[str, Follower] = {}
+        self._ends: queue.Queue[tuple[Observed, int]] = queue.Queue()
+
+    def until_end(self, containers: Sequence[Observed], *, abort: bool, code_from: str = "") -> int:
+        """Show output until all have ended, or with `abort` until one has.
+
+        Args:
+            containers: Those that were started.
+            abort: The first end is the end.
+            code_from: The service whose exit status counts; its end is the end.
+
+        Returns:
+            The exit status.
+        """
+        shown = [one for one in containers if one.service in self._services]
+        self._lines = Lines(self._session, [one.short_name for one in shown], prefix=self.prefix, colour=self.colour)
+        self._session.say("Attaching to " + ", ".join(sorted(one.short_name for one in shown)))
+        for container in containers:
+            if container in shown:
+                self._follow(container)
+            threading.Thread(target=self._watch, args=(container,), daemon=True).start()
+        left = {one.id for one in containers}
+        code = 0
+        while left:
+            container, status = self._next()
+            left.discard(container.id)
+            if follower := self._followers.get(container.id):
+                follower.join(timeout=2)
+            self._lines.say(f"{container.short_name} exited with code {status}")
+            if code_from == container.service or (abort and not code_from):
+                return status
+        return code
+
+    def close(self) -> None:
+        """Show what is left and stop."""
+        for follower in self._followers.values():
+            follower.join(timeout=2)
+            follower.close()
+
+    def _next(self) -> tuple[Observed, int]:
+        while True:
+            try:
+                # With a time limit: without one, Ctrl-C is not heard on some systems.
+                return self._ends.get(timeout=1)
+            except queue.Empty:
+                continue
+
+    def _follow(self, container: Observed) -> None:
+        assert self._lines is not None
+        document = self._session.inspect("containers", container.id)
+        query = {"follow": 1, "since": f"{self._since:.9f}", "timestamps": self.timestamps}
+        follower = Follower(self._session, container, self._lines, query, tty=document["Config"]["Tty"])
+        self._followers[container.id] = follower
+        follower.start()
+
+    def _watch(self, container: Observed) -> None:
+        try:
+            with self._session.connection.request("POST", f"/containers/{container.id}/wait", stream=True) as response:
+                self._ends.put((container, int(response.json()["StatusCode"])))
+        except (CommandError, OSError, ValueError, KeyError):
+            self._ends.put((container, 1))
