@@ -7,6 +7,7 @@ Routes:
     /lab/images/{name}/layers         an image instruction by instruction; lab_layers.py
     /lab/volumes/{name}/files         a volume as the host and each container see it; lab_volumes.py
     /lab/processes                    containers' processes with both pids, and namespaces; lab_processes.py
+    /lab/network                      bridges, cables, rules, the way to each published port; lab_network.py
     /lab/doctor                       which boundaries are real on this machine; lab_doctor.py
 """
 

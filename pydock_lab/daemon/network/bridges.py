@@ -31,7 +31,7 @@ from pydock_lab.daemon.network.endpoint import Endpoint, PortBinding
 from pydock_lab.daemon.network.kernel import HostNetwork
 from pydock_lab.daemon.network.links import link_names, link_tag
 from pydock_lab.daemon.network.names import Names
-from pydock_lab.daemon.network.nat import BridgeRules
+from pydock_lab.daemon.network.nat import BridgeRules, Rule
 from pydock_lab.daemon.network.outbound import Outbound
 from pydock_lab.daemon.network.ports import HostPorts, forwards
 from pydock_lab.daemon.network.record import PREDEFINED, Documents, NetworkRecord, Subnet
@@ -357,6 +357,17 @@ class Networks:
             self._trace.emit("network", "address.freed", endpoint.container_id, address=endpoint.address)
         if closed:
             await self._kernel.withdraw(forwards(endpoint, closed))
+
+    async def filter_rules(self) -> list[Rule]:
+        """Return the packet filter's rules as the kernel has them now."""
+        return await self._kernel.rules()
+
+    def snapshot(self) -> list[tuple[NetworkRecord, list[Endpoint]]]:
+        """Return every network with the endpoints on it; those are told with what is published for them."""
+        return [
+            (r, [replace(e, bindings=tuple(self._ports.bindings(e))) for e in self._endpoints_of(r)])
+            for r in self._records.values()
+        ]
 
     def rename(self, container_id: str, name: str) -> None:
         """Show a container under its new name in the documents of its networks."""

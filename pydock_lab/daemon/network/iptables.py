@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydock_lab.daemon.network.nat import BridgeRules, Forward, Policy
+from pydock_lab.daemon.network.nat import BridgeRules, Forward, Policy, Rule
 from pydock_lab.errors import SystemFailure, Unavailable
 
 _TIMEOUT_S = 20
@@ -139,6 +139,15 @@ def _dropping() -> list[Iptables]:
     ]
 
 
+_PLACES = {
+    "GUARD": ("raw", ("prerouting",)),
+    "DNAT": ("nat", ("prerouting", "output")),
+    "FWD": ("filter", ("forward",)),
+    "SNAT": ("nat", ("postrouting",)),
+}
+"""Kind of chain → its table, and the hooks that jump to it."""
+
+
 class IptablesFirewall:
     """One daemon's chains in the tables nat, filter and raw, of both families where IPv6 has them."""
 
@@ -188,6 +197,17 @@ class IptablesFirewall:
             iptables.drop_chain("nat", self._chains["SNAT"], "POSTROUTING")
             iptables.drop_chain("filter", self._chains["FWD"], "FORWARD")
             iptables.drop_chain("raw", self._chains["GUARD"], "PREROUTING")
+
+
+    def rules(self) -> list[Rule]:
+        """List our chains."""
+        found = []
+        for iptables in self._programs.values():
+            for kind, (table, hooks) in _PLACES.items():
+                chain = self._chains[kind]
+                listed = iptables.run("-t", table, "-S", chain).splitlines()
+                found += [Rule(chain, hooks, line) for line in listed if line.startswith("-A ")]
+        return found
 
 
 def chains(names: dict[str, str], policy: Policy, version: int = 4) -> str:

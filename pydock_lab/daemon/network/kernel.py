@@ -23,7 +23,7 @@ from pydock_lab.daemon.network.links import (
     link_names,
     write_sysctl,
 )
-from pydock_lab.daemon.network.nat import BridgeRules, Firewall, Forward, NoFirewall, Policy, Redirect
+from pydock_lab.daemon.network.nat import BridgeRules, Firewall, Forward, NoFirewall, Policy, Redirect, Rule
 from pydock_lab.daemon.network.nftables import Nft, NftFirewall
 from pydock_lab.daemon.network.record import NetworkRecord, Subnet
 from pydock_lab.daemon.trace import Trace
@@ -154,6 +154,16 @@ class HostNetwork:
     async def _forget_flows(self, forwards: Sequence[Forward]) -> None:
         if ports := {forward.host_port for forward in forwards if forward.protocol == "udp"}:
             await asyncio.to_thread(forget_udp, ports)
+
+    async def rules(self) -> list[Rule]:
+        """Read back what the packet filter holds; nothing where somebody removed it."""
+        if self._firewall is None:
+            return []
+        try:
+            return await asyncio.to_thread(self._firewall.rules)
+        except LabError as error:
+            log.info("the packet filter can't be read: %s", error.message)
+            return []
 
     async def close(self, bridges: Sequence[str]) -> None:
         """Remove everything of ours."""

@@ -62,6 +62,15 @@ class Policy:
     redirect: Redirect | None = None
 
 
+@dataclass(frozen=True)
+class Rule:
+    """One rule as the kernel has it now; `hooks` are the places on a packet's way where its chain is asked."""
+
+    chain: str
+    hooks: tuple[str, ...]
+    text: str
+
+
 class Firewall(Protocol):
     """A packet filter that holds one daemon's policy; calls block for some 0.1 (nft) to 10 ms (iptables)."""
 
@@ -78,6 +87,9 @@ class Firewall(Protocol):
 
     def clear(self) -> None:
         """Leave nothing of ours."""
+
+    def rules(self) -> list[Rule]:
+        """Read back what the kernel holds of ours."""
 
 
 class NoFirewall:
@@ -96,3 +108,7 @@ class NoFirewall:
 
     def clear(self) -> None:
         """Hold nothing."""
+
+    def rules(self) -> list[Rule]:
+        """There are none."""
+        return []

@@ -10,10 +10,11 @@ Source: nft(8), libnftables(3).
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Iterable
 
-from pydock_lab.daemon.network.nat import BridgeRules, Forward, Policy, Redirect
+from pydock_lab.daemon.network.nat import BridgeRules, Forward, Policy, Redirect, Rule
 from pydock_lab.errors import SystemFailure, Unavailable
 
 
@@ -93,6 +94,14 @@ class NftFirewall:
         """Delete our table."""
         self._nft.run(_without(self._table))
 
+    def rules(self) -> list[Rule]:
+        """List our table."""
+        return parse_table(self._nft.run(f"list table inet {self._table}"))
+
+
+_BLOCK = re.compile(r"^\t(chain|map) (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
+_HOOK = re.compile(r"type \S+ hook (\S+) ")
+_ELEMENTS = re.compile(r"elements = \{(.*?)\}", re.DOTALL)
 
 _PORT = "meta l4proto . th dport"
 # IPv6 has no route_localnet: packets from ::1 can't leave the loopback, so the proxy takes those.
@@ -158,6 +167,19 @@ def _maps(forwards: Iterable[Forward]) -> str:
         f"  map {name} {{ type {key} : {address} . inet_service; {_elements(', '.join(pairs.get(name, ())))} }}"
         for name, key, address in maps
     )
+
+
+def parse_table(listing: str) -> list[Rule]:
+    """Read what `nft list table` prints: the rules of each chain, the elements of each map (as chain `map NAME`)."""
+    rules: list[Rule] = []
+    for kind, name, body in _BLOCK.findall(listing):
+        lines = [line.strip() for line in body.splitlines() if line.strip()]
+        if kind == "chain":
+            hook = next((match[1] for line in lines if (match := _HOOK.match(line))), "")
+            rules += [Rule(name, (hook,), line) for line in lines if not _HOOK.match(line)]
+        elif elements := _ELEMENTS.search(body):
+            rules += [Rule(f"map {name}", (), " ".join(one.split())) for one in elements[1].split(",")]
+    return rules
 
 
 def _without(table: str) -> str:
