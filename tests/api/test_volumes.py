@@ -148,7 +148,7 @@ def test_a_mounted_volume_comes_back_with_the_daemon(own_daemon: Callable[..., D
     for words in (
         ["pull", "-q", "busybox"],
         ["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", f"device={tmp_path}", "vol"],
-        ["create", "--name", "c", "-v", "vol:/data", "busybox", "cat", "/data/f"],
+        ["create", "--name", "cc", "-v", "vol:/data", "busybox", "cat", "/data/f"],
     ):
         done = daemon.docker(*words)
         assert done.returncode == 0, done.stderr
@@ -156,8 +156,8 @@ def test_a_mounted_volume_comes_back_with_the_daemon(own_daemon: Callable[..., D
     assert Footprint.of(daemon.root) == Footprint()
     again = start_daemon(daemon.root)
     try:
-        assert again.docker("start", "-a", "c").stdout == "still here\n"
-        assert again.docker("rm", "-v", "c").returncode == 0
+        assert again.docker("start", "-a", "cc").stdout == "still here\n"
+        assert again.docker("rm", "-v", "cc").returncode == 0
         assert again.docker("volume", "rm", "vol").returncode == 0
     finally:
         assert again.stop() == 0
