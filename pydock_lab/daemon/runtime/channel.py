@@ -50,9 +50,10 @@ def send_message(channel: socket.socket, message: Message, fds: Sequence[int] = 
 
 def _send(channel: socket.socket, raw: bytes, fds: Sequence[int]) -> None:
     if fds:
-        channel.sendmsg([raw], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+        channel.sendmsg([raw], rights, socket.MSG_NOSIGNAL)
     else:
-        channel.send(raw)
+        channel.send(raw, socket.MSG_NOSIGNAL)
 
 
 def receive_message(channel: socket.socket) -> tuple[Message | None, list[int]]:

@@ -304,9 +304,15 @@ _TOUCHED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP
 
 @dataclass
 class Execute(Operation):
-    """Become the program."""
+    """Become the program.
+
+    Attributes:
+        args: The program and its arguments.
+        preserved: How many fds after stdio it inherits.
+    """
 
     args: list[str]
+    preserved: int = 0
 
     def describe(self) -> str:
         """Say which."""
@@ -318,7 +324,7 @@ class Execute(Operation):
         What the kernel refuses now (a missing interpreter, a wrong format) Docker's users see on
         the container's stderr, with exit status 255: by then runc has reported success.
         """
-        syscalls.close_range(3, flags=syscalls.CLOSE_RANGE_CLOEXEC)
+        syscalls.close_range(3 + self.preserved, flags=syscalls.CLOSE_RANGE_CLOEXEC)
         if context.mortal:
             # Here, because changing ids clears it.
             syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -328,7 +334,8 @@ class Execute(Operation):
         try:
             os.execve(context.executable, [os.fsencode(argument) for argument in self.args], environment)
         except OSError as error:
-            send_message(context.report, {"executed": True})
+            with contextlib.suppress(OSError):
+                send_message(context.report, {"executed": True})
             reason = (error.strerror or "").lower()
             os.write(2, f"exec {context.executable}: {reason}\n".encode())
             os._exit(255)

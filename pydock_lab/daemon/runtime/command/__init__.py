@@ -1,0 +1,1 @@
+"""`pydock-runtime`: the runtime as an OCI runtime command, for dockerd, containerd and podman."""

@@ -1,0 +1,209 @@
+"""`create` and `exec`: fork a child that carries out a plan, and stay until it is on its way.
+
+The same plans as the engine's keeper makes; here the process inherits this
+command's stdio, or a pty whose master goes to `--console-socket`, and outlives
+this command.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydock_lab.daemon.linux import cgroups, syscalls
+from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
+from pydock_lab.daemon.runtime.command.state import State, Store, process_start
+from pydock_lab.daemon.runtime.filters import Filters
+from pydock_lab.daemon.runtime.launcher import Child, fork_plan
+from pydock_lab.daemon.runtime.operations.base import Operation
+from pydock_lab.daemon.runtime.operations.identity import Execute
+from pydock_lab.daemon.runtime.operations.lifecycle import AwaitHooks, ExecuteWhenStarted, RunHooks, run_hooks
+from pydock_lab.daemon.runtime.operations.rootfs import PivotRoot
+from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
+from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
+from pydock_lab.errors import InvalidParameter, LabError
+
+Config = dict[str, Any]
+
+
+@dataclass
+class Console:
+    """Where a process's terminal goes.
+
+    Attributes:
+        path: Of the `--console-socket`, or "" to keep the master here.
+        master: fd of the pty's master once it is there and was kept, else -1.
+    """
+
+    path: str = ""
+    master: int = -1
+
+    def take(self, name: str, master: int) -> None:
+        """Pass a master on, as containerd's and podman's monitors expect it, or keep it."""
+        if not self.path:
+            self.master = master
+            return
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as receiver:
+            receiver.connect(self.path)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [master]))]
+            receiver.sendmsg([name.encode()], rights)
+        os.close(master)
+
+
+def read_config(bundle: str) -> Config:
+    """Return a bundle's config.json. Raises InvalidParameter."""
+    try:
+        with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
+            config: Config = json.load(file)
+    except FileNotFoundError:
+        raise InvalidParameter("JSON specification file config.json not found") from None
+    except ValueError as error:
+        raise InvalidParameter(f"config.json: {error}") from None
+    if not (config.get("process") or {}).get("args"):
+        raise InvalidParameter("process.args must not be empty")
+    if not config.get("root"):
+        raise InvalidParameter("root must be specified")
+    linux = config.setdefault("linux", {})
+    if any(entry["type"] == "user" for entry in linux.get("namespaces") or ()):
+        raise InvalidParameter("user namespaces are not supported")
+    linux["cgroupsPath"] = cgroup_path(linux.get("cgroupsPath") or "")
+    return config
+
+
+def cgroup_path(path: str) -> str:
+    """Return a path from the root of the hierarchies; systemd's `slice:prefix:name` becomes one too."""
+    if path.count(":") == 2:
+        parent, prefix, name = path.split(":")
+        path = f"{parent}/{prefix}-{name}.scope"
+    return f"/{path.strip('/')}" if path else ""
+
+
+def create(store: Store, id: str, bundle: str, console: Console, *, preserved: int = 0) -> State:
+    """Create a container: everything but the program runs.
+
+    Raises:
+        LabError: it can't be; nothing of it is left.
+    """
+    bundle = os.path.abspath(bundle)
+    config = read_config(bundle)
+    if console.path and not config["process"].get("terminal"):
+        raise InvalidParameter("cannot use console socket if runc will not detach or allocate tty")
+    directory = store.reserve(id)
+    layout = cgroups.detect()
+    created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z"
+    rootfs = os.path.join(bundle, config["root"]["path"])
+    config["linux"]["cgroupsPath"] = config["linux"]["cgroupsPath"] or f"/{id}"
+    state = State(id, bundle, rootfs, 0, 0, created, config["linux"]["cgroupsPath"], config)
+    try:
+        os.mkfifo(os.path.join(directory, "exec.fifo"), 0o600)
+        # For both directions, so that opening it does not wait for somebody at the other end.
+        fifo = os.open(os.path.join(directory, "exec.fifo"), os.O_RDWR | os.O_CLOEXEC)
+        plan = build_plan(LaunchRequest(id, bundle, config), layout)
+        _add_lifecycle(plan, state, fifo, preserved)
+
+        def outside(child: Child) -> None:
+            state.pid = child.pid
+            hooks = config.get("hooks") or {}
+            for name in ("prestart", "createRuntime"):
+                run_hooks(name, hooks.get(name) or (), state.document("creating"))
+
+        child = fork_plan(plan, (0, 1, 2), Filters().compile(plan), layout, mortal=False)
+        os.close(fifo)
+        state.pid = follow(child, console, outside)
+        state.start_time = process_start(state.pid)
+        store.save(state)
+    except BaseException:
+        if layout.version:
+            with contextlib.suppress(OSError):
+                layout.cgroup(state.cgroup).kill()
+                layout.cgroup(state.cgroup).delete()
+        store.forget(id)
+        raise
+    return state
+
+
+def _add_lifecycle(plan: Plan, state: State, fifo: int, preserved: int) -> None:
+    """Put hooks and the wait for `start` into a plan."""
+    hooks = state.config.get("hooks") or {}
+    document = state.document("created")
+    document["pid"] = 1
+    at = next(i for i, operation in enumerate(plan.operations) if isinstance(operation, PivotRoot))
+    before_pivot: list[Operation] = []
+    if hooks.get("prestart") or hooks.get("createRuntime"):
+        before_pivot.append(AwaitHooks([name for name in ("prestart", "createRuntime") if hooks.get(name)]))
+    if hooks.get("createContainer"):
+        before_pivot.append(RunHooks("createContainer", hooks["createContainer"], document))
+    plan.operations[at:at] = before_pivot
+    args = list(state.config["process"]["args"])
+    plan.operations[-1] = ExecuteWhenStarted(args, preserved, fifo, hooks.get("startContainer") or [], document)
+
+
+def execute(state: State, process: Config, console: Console, *, preserved: int = 0) -> int:
+    """Start a further process in a running container; return its pid."""
+    layout = cgroups.detect()
+    linux = state.config["linux"]
+    request = ExecRequest(f"{state.id}-exec", state.id, process)
+    plan = build_exec_plan(request, state.pid, linux.get("seccomp"), state.cgroup)
+    plan.operations[-1] = Execute(list(process["args"]), preserved)
+    init = syscalls.pidfd_open(state.pid)
+    try:
+        child = fork_plan(plan, (0, 1, 2), Filters().compile(plan), layout, mortal=False, container=init)
+    finally:
+        os.close(init)
+    return follow(child, console)
+
+
+def follow(child: Child, console: Console, outside: Callable[[Child], None] = lambda child: None) -> int:
+    """Read a child's report until it is about to become the program; return the pid.
+
+    Args:
+        child: Just forked.
+        console: Takes the pty.
+        outside: Called when the child waits for the hooks that run here.
+
+    Raises:
+        LabError: the plan failed.
+    """
+    pid, ready = child.pid, False
+    with contextlib.closing(child.report):
+        while not ready:
+            try:
+                message, fds = receive_message(child.report)
+            except ConnectionResetError:
+                message, fds = None, []
+            if message is None:
+                os.waitpid(child.pid, 0)
+                raise LabError("unable to start container process: the process ended before it could report")
+            if "pty" in message:
+                console.take(message["pty"], fds.pop())
+            elif "child" in message:
+                # The one that was forked here only prepared; it passes its own child on and ends.
+                os.waitpid(child.pid, 0)
+                pid = child.pid = message["child"]
+            elif "hooks" in message:
+                _answer_hooks(child, outside)
+            close_all(fds)
+            if "error" in message:
+                os.waitpid(pid, 0)
+                kind = message["error"].get("kind")
+                during = "" if kind in ("not_found", "not_executable") else "error during container init: "
+                raise LabError(f"unable to start container process: {during}{message['error']['message']}")
+            ready = "outcomes" in message
+    os.close(child.pidfd)
+    return pid
+
+
+def _answer_hooks(child: Child, outside: Callable[[Child], None]) -> None:
+    try:
+        outside(child)
+    except LabError as error:
+        send_message(child.report, {"error": error.message})
+    else:
+        send_message(child.report, {})
