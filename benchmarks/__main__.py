@@ -14,7 +14,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import engines, report
-from benchmarks.scenarios import SCENARIOS, Engines, Figure, Scenario
+from benchmarks.network import throughput
+from benchmarks.scenarios import SCENARIOS as OTHERS
+from benchmarks.scenarios import Engines, Figure, Scenario
+
+SCENARIOS = (*OTHERS, Scenario("network", throughput))
 
 
 def parse_flags() -> argparse.Namespace:

@@ -31,6 +31,7 @@ from pydock_lab.daemon.catalog.parts.busybox import add_busybox
 from pydock_lab.daemon.catalog.tree import RootTree
 
 IMAGE = "bench/busybox"
+_ALONE = ("unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
 
 class CommandError(Exception):
@@ -93,15 +94,20 @@ class Engine:
 
 
 @contextlib.contextmanager
-def pydock(*flags: str) -> Iterator[Engine]:
-    """Run a pydock daemon of this checkout."""
+def pydock(*flags: str, own_network: bool = False) -> Iterator[Engine]:
+    """Run a pydock daemon of this checkout, with `own_network` in a network namespace of its own."""
     with _scratch("pd-bench-") as root:
-        yield from _run("pydock", root, [sys.executable, "-m", "pydock_lab.daemon", *_roots(root), *flags])
+        command = [sys.executable, "-m", "pydock_lab.daemon", *_roots(root), *flags]
+        yield from _run("pydock", root, [*(_ALONE if own_network else ()), *command])
 
 
 @contextlib.contextmanager
-def dockerd() -> Iterator[Engine]:
-    """Run the distribution's dockerd on a bridge of its own."""
+def dockerd(*, own_network: bool = False) -> Iterator[Engine]:
+    """Run the distribution's dockerd on a bridge of its own, or in a network namespace of its own."""
+    if own_network:
+        with _scratch("pd-bench-") as root:
+            yield from _run("docker", root, [*_ALONE, "dockerd", *_roots(root), "-p", str(root / "pid")])
+        return
     bridge = f"bench{secrets.token_hex(3)}"
     network = f"10.{secrets.randbelow(100) + 100}.{secrets.randbelow(250)}.1/24"
     subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)

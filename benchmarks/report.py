@@ -25,7 +25,8 @@ def markdown(figures: list[Figure]) -> str:
 def verdict(figure: Figure) -> str:
     """Say what was allowed and whether it was kept."""
     if figure.ratio_budget is not None:
-        budget = f"≤ 1/{1 / figure.ratio_budget:.0f}"
+        tight = figure.ratio_budget < 1
+        budget = f"≤ 1/{1 / figure.ratio_budget:.0f}" if tight else f"≤ {figure.ratio_budget:.1f}"
         if figure.ratio is None:
             return budget
         return f"{budget} {'kept' if figure.ratio <= figure.ratio_budget else '**missed**'}"
