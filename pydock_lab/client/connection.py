@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from pydock_lab import paths
 from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.config import ClientConfig
-from pydock_lab.client.daemon_start import ensure_daemon
+from pydock_lab.client.daemon_start import ensure_daemon, listens
 from pydock_lab.client.hijack import HijackedStream, hijack
 from pydock_lab.client.wire import Endpoint, Response, TLSFiles, exchange
 from pydock_lab.errors import NotImplementedYet, Unavailable
@@ -113,6 +114,11 @@ class Connection:
             self._ping(endpoint)  # docker-py would wait, and say less
             self._client = _docker_client(endpoint)
         return self._client
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the engine can be asked without starting it; one that was named is taken to be up."""
+        return self._named is not None or listens(paths.socket_path())
 
     @property
     def is_lab(self) -> bool:

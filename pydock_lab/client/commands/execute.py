@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from pydock_lab.client.commands.absent import refuse
 from pydock_lab.client.commands.arguments import Arguments, parse
 from pydock_lab.client.commands.failure import CommandError, HelpRequested
 from pydock_lab.client.commands.grammar import Command, find
@@ -43,6 +44,7 @@ def run_line(argv: Sequence[str], session: Session, *, program: str = "docker") 
         CommandError: as `execute`; UsageError for a wrong command line.
     """
     try:
+        refuse(argv, program)
         command, rest = find(argv, program=program)
         arguments = parse(command, rest)
     except HelpRequested as request:

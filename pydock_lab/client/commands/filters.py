@@ -6,6 +6,7 @@ import datetime
 import json
 import re
 import time
+from collections.abc import Mapping
 
 from pydock_lab.client.commands import values
 from pydock_lab.client.commands.arguments import Arguments
@@ -24,7 +25,12 @@ def filters_json(arguments: Arguments, **more: list[str]) -> str | None:
     for text in arguments.many("filter"):
         name, value = values.key_value(text)
         found.setdefault(name.strip().lower(), []).append(value.strip())
-    return json.dumps(found) if found else None
+    return filters_of(found) if found else None
+
+
+def filters_of(wanted: Mapping[str, list[str]]) -> str:
+    """Encode filters for the `filters` parameter."""
+    return json.dumps(wanted)
 
 
 def api_time(text: str) -> str | None:

@@ -65,8 +65,15 @@ def program_page(grammar: Grammar, program: str, *, extra: dict[str, str] | None
         sections.append("Lab Commands:\n" + _rows(extra))
     sections.append(
         "Global Options:\n"
-        "  -H, --host string   Daemon socket to connect to\n"
-        "  -v, --version       Print version information and quit"
+        "      --config string      Location of client config files\n"
+        "  -c, --context string     Name of the context to use to connect to the daemon\n"
+        "  -H, --host string        Daemon socket to connect to\n"
+        "      --tls                Use TLS; implied by --tlsverify\n"
+        "      --tlscacert string   Trust certs signed only by this CA\n"
+        "      --tlscert string     Path to TLS certificate file\n"
+        "      --tlskey string      Path to TLS key file\n"
+        "      --tlsverify          Use TLS and verify the remote\n"
+        "  -v, --version            Print version information and quit"
     )
     sections.append(f"Run '{program} COMMAND --help' for more information on a command.")
     return "\n\n".join(sections)

@@ -1,0 +1,172 @@
+"""What `pydock` has beside Docker's commands: `daemon`, `registry`, `catalog`, `doctor`, `explain`, `completion`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydock_lab.client.commands.failure import CommandError, UsageError
+from pydock_lab.client.commands.session import Result, Session
+
+STANDIN_LABEL = "io.pydock.standin"
+
+
+class LabCommand(NamedTuple):
+    """One command.
+
+    Attributes:
+        usage: What follows its name.
+        summary: One line.
+        arguments: How many words follow at least and at most; None: any number.
+        act: Carries it out.
+    """
+
+    usage: str
+    summary: str
+    arguments: tuple[int, int | None]
+    act: Callable[[Sequence[str], Session], Result]
+
+
+def run(words: Sequence[str], session: Session) -> Result:
+    """Carry out one command line.
+
+    Args:
+        words: Its name first.
+        session: The terminal's.
+
+    Raises:
+        UsageError: it takes other arguments.
+        LabError: it failed.
+    """
+    name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+    command, rest = COMMANDS.get(name), list(words[len(name.split()) :])
+    if command is None or (rest in (["--help"], ["-h"]) and name == "catalog"):
+        return Result(text=_catalog_page())
+    least, most = command.arguments
+    if most is not None:  # the engine's own programs read their flags themselves
+        if rest in (["--help"], ["-h"]):
+            return Result(text=f"Usage:  pydock {name} {command.usage}".rstrip() + f"\n\n{command.summary}")
+        if not least <= len(rest) <= most or any(word.startswith("-") and word != "-" for word in rest):
+            raise UsageError(
+                f"pydock: 'pydock {name}' {_wanted(least, most)}\n\nUsage:  pydock {name} {command.usage}".rstrip()
+                + f"\n\nRun 'pydock {name} --help' for more information"
+            )
+    return command.act(rest, session)
+
+
+def summaries() -> dict[str, str]:
+    """Each command's line on the help page, by its first word."""
+    found = {name: command.summary for name, command in COMMANDS.items() if " " not in name and name[0] != "_"}
+    return dict(sorted((found | {"catalog": "Base images that this machine makes itself"}).items()))
+
+
+def _wanted(least: int, most: int) -> str:
+    if most == 0:
+        return "accepts no arguments"
+    plural = "argument" if least == 1 else "arguments"
+    return f"requires {least} {plural}" if least == most else f"requires at least {least} {plural}"
+
+
+def _become(module: str) -> Callable[[Sequence[str], Session], Result]:
+    """Replace this process: the learner's wing never imports the engine's."""
+
+    def act(flags: Sequence[str], session: Session) -> Result:
+        os.execv(sys.executable, [sys.executable, "-m", module, *flags])
+
+    return act
+
+
+def _doctor(words: Sequence[str], session: Session) -> Result:
+    from pydock_lab.client.explain import doctor_text
+
+    return Result(text=doctor_text(session.connection))
+
+
+def _explain(words: Sequence[str], session: Session) -> Result:
+    from pydock_lab.client.explain import explain_text
+
+    return Result(text=explain_text(session.connection, words[0]))
+
+
+def _completion(words: Sequence[str], session: Session) -> Result:
+    from pydock_lab.client.commands.completion import bash_script
+
+    if words[0] != "bash":
+        raise CommandError(f"pydock: there is no completion for {words[0]}: only for bash")
+    return Result(text=bash_script())
+
+
+def _complete(words: Sequence[str], session: Session) -> Result:
+    from pydock_lab.client.commands.completion import complete
+
+    line, point = words
+    text = line.partition(" ")[2]
+    cursor = max(int(point) - (len(line) - len(text)), 0)
+    return Result(text="\n".join(complete(text, cursor, connection=session.connection)))
+
+
+def _catalog_ls(words: Sequence[str], session: Session) -> Result:
+    from pydock_lab.client.commands.tables import Table
+
+    recipes: list[dict[str, Any]] = session.connection.lab("catalog")
+    rows = [
+        {"Name": found["Name"], "For": _listed(found["StandsFor"]), "Summary": found["Summary"]} for found in recipes
+    ]
+    headings = {"Name": "NAME", "For": "STANDS IN FOR", "Summary": "WHAT IT IS"}
+    return Table(headings, tuple(headings), "*lab.recipe", quiet="Name").result(rows)
+
+
+def _catalog_build(words: Sequence[str], session: Session) -> Result:
+    built = session.connection.lab_request("POST", f"catalog/{words[0]}/build").json()
+    for line in built.get("Notice") or ():
+        session.say(line)
+    return Result(text=f"{built['Reference']}: {built['Id']}", image_id=built["Id"], names=(built["Reference"],))
+
+
+def _catalog_export(words: Sequence[str], session: Session) -> Result:
+    """Save the stand-ins that there are, or those named, into one archive for `docker load`."""
+    from pydock_lab.client.commands.filters import filters_of
+    from pydock_lab.client.commands.image_transfer import write_archive
+
+    target, *names = words
+    if not names:
+        query = {"filters": filters_of({"label": [f"{STANDIN_LABEL}=true"]})}
+        images = session.connection.request("GET", "/images/json", query=query).json()
+        names = sorted(name for image in images for name in image.get("RepoTags") or () if name != "<none>:<none>")
+    if not names:
+        raise CommandError("there are no stand-ins to export", hint="`pydock catalog build python` makes one")
+    with session.connection.request("GET", "/images/get", stream=True, query={"names": names}) as response:
+        write_archive(session, response, "" if target == "-" else target)
+    return Result(text="" if target == "-" else "\n".join([*names, f"saved in {target}"]), names=tuple(names))
+
+
+def _catalog_page() -> str:
+    rows = {name: command for name, command in COMMANDS.items() if name.startswith("catalog ")}
+    lines = [f"  {name.split()[1] + ' ' + command.usage:<24} {command.summary}" for name, command in rows.items()]
+    return "\n".join(
+        ["Usage:  pydock catalog COMMAND", "", "Base images that this machine makes itself", "", "Commands:", *lines]
+    )
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(str(entry) for entry in value) if isinstance(value, list) else str(value)
+
+
+COMMANDS: Mapping[str, LabCommand] = {
+    "catalog ls": LabCommand("", "List the recipes", (0, 0), _catalog_ls),
+    "catalog build": LabCommand("IMAGE", "Make the stand-in for an image", (1, 1), _catalog_build),
+    "catalog export": LabCommand(
+        "FILE|- [IMAGE...]", "Save stand-ins into one archive for `docker load`", (1, 1000), _catalog_export
+    ),
+    "completion": LabCommand("bash", "Print a script that completes commands in a shell", (1, 1), _completion),
+    "__complete": LabCommand("LINE POINT", "Print what may stand at a point of a line", (2, 2), _complete),
+    "daemon": LabCommand("[OPTIONS]", "Run the engine in the foreground", (0, None), _become("pydock_lab.daemon")),
+    "doctor": LabCommand("", "Show which boundaries are real on this machine", (0, 0), _doctor),
+    "explain": LabCommand("CONTAINER", "Show what the engine did to start a container", (1, 1), _explain),
+    "registry": LabCommand(
+        "serve [OPTIONS]", "Serve images to this machine or a class", (0, None), _become("pydock_lab.daemon.registry")
+    ),
+}
+NAMES = frozenset({name.split()[0] for name in COMMANDS})
