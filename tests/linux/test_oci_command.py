@@ -104,7 +104,7 @@ def bundle(command: Path, image: Path, tmp_path: Path) -> Iterator[Bundle]:
     yield made
     made.run("delete", "--force", made.id)
     assert not (tmp_path / "state" / made.id).exists()
-    assert [path for path in Path("/sys/fs/cgroup").glob(f"*/{made.id}")] == []
+    assert list(Path("/sys/fs/cgroup").glob(f"*/{made.id}")) == []
 
 
 def test_run_has_the_programs_status_and_output(bundle: Bundle) -> None:
