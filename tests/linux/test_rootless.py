@@ -21,6 +21,7 @@ from typing import ClassVar
 import pytest
 
 from tests.linux.conftest import PlainUser, RootlessDaemon, processes_of, start_rootless
+from tests.name_server import ANSWER, name_server
 
 pytestmark = [pytest.mark.userns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")]
 
@@ -212,3 +213,21 @@ def test_next_daemon_enters_the_namespaces_of_a_killed_one(plain_user: PlainUser
     assert again.docker("ps", "-q").stdout.strip() == name[:12]
     assert again.docker("rm", "-f", name).returncode == 0
     assert again.stop() == 0, again.log
+
+
+def test_names_of_containers_and_of_others(rootless_daemon: RootlessDaemon, image: str) -> None:
+    """Names outside are asked through the broker, so that a server on the host's loopback is reached."""
+    assert rootless_daemon.docker("network", "create", "named").returncode == 0
+    done = rootless_daemon.docker("run", "-d", "--name", "target", "--net", "named", image, "sleep", "1000")
+    assert done.returncode == 0, done.stderr
+    place = rootless_daemon.docker(
+        "inspect", "-f", "{{.NetworkSettings.Networks.named.IPAddress}}", "target"
+    ).stdout.strip()
+    ask = ("run", "--rm", "--net", "named", "--dns", "127.0.0.77", image, "nslookup")
+    with name_server("127.0.0.77") as asked:
+        assert f"Address: {place}" in rootless_daemon.docker(*ask, "target").stdout
+        assert asked == []
+        assert f"Address: {ANSWER}" in rootless_daemon.docker(*ask, "www.example.org").stdout
+        assert "udp" in asked
+    assert rootless_daemon.docker("rm", "-f", "target").returncode == 0
+    assert rootless_daemon.docker("network", "rm", "named").returncode == 0
