@@ -54,6 +54,11 @@ def frame(*children: str | None, label: str | None = None, sheet: str = "") -> M
     return join(style, tag("div", *children, class_="pd", role="group" if label else None, aria_label=label))
 
 
+def scroll(child: Markup, label: str) -> Markup:
+    """Let something wide scroll sideways by itself, also by keyboard."""
+    return tag("div", child, class_="pd-scroll", tabindex=0, role="group", aria_label=label)
+
+
 def bar(share: float) -> Markup:
     """A horizontal bar, `share` of its width filled (0 to 1); decoration beside a number."""
     return tag(

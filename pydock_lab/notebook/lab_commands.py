@@ -189,3 +189,8 @@ _COMMANDS: Mapping[str, _Command] = {
     "stats": _Command(_stats),
     "volume": _Command(_volume, "NAME", 1, 1),
 }
+
+
+def names() -> list[str]:
+    """The commands' names, for completion."""
+    return sorted(_COMMANDS)

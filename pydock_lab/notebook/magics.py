@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pydock_lab.notebook.shown import Shown
     from pydock_lab.notebook.steady import Steady
 
-NOUNS = ("container", "image", "volume", "network", "system", "builder")
+NOUNS = ("container", "image", "volume", "network", "system", "builder", "context", "compose")
 LINE_MAGICS = ("docker", *NOUNS, "lab")
-CELL_MAGICS = ("dockerfile", "docker", "container")
+CELL_MAGICS = ("dockerfile", "docker", "container", "compose")
 
 _INTERRUPTED = (
     "the container got the interrupt too; if it ignores it, it runs on: see `%container ls`, then `%container stop`"
@@ -102,7 +102,12 @@ class LabMagics:
             """`docker container …` with the cell's text as its standard input."""
             return self._command(["container", *self._words(line)], stdin=cell)
 
-        return {"dockerfile": self.dockerfile, "docker": self.docker, "container": container}
+        @_own_words
+        def compose(line: str, cell: str) -> Shown:
+            """`docker compose …` with the cell's text as the Compose file: `%%compose up -d`."""
+            return self._command(["compose", "--file", "-", *self._words(line)], stdin=cell)
+
+        return {"dockerfile": self.dockerfile, "docker": self.docker, "container": container, "compose": compose}
 
     @_own_words
     def docker(self, line: str, cell: str | None = None) -> Shown:

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, bar, join, tag
+from pydock_lab.notebook.html import Markup, bar, scroll, tag
 from pydock_lab.notebook.views.picture import Picture
 
 _HIDDEN = frozenset({"duration_ns", "steps", "root", "mounts"})
@@ -38,9 +38,8 @@ def draw(name: str, events: list[dict[str, Any]]) -> Picture:
     lines = [f"{name}: {summary}"]
     for row in rows:
         indent = "    " if row["step"] else "  "
-        lines.append(
-            f"{milliseconds(row['took_ns']) if row['took_ns'] else '':>10}{indent}{row['where']:<10} {row['text']}".rstrip()
-        )
+        took = milliseconds(row["took_ns"]) if row["took_ns"] else ""
+        lines.append(f"{took:>10}{indent}{row['where']:<10} {row['text']}".rstrip())
     head = tag(
         "tr",
         tag("th", "Who", scope="col"),
@@ -55,7 +54,7 @@ def draw(name: str, events: list[dict[str, Any]]) -> Picture:
         tag("tbody", *(_row(row, longest) for row in rows)),
         class_="pd-table pd-steps-table",
     )
-    return Picture(label, "\n".join(lines), join(table), summary)
+    return Picture(label, "\n".join(lines), scroll(table, label), summary)
 
 
 def _rows(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -125,7 +125,7 @@ def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -
         style=f"min-width:{min(width, 640)}px;max-width:{width}px",
         xmlns="http://www.w3.org/2000/svg",
     )
-    return tag("div", svg, class_="pd-scroll", tabindex=0, role="group", aria_label="Plan of the networks")
+    return scroll(svg, "Plan of the networks")
 
 
 def _table(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -> Markup:
@@ -153,7 +153,7 @@ def _table(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -> 
         cells = [tag("td", network[key]) for key in ("driver", "subnet", "gateway")]
         rows.append(tag("tr", name, *cells, tag("td", *people)))
     table = tag("table", tag("thead", head), tag("tbody", *rows), class_="pd-table")
-    return tag("details", tag("summary", "As a table"), tag("div", table, class_="pd-scroll"))
+    return tag("details", tag("summary", "As a table"), scroll(table, "Table"))
 
 
 def _cut(text: str, most: int) -> str:

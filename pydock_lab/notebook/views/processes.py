@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -81,4 +81,4 @@ def _table(container: dict[str, Any]) -> Markup:
     ]
     caption = tag("caption", f"{container['name']} ", tag("span", container["image"], class_="pd-soft"))
     table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="pd-table")
-    return tag("div", table, class_="pd-scroll", data_key=container["id"])
+    return tag("div", scroll(table, container["name"]), data_key=container["id"])

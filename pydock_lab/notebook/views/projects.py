@@ -11,7 +11,7 @@ from typing import Any
 
 from pydock_lab.client.connection import Connection
 from pydock_lab.errors import NotFound
-from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -128,7 +128,7 @@ def _drawing(services: list[dict[str, Any]]) -> Markup:
         style=f"min-width:{min(width, 560)}px;max-width:{width}px",
         xmlns="http://www.w3.org/2000/svg",
     )
-    return tag("div", svg, class_="pd-scroll", tabindex=0, role="group", aria_label="Graph of the services")
+    return scroll(svg, "Graph of the services")
 
 
 def _states(service: dict[str, Any]) -> str:
@@ -149,4 +149,4 @@ def _table(services: list[dict[str, Any]]) -> Markup:
         for service in services
     ]
     table = tag("table", tag("thead", head), tag("tbody", *rows), class_="pd-table")
-    return tag("details", tag("summary", "As a table"), tag("div", table, class_="pd-scroll"))
+    return tag("details", tag("summary", "As a table"), scroll(table, "Table"))

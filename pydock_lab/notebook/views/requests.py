@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.launch import milliseconds, short, short_ids
 from pydock_lab.notebook.views.picture import Picture
@@ -38,7 +38,7 @@ def draw(command: str, events: list[dict[str, Any]]) -> Picture:
     table = tag(
         "table", tag("caption", summary), tag("thead", head), tag("tbody", *body), class_="pd-table pd-requests"
     )
-    return Picture("Requests", "\n".join(lines), join(tag("div", table, class_="pd-scroll")), summary)
+    return Picture("Requests", "\n".join(lines), join(scroll(table, "Table")), summary)
 
 
 def _row_of(event: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -155,7 +155,7 @@ def _namespaces(host: dict[str, Any], containers: list[dict[str, Any]]) -> Marku
     return tag(
         "details",
         tag("summary", "What each container has of its own: namespaces, by inode"),
-        tag("div", table, class_="pd-scroll", tabindex=0, role="group", aria_label="Namespaces"),
+        scroll(table, "Namespaces"),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -89,7 +89,7 @@ def draw(rows: list[dict[str, Any]]) -> Picture:
         *(tag("th", n, scope="col", class_="pd-num" if n in numeric else None) if n else tag("td", "") for n in names),
     )
     table = tag("table", tag("caption", summary), tag("thead", head), tag("tbody", *map(_row, rows)), class_="pd-table")
-    return Picture("Stats", "\n".join(lines), join(tag("div", table, class_="pd-scroll")), summary)
+    return Picture("Stats", "\n".join(lines), join(scroll(table, "Table")), summary)
 
 
 def _row(row: dict[str, Any]) -> Markup:

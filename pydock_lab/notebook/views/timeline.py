@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, join, tag
+from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -93,7 +93,7 @@ def _drawing(document: dict[str, Any]) -> Markup:
         style="min-width:560px",
         xmlns="http://www.w3.org/2000/svg",
     )
-    return tag("div", svg, class_="pd-scroll", tabindex=0, role="group", aria_label="Line of time")
+    return scroll(svg, "Line of time")
 
 
 def _mark(event: dict[str, Any], x: int, y: int) -> Markup:
@@ -120,4 +120,4 @@ def _table(events: list[dict[str, Any]]) -> Markup:
         for event in reversed(events[-_LISTED:])
     ]
     table = tag("table", tag("thead", head), tag("tbody", *rows), class_="pd-table")
-    return tag("details", tag("summary", "As a table"), tag("div", table, class_="pd-scroll"))
+    return tag("details", tag("summary", "As a table"), scroll(table, "Table"))
