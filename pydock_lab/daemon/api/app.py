@@ -32,6 +32,7 @@ NOUNS = (
     "networks",
     "lab",
     "lab_builds",
+    "lab_images",
     "lab_network",
     "lab_registry",
     "catalog",

@@ -90,8 +90,10 @@ class _Handlers:
         name, tag = request.match_info["name"], request.query.get("tag", "")
         credentials = _credentials(request)
 
+        asked = f"POST {request.path_qs}"
+
         async def push(send: Send) -> None:
-            await self._images.push(name, tag=tag, credentials=credentials, progress=send)
+            await self._images.push(name, tag=tag, credentials=credentials, progress=send, asked=asked)
 
         return await stream_progress(request, push)
 
@@ -155,8 +157,12 @@ class _Handlers:
         credentials = _credentials(request)
         platform = request.query.get("platform") or None
 
+        asked = f"POST {request.path_qs}"
+
         async def pull(send: Send) -> None:
-            await self._images.pull(str(reference), platform=platform, credentials=credentials, progress=send)
+            await self._images.pull(
+                str(reference), platform=platform, credentials=credentials, progress=send, asked=asked
+            )
 
         return await stream_progress(request, pull)
 

@@ -148,6 +148,7 @@ class Images:
         platform: str | None = None,
         credentials: Credentials | None = None,
         progress: Progress,
+        asked: str = "",
     ) -> Image:
         """Fetch an image from a registry, or a stand-in where none answers; see ImagePull.pull."""
         return await self._pull.pull(
@@ -155,10 +156,17 @@ class Images:
             platform=Platform.parse(platform) if platform else None,
             credentials=credentials,
             progress=progress,
+            asked=asked,
         )
 
     async def push(
-        self, name: str, *, tag: str = "", credentials: Credentials | None = None, progress: Progress
+        self,
+        name: str,
+        *,
+        tag: str = "",
+        credentials: Credentials | None = None,
+        progress: Progress,
+        asked: str = "",
     ) -> None:
         """Send a tag, or all tags of a repository, to its registry.
 
@@ -174,7 +182,9 @@ class Images:
         progress({"status": f"The push refers to repository [{reference.name}]"})
         for each, target in targets:
             image = self._store.get(target or "")
-            digest, size = await self._registry.push(each, image, credentials=credentials, progress=progress)
+            digest, size = await self._registry.push(
+                each, image, credentials=credentials, progress=progress, asked=asked
+            )
             self._store.tag(str(replace(each, tag="", digest=digest)), image.id)
             progress({"status": f"{each.tag}: digest: {digest} size: {size}"})
             progress({"progressDetail": {}, "aux": {"Tag": each.tag, "Digest": digest, "Size": size}})
@@ -226,6 +236,17 @@ class Images:
     async def describe_remote(self, name: str, credentials: Credentials | None = None) -> dict[str, Any]:
         """Ask the registry about an image (`docker manifest`, `GET /distribution/…/json`)."""
         return await self._registry.distribution_inspect(parse(name), credentials)
+
+    def transfers(self) -> builtins.list[dict[str, Any]]:
+        """Return the latest pulls and pushes, newest first; see registry/transfers.py."""
+        return self._registry.transfers.list()
+
+    def transfer(self, transfer_id: str) -> dict[str, Any]:
+        """Return one pull or push, request by request. Raises NotFound."""
+        found = self._registry.transfers.get(transfer_id)
+        if found is None:
+            raise NotFound(f"no such transfer: {transfer_id}")
+        return found
 
     async def load(self, archive: IO[bytes], progress: Progress, *, quiet: bool = False) -> None:
         """Add the images of a `docker save` archive or an OCI layout; say which they are in Docker's words.

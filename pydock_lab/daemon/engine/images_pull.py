@@ -42,8 +42,9 @@ class ImagePull:
         platform: Platform | None = None,
         credentials: Credentials | None = None,
         progress: Progress,
+        asked: str = "",
     ) -> Image:
-        """Fetch an image, tag it, and tell Docker's last lines.
+        """Fetch an image, tag it, and tell Docker's last lines; `asked`: the client's request, for the record.
 
         Raises:
             LabError: the registry says no, or none answers and the catalogue has no stand-in.
@@ -51,7 +52,7 @@ class ImagePull:
         before = self._store.target(str(reference))
         try:
             image, digest = await self._registry.pull(
-                reference, platform=platform, credentials=credentials, progress=progress
+                reference, platform=platform, credentials=credentials, progress=progress, asked=asked
             )
         except (Unreachable, RateLimited) as error:
             image = await self._instead(reference, error, progress)

@@ -16,6 +16,7 @@ from pydock_lab.daemon.registry.progress import Progress
 from pydock_lab.daemon.registry.pull import Pull
 from pydock_lab.daemon.registry.push import Push
 from pydock_lab.daemon.registry.session import RegistrySession, Unreachable, is_loopback
+from pydock_lab.daemon.registry.transfers import Transfer, Transfers
 from pydock_lab.daemon.rootless.broker import Broker
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.database import Database
@@ -50,6 +51,7 @@ class RegistryClient:
         self._layers = layers
         self._images = images
         self._trace = trace
+        self.transfers = Transfers()
         self.distribution = Distribution(database, blobs, layers, images)
         self._locks = Locks()
         self._unreachable: dict[str, tuple[float, Unreachable]] = {}
@@ -61,22 +63,42 @@ class RegistryClient:
         platform: Platform | None = None,
         credentials: Credentials | None = None,
         progress: Progress,
+        asked: str = "",
     ) -> tuple[Image, str]:
         """Fetch an image; return it with the digest that the reference names. Tags nothing.
+
+        Args:
+            reference: Tag or digest.
+            platform: None for this machine's.
+            credentials: None for those that `docker login` left.
+            progress: Gets Docker's JSON progress documents.
+            asked: The client's request, for the record.
 
         Raises:
             Unreachable: no mirror and no registry answers.
             NotFound, Unauthorized, Forbidden, InvalidParameter: in Docker's words.
         """
+        with self.transfers.record("pull", reference.familiar, asked) as transfer:
+            return await self._pull(reference, platform, credentials, progress, transfer)
+
+    async def _pull(
+        self,
+        reference: Reference,
+        platform: Platform | None,
+        credentials: Credentials | None,
+        progress: Progress,
+        transfer: Transfer,
+    ) -> tuple[Image, str]:
         mirrors = list(self._config.registry_mirrors) if reference.domain == DEFAULT_DOMAIN else []
         for mirror in mirrors:
             try:
-                return await self._pull_from([mirror.rstrip("/")], reference, platform, Credentials(), progress)
+                base = mirror.rstrip("/")
+                return await self._pull_from([base], reference, platform, Credentials(), progress, transfer)
             except LabError as error:
                 self._trace.emit("registry", "mirror.failed", mirror, error=error.message)
         known = credentials or await find_credentials(reference.domain)
         try:
-            return await self._pull_from(self._bases(reference.domain), reference, platform, known, progress)
+            return await self._pull_from(self._bases(reference.domain), reference, platform, known, progress, transfer)
         except (Unauthorized, Forbidden) as error:
             raise NotFound(
                 f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
@@ -84,7 +106,13 @@ class RegistryClient:
             ) from None
 
     async def push(
-        self, reference: Reference, image: Image, *, credentials: Credentials | None = None, progress: Progress
+        self,
+        reference: Reference,
+        image: Image,
+        *,
+        credentials: Credentials | None = None,
+        progress: Progress,
+        asked: str = "",
     ) -> tuple[str, int]:
         """Send an image under a tag; return its manifest's digest and size.
 
@@ -92,31 +120,35 @@ class RegistryClient:
             Unreachable, Unauthorized, Forbidden: in Docker's words.
         """
         known = credentials or await find_credentials(reference.domain)
-        async with self._session(self._bases(reference.domain), reference, known, actions="pull,push") as session:
-            push = Push(
-                session,
-                reference,
-                image,
-                progress,
-                blobs=self._blobs,
-                layers=self._layers,
-                distribution=self.distribution,
-            )
-            return await push.run()
+        bases = self._bases(reference.domain)
+        with self.transfers.record("push", reference.familiar, asked) as transfer:
+            async with self._session(bases, reference, known, transfer, actions="pull,push") as session:
+                push = Push(
+                    session,
+                    reference,
+                    image,
+                    progress,
+                    blobs=self._blobs,
+                    layers=self._layers,
+                    distribution=self.distribution,
+                )
+                return await push.run()
 
     async def login(self, domain: str, credentials: Credentials) -> None:
         """Ask a registry whether it takes the credentials. Raises Unauthorized, Unavailable."""
-        async with self._session(self._bases(domain), Reference(domain, ""), credentials) as session:
-            async with session.request("GET", "/v2/"):
-                return
+        with self.transfers.record("login", domain) as transfer:
+            async with self._session(self._bases(domain), Reference(domain, ""), credentials, transfer) as session:
+                async with session.request("GET", "/v2/"):
+                    return
 
     async def distribution_inspect(
         self, reference: Reference, credentials: Credentials | None = None
     ) -> dict[str, Any]:
         """Ask a registry about an image without pulling it (`GET /distribution/…/json`)."""
         known = credentials or await find_credentials(reference.domain)
-        async with self._session(self._bases(reference.domain), reference, known) as session:
-            return await self._make_pull(session, reference, None, lambda _: None).describe()
+        with self.transfers.record("inspect", reference.familiar) as transfer:
+            async with self._session(self._bases(reference.domain), reference, known, transfer) as session:
+                return await self._make_pull(session, reference, None, lambda _: None).describe()
 
     async def _pull_from(
         self,
@@ -125,12 +157,13 @@ class RegistryClient:
         platform: Platform | None,
         credentials: Credentials,
         progress: Progress,
+        transfer: Transfer,
     ) -> tuple[Image, str]:
         key = bases[0]
         if (known := self._unreachable.get(key)) and time.monotonic() - known[0] < _REMEMBER_UNREACHABLE_S:
             raise known[1]
         try:
-            async with self._session(bases, reference, credentials) as session:
+            async with self._session(bases, reference, credentials, transfer) as session:
                 return await self._make_pull(session, reference, platform, progress).run()
         except Unreachable as error:
             if not is_loopback(reference.domain):
@@ -153,7 +186,13 @@ class RegistryClient:
         )
 
     def _session(
-        self, bases: list[str], reference: Reference, credentials: Credentials, *, actions: str = "pull"
+        self,
+        bases: list[str],
+        reference: Reference,
+        credentials: Credentials,
+        transfer: Transfer,
+        *,
+        actions: str = "pull",
     ) -> RegistrySession:
         verify = len(bases) == 1
         return RegistrySession(
@@ -161,6 +200,7 @@ class RegistryClient:
             reference.path,
             credentials,
             self._trace,
+            transfer,
             actions=actions,
             verify_tls=verify,
             make_socket=self._make_socket,

@@ -20,9 +20,11 @@ from urllib.parse import urljoin
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from pydock_lab import __version__
 from pydock_lab.daemon.registry.credentials import Credentials
+from pydock_lab.daemon.registry.transfers import Exchange, Transfer
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Forbidden, LabError, NotFound, SystemFailure, Unauthorized, Unavailable
 
@@ -64,6 +66,7 @@ class RegistrySession:
     Args:
         base: `https://registry-1.docker.io`, or several to be tried in order (`https`, then `http`).
         repository: The path, `library/alpine`; "" to speak about none (login).
+        transfer: Takes down every request.
         actions: What tokens are asked for: `pull` or `pull,push`.
         verify_tls: False for registries the user called insecure.
         make_socket: Rootless, sockets come from the broker, so that the host's loopback is meant by `localhost`.
@@ -75,6 +78,7 @@ class RegistrySession:
         repository: str,
         credentials: Credentials,
         trace: Trace,
+        transfer: Transfer,
         *,
         actions: str = "pull",
         verify_tls: bool = True,
@@ -84,10 +88,12 @@ class RegistrySession:
         self._repository = repository
         self._credentials = credentials
         self._trace = trace
+        self._transfer = transfer
         self._actions = actions
         self._scopes = [f"repository:{repository}:{actions}"] if repository else []
         self._authorization: str | None = None
         self._token_lock = asyncio.Lock()
+        self._open: dict[aiohttp.ClientResponse, Exchange] = {}
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=_STALL_S)
         self._http = aiohttp.ClientSession(
             timeout=timeout,
@@ -138,7 +144,7 @@ class RegistrySession:
         try:
             yield response
         finally:
-            response.release()
+            self._release(response)
 
     async def _persist(
         self, method: str, path: str, ok: tuple[int, ...], tries: int, options: dict[str, Any]
@@ -160,7 +166,7 @@ class RegistrySession:
                 if not may_pass or attempt == tries or pause > _MAX_RETRY_AFTER_S:
                     raise await _error(response)
             finally:
-                response.release()
+                self._release(response)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -174,7 +180,7 @@ class RegistrySession:
         if response.status != 401:
             return response
         challenge = response.headers.get("WWW-Authenticate", "")
-        response.release()
+        self._release(response)
         async with self._token_lock:
             if self._authorization == sent:
                 self._authorization = await self._answer(challenge)
@@ -187,6 +193,7 @@ class RegistrySession:
         while True:
             base = self._bases[0]
             url = path if "://" in path else urljoin(self.url(""), path) if path.startswith("/") else self.url(path)
+            exchange = self._begin(method, url, headers, options)
             try:
                 response = await self._http.request(method, url, headers=headers, **options)
             except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, ssl.SSLError):
@@ -197,15 +204,8 @@ class RegistrySession:
                 continue
             if self._bases[0] == base:
                 del self._bases[1:]
-            self._trace.emit(
-                "registry",
-                "request.answered",
-                self._repository,
-                method=method,
-                url=str(response.url.with_query(None)),
-                status=response.status,
-                bytes=response.content_length or 0,
-            )
+            exchange.status = response.status
+            self._open[response] = exchange
             return response
 
     async def _answer(self, challenge: str) -> str:
@@ -224,6 +224,8 @@ class RegistrySession:
 
     async def _token(self, realm: str, service: str) -> str:
         scope = " ".join(self._scopes)
+        exchange = self._begin("POST" if self._credentials.identity_token else "GET", realm, {}, {})
+        exchange.subject = "token"
         if self._credentials.identity_token:
             form = {
                 "grant_type": "refresh_token",
@@ -237,14 +239,45 @@ class RegistrySession:
             headers = _header(self._basic() if self._credentials.username else None)
             query = [("service", service), *(("scope", text) for text in self._scopes)]
             response = await self._http.get(realm, params=query, headers=headers)
-        async with response:
+        exchange.status = response.status
+        self._open[response] = exchange
+        try:
             if response.status != 200:
                 raise await _error(response)
             document = msgspec.json.decode(await response.read())
+        finally:
+            self._release(response)
         token = document.get("token") or document.get("access_token")
         if not token:
             raise Unauthorized("authorization server did not include a token in the response")
         return str(token)
+
+    def _begin(self, method: str, url: str, headers: dict[str, str], options: dict[str, Any]) -> Exchange:
+        parsed = URL(url, encoded=True)
+        exchange = self._transfer.begin(parsed.authority, method, parsed.raw_path)
+        data = options.get("data")
+        exchange.sent = len(data) if isinstance(data, bytes) else int(headers.get("Content-Length", "0"))
+        return exchange
+
+    def _release(self, response: aiohttp.ClientResponse) -> None:
+        """Let a response go and take down what it came to."""
+        exchange = self._open.pop(response, None)
+        if exchange is not None:
+            exchange.received = response.content.total_bytes
+            self._transfer.end(exchange)
+            self._trace.emit(
+                "registry",
+                "registry.answered",
+                self._repository,
+                transfer=self._transfer.id,
+                method=exchange.method,
+                url=str(response.url.with_query(None)),
+                status=exchange.status,
+                sent=exchange.sent,
+                received=exchange.received,
+                duration_ns=exchange.duration_ns,
+            )
+        response.release()
 
     def _basic(self) -> str:
         pair = f"{self._credentials.username}:{self._credentials.password}"
