@@ -45,7 +45,7 @@ class BuildStream:
         if message := document.get("error"):
             detail = document.get("errorDetail") or {}
             text = str(detail.get("message") or message)
-            raise CommandError(text, exit_code=int(detail.get("code") or 0) or 1)
+            raise CommandError(text, exit_code=int(detail.get("code") or 0) or 1, hint=detail.get("hint"))
         if "aux" in document:
             self.image_id = str((document["aux"] or {}).get("ID") or self.image_id)
         elif "stream" in document:

@@ -9,7 +9,10 @@ from typing import Any
 
 from pydock_lab.client.commands import humanize, values
 from pydock_lab.client.commands.arguments import Arguments
+from pydock_lab.client.commands.build_check import checked
 from pydock_lab.client.commands.build_context import tar_stream
+from pydock_lab.client.commands.build_inputs import BuildInputs
+from pydock_lab.client.commands.build_output import Output, cache_sources, write_cache
 from pydock_lab.client.commands.build_stream import BuildStream
 from pydock_lab.client.commands.failure import CommandError, UsageError
 from pydock_lab.client.commands.run_options import read_ulimit
@@ -36,10 +39,15 @@ _SIZES = {"memory": "memory", "memory-swap": "memswap", "shm-size": "shmsize"}
 
 def build(arguments: Arguments, session: Session) -> Result:
     """Build an image from a Dockerfile and a context."""
+    if arguments.on("check"):
+        return _check(arguments, session)
     tags = _tags(arguments)
-    query = _query(arguments, session, tags)
-    body, query["dockerfile"], query["remote"] = _context(arguments, session)
-    quiet = arguments.on("quiet")
+    outputs = [Output.read(text) for text in arguments.many("output")]
+    inputs = BuildInputs(arguments, session)
+    query = _query(arguments, session, tags) | inputs.query()
+    body, query["dockerfile"], query["remote"] = _context(arguments, session, inputs)
+    quiet = arguments.on("quiet") or arguments.text("progress") == "quiet"
+    query["q"] = quiet or None
     response = session.connection.request(
         "POST",
         "/build",
@@ -68,7 +76,36 @@ def build(arguments: Arguments, session: Session) -> Result:
             raise
     if arguments.text("iidfile"):
         session.path(arguments.text("iidfile")).write_text(stream.image_id)
+    for output in outputs:
+        output.write(session, stream.image_id)
+    write_cache(session, arguments.many("cache-to"), response.header("X-Pydock-Build"), stream.image_id)
     return Result(text=stream.image_id if quiet else "", image_id=stream.image_id, names=tuple(tags))
+
+
+def _check(arguments: Arguments, session: Session) -> Result:
+    """Tell what the build checks find; nothing is built."""
+    where, named = arguments.positional[0], arguments.text("file")
+    if where == "-" or named == "-":
+        source, ignore, name = _stdin(session).read(), None, "Dockerfile"
+    else:
+        root = session.path(where)
+        path = session.path(named) if named else root / "Dockerfile"
+        if not path.is_file():
+            raise CommandError(f"failed to read dockerfile: open {path.name}: no such file or directory")
+        ignore_file = root / ".dockerignore"
+        source, ignore = path.read_bytes(), ignore_file.read_text("utf-8") if ignore_file.is_file() else None
+        name = path.name
+    values = {key: value for key, value in _build_arguments(arguments, session).items() if value is not None}
+    text, count = checked(source, ignore, values, name)
+    return Result(text=text, exit_code=1 if count else 0)
+
+
+def _build_arguments(arguments: Arguments, session: Session) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for entry in arguments.many("build-arg"):
+        key, equals, value = entry.partition("=")
+        found[key] = value if equals else session.environment.get(key)
+    return found
 
 
 def _tags(arguments: Arguments) -> list[str]:
@@ -89,7 +126,6 @@ def _tags(arguments: Arguments) -> list[str]:
 def _query(arguments: Arguments, session: Session, tags: list[str]) -> dict[str, Any]:
     query: dict[str, Any] = {
         "t": tags or None,
-        "q": arguments.on("quiet") or None,
         "nocache": arguments.on("no-cache") or None,
         "rm": arguments.on("rm"),
         "forcerm": arguments.on("force-rm") or None,
@@ -105,14 +141,10 @@ def _query(arguments: Arguments, session: Session, tags: list[str]) -> dict[str,
     for flag, name in _SIZES.items():
         if arguments.has(flag):
             query[name] = arguments.size(flag)
-    build_arguments: dict[str, str | None] = {}
-    for entry in arguments.many("build-arg"):
-        key, equals, value = entry.partition("=")
-        build_arguments[key] = value if equals else session.environment.get(key)
-    query["buildargs"] = json.dumps(build_arguments)
+    query["buildargs"] = json.dumps(_build_arguments(arguments, session))
     query["labels"] = json.dumps(dict(values.key_value(label) for label in arguments.many("label")))
     if arguments.has("cache-from"):
-        query["cachefrom"] = json.dumps(arguments.many("cache-from"))
+        query["cachefrom"] = json.dumps(cache_sources(session, arguments.many("cache-from")))
     if arguments.has("add-host"):
         query["extrahosts"] = arguments.many("add-host")
     if arguments.has("security-opt"):
@@ -122,9 +154,13 @@ def _query(arguments: Arguments, session: Session, tags: list[str]) -> dict[str,
     return query
 
 
-def _context(arguments: Arguments, session: Session) -> tuple[Iterator[bytes] | None, str | None, str | None]:
+def _context(
+    arguments: Arguments, session: Session, inputs: BuildInputs
+) -> tuple[Iterator[bytes] | None, str | None, str | None]:
     """Return the context's tar (None if the engine fetches it), the Dockerfile's name in it, and its URL."""
     where, named = arguments.positional[0], arguments.text("file")
+    if inputs.travels and (where == "-" or "://" in where or where.startswith(("git@", "github.com/"))):
+        raise CommandError("secrets and named contexts need a context that is a directory")
     if where == "-":
         if named == "-":
             raise CommandError("invalid argument: can't use stdin for both build context and dockerfile")
@@ -138,7 +174,11 @@ def _context(arguments: Arguments, session: Session) -> tuple[Iterator[bytes] | 
         raise CommandError(f"unable to prepare context: context must be a directory: {root}")
     if named == "-":
         content = _stdin(session).read()
-        return tar_stream(root, dockerfile=_STDIN_DOCKERFILE, outside=content), _STDIN_DOCKERFILE, None
+        return (
+            tar_stream(root, dockerfile=_STDIN_DOCKERFILE, outside=content, before=inputs.entries()),
+            _STDIN_DOCKERFILE,
+            None,
+        )
     path = session.path(named) if named else root / "Dockerfile"
     if not named and not path.exists() and (root / "dockerfile").exists():
         path = root / "dockerfile"
@@ -150,8 +190,12 @@ def _context(arguments: Arguments, session: Session) -> tuple[Iterator[bytes] | 
     inside = _inside(path, root)
     if inside is None:
         content = path.read_bytes()
-        return tar_stream(root, dockerfile=_OUTSIDE_DOCKERFILE, outside=content), _OUTSIDE_DOCKERFILE, None
-    return tar_stream(root, dockerfile=inside), inside, None
+        return (
+            tar_stream(root, dockerfile=_OUTSIDE_DOCKERFILE, outside=content, before=inputs.entries()),
+            _OUTSIDE_DOCKERFILE,
+            None,
+        )
+    return tar_stream(root, dockerfile=inside, before=inputs.entries()), inside, None
 
 
 def _inside(path: Path, root: Path) -> str | None:

@@ -3,6 +3,7 @@
 Routes:
     GET  /lab/images/{name}/steps             every line of the history: number, image id where there is one, layer
     POST /lab/images/{name}/steps/{number}    the image as it was after that step; made where it is not there
+    GET  /lab/images/{name}/rootfs            all layers merged, as one tar
     GET  /lab/images/{name}/changes?from=2&to=5    what the steps 3 to 5 did to the files of step 2
 
 Steps count from 1, oldest first; 0 is the state before the first.
@@ -12,16 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
+from pydock_lab.daemon.builder.export import merged_tar
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import Change, chain_id
 from pydock_lab.errors import InvalidParameter, NotFound
+
+_PIECE = 1 << 20
 
 
 def routes(engine: Engine) -> Iterable[web.RouteDef]:
@@ -30,6 +34,7 @@ def routes(engine: Engine) -> Iterable[web.RouteDef]:
     return [
         web.get("/lab/images/{name:.+}/steps", steps.get_steps),
         web.post("/lab/images/{name:.+}/steps/{number}", steps.post_step),
+        web.get("/lab/images/{name:.+}/rootfs", steps.get_rootfs),
         web.get("/lab/images/{name:.+}/changes", steps.get_changes),
     ]
 
@@ -47,6 +52,18 @@ class _Steps:
         image = self._engine.images.resolve(request.match_info["name"])
         number = _number(request.match_info["number"], len(self._documents(image)), least=1)
         return json_response({"Id": self._at(image, number)})
+
+    async def get_rootfs(self, request: web.Request) -> web.StreamResponse:
+        """The root file system of an image, as a container would begin with it."""
+        image = self._engine.images.resolve(request.match_info["name"])
+        layers = self._engine.layers.lower_paths(image.chain_id)
+        chunks = merged_tar(layers, rootless=self._engine.config.rootless)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+        await response.prepare(request)
+        while chunk := await asyncio.to_thread(_some, chunks):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
 
     async def get_changes(self, request: web.Request) -> web.StreamResponse:
         """Added, changed and deleted paths of a range of steps, as Docker writes them: Kind 0 C, 1 A, 2 D."""
@@ -126,6 +143,16 @@ class _Steps:
                     kind = "D" if change.kind == "D" else "C"
                     merged[change.path] = Change(kind, change.path, change.size)
         return sorted(merged.values(), key=lambda change: change.path)
+
+
+def _some(chunks: Iterator[bytes]) -> bytes:
+    """Gather small pieces: a thread for each header would take longer than the reading."""
+    gathered = bytearray()
+    for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= _PIECE:
+            break
+    return bytes(gathered)
 
 
 def _number(text: str, most: int, *, least: int = 0) -> int:

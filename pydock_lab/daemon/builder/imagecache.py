@@ -49,7 +49,6 @@ class ImageCache:
                 continue
             if history[:done] != draft.document["history"] or history[done].get("created_by") != created_by:
                 continue
-            self._images = [image]
             if len(history) == done + 1:
                 return self._store.put(image.raw, parent=draft.parent)
             diff_id = None if history[done].get("empty_layer") else diff_ids[len(layers)]

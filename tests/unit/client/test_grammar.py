@@ -49,6 +49,8 @@ def test_every_flag_is_read(command: Command) -> None:
     modules = {command.handler.partition(":")[0]}
     if modules == {"container_run"}:
         modules.add("run_options")
+    if modules == {"image_build"}:
+        modules.add("build_inputs")
     if command.path[0] == "compose":
         modules |= {"compose_project", "compose_up"}
     sources = [import_module(f"pydock_lab.client.commands.{module}").__file__ for module in (*modules, "filters")]
