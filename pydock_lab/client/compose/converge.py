@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -247,6 +246,8 @@ class Convergence:
                     entries.append((reference, content))
         if not entries:
             return b""
+        import tarfile
+
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
             for reference, content in entries:

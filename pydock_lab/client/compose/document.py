@@ -80,7 +80,7 @@ def read_documents(text: str, path: Path) -> list[Document]:
     except YAMLError as error:
         raise ComposeError(f"{path}: yaml: {error}") from None
     documents = []
-    for node in nodes:
+    for node in nodes or [None]:
         reader = _Reader(path)
         documents.append(Document(path, None if node is None else reader.value(node, ()), reader.lines))
     return documents
@@ -120,7 +120,7 @@ class _Reader:
             return self._mapping(node, path)
         if node.id == "sequence":
             return [self.value(item, (*path, number)) for number, item in enumerate(node.value)]
-        if node.style is not None or (str(node.tag or "") in ("!", f"{_TAG}str") and not _plain(node)):
+        if node.style is not None or str(node.tag) in ("!", f"{_TAG}str"):
             return node.value
         return scalar(node.value)
 
@@ -152,11 +152,6 @@ class _Reader:
                     "map merge requires map or sequence of maps as the value"
                 )
             yield value
-
-
-def _plain(node: Any) -> bool:
-    """Whether ruamel gave the tag itself, to a scalar that was written without quotes."""
-    return node.style is None and not str(node.tag).startswith("!")
 
 
 def scalar(text: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 WIDTH = 16
 """How many requests run at a time; each is a thread that waits for the engine."""
@@ -61,34 +61,36 @@ def visit(
     if len(waiting) == 1:
         work(next(iter(waiting)))
         return
+    ended: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
+
+    def run(name: str) -> None:
+        try:
+            work(name)
+        except BaseException as error:
+            ended.put((name, error))
+        else:
+            ended.put((name, None))
+
     failure: BaseException | None = None
-    with ThreadPoolExecutor(max_workers=max(1, width)) as pool:
-        running: dict[Future[None], str] = {}
-        while waiting or running:
-            try:
-                if failure is None:
-                    for name in [name for name, needed in waiting.items() if not needed]:
-                        del waiting[name]
-                        running[pool.submit(work, name)] = name
-                if not running:
-                    break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-            except KeyboardInterrupt as interrupt:
-                failure = failure or interrupt
-                cancellation.cancel()
-                continue
-            for future in done:
-                name = running.pop(future)
-                for needed in waiting.values():
-                    needed.discard(name)
-                error = future.exception()
-                if error is not None and (failure is None or isinstance(failure, Cancelled)):
-                    failure = error
-                    cancellation.cancel()
+    running = 0
+    while (waiting and failure is None) or running:
+        ready = [name for name, needed in waiting.items() if not needed] if failure is None else []
+        for name in ready[: max(0, width - running)]:
+            del waiting[name]
+            # Plain threads: concurrent.futures takes longer to import than a small project to start.
+            threading.Thread(target=run, args=(name,), name=name, daemon=True).start()
+            running += 1
+        try:
+            name, error = ended.get()
+        except KeyboardInterrupt as interrupt:
+            failure = failure or interrupt
+            cancellation.cancel()
+            continue
+        running -= 1
+        for needed in waiting.values():
+            needed.discard(name)
+        if error is not None and (failure is None or isinstance(failure, Cancelled)):
+            failure = error
+            cancellation.cancel()
     if failure is not None:
         raise failure
-
-
-def each(items: Iterable[str], work: Callable[[str], None], cancellation: Cancellation) -> None:
-    """Call `work` for all at once."""
-    visit(items, {}, work, cancellation)

@@ -192,5 +192,5 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """`did you mean 'redis'?`, or None."""
     import difflib
 
-    found = difflib.get_close_matches(name, list(known), n=1)
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean '{found[0]}'?" if found else None
