@@ -63,7 +63,10 @@ def read_mount(text: str) -> Mount:
     Raises:
         DockerfileError: in BuildKit's words, without a line.
     """
-    fields = next(csv.reader([text]), [])
+    try:
+        fields = next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise DockerfileError(f"failed to parse csv mounts: {error}") from None
     # The type decides what else is allowed, wherever it stands.
     kind = BIND
     for word in fields:

@@ -34,6 +34,7 @@ from pydock_lab.dockerfile.instructions import (
     Volume,
     Workdir,
 )
+from pydock_lab.dockerfile.mounts import read_mount
 from pydock_lab.dockerfile.parser import Heredoc, Node, at_line, read_heredoc
 from pydock_lab.dockerfile.suggestion import closest
 from pydock_lab.errors import DockerfileError
@@ -119,6 +120,9 @@ def _run(node: Node, place: dict[str, Any]) -> Run:
         raise DockerfileError(f"unsupported network mode {json.dumps(network)}")
     if security not in ("", "sandbox", "insecure"):
         raise DockerfileError(f"security {json.dumps(security)} is not valid")
+    for mount in flags.all("mount"):
+        if "$" not in mount:
+            read_mount(mount)  # a mistake is told before anything is built
     return Run(
         command=_command(node),
         heredocs=node.heredocs,

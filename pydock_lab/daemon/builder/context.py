@@ -185,14 +185,16 @@ class BuildContext:
             if path in self._index.kept or path not in self._index:
                 return self._index.kept.get(path)
             self._unpacked()  # a link, a directory, or larger than is kept: the files themselves will say
-        with Tree(self.root) as tree:
-            try:
-                parent, last = tree.locate(path or ".")
-                fd = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
-            except (FileNotFoundError, NotADirectoryError):
+        try:
+            # A link is followed as far as it stays inside.
+            place = Rootfs([self.root]).resolve(f"/{path}")
+            if place is None:
                 return None
-            except OSError as error:
-                raise InvalidParameter(f"failed to read dockerfile: {os.strerror(error.errno or 0).lower()}") from None
+            fd = os.open(place.real[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except NotADirectoryError:
+            return None
+        except OSError as error:
+            raise InvalidParameter(f"failed to read dockerfile: {os.strerror(error.errno or 0).lower()}") from None
         try:
             with os.fdopen(fd, "rb") as file:
                 data = file.read(_DOCKERFILE_LIMIT + 1)
