@@ -106,4 +106,4 @@ def test_events_tell_of_it(client: docker.DockerClient, box: Container) -> None:
     since = client.info()["SystemTime"]
     box.exec_run("true")
     events = client.events(decode=True, since=since, until=client.info()["SystemTime"], filters={"container": box.id})
-    assert [event["Action"] for event in events] == ["exec_create: true", "exec_start: true", "exec_die"]
+    assert [event["Action"] for event in events] == ["exec_create: true ", "exec_start: true ", "exec_die"]

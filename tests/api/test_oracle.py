@@ -34,7 +34,18 @@ _SINCE = (
     ),
     (re.compile(r'cannot remove container "/\w+": container'), "cannot remove container: container"),
     (re.compile(r"maximum retry count cannot be used with restart policy 'always'"), "BAD RETRIES"),
+    (re.compile(r"maximum retry count cannot be used with restart policy 'no'"), "BAD RETRIES"),
     (re.compile(r"invalid restart policy: maximum retry count can only be used with 'on-failure'"), "BAD RETRIES"),
+    (re.compile(r"(invalid restart policy: )?maximum retry count cannot be negative"), "NEGATIVE RETRIES"),
+    (re.compile(r"unknown or invalid runtime name: "), "unknown runtime specified "),
+    (re.compile(r"nrecognised filter"), "nrecognized filter"),
+    (
+        re.compile(r"You cannot remove a paused container ID\. Unpause and then stop the container before attempting "
+                   r"removal or force remove"),
+        "cannot remove container: container is paused and must be unpaused first",
+    ),
+    (re.compile(r"(?<=NAME=/)\w+(?=/)"), "PARENT"),
+    (re.compile(r"(?<=://)\d+\.\d+\.\d+\.\d+"), "ADDRESS"),
     (re.compile(r"no such image: [\w-]+: No such image"), "No such image"),
     (re.compile(r"No such image: no-such$", re.MULTILINE), "No such image: no-such:latest"),
     (re.compile(r"(dockerfile parse error (on )?line \d+|failed to parse Dockerfile): "), ""),

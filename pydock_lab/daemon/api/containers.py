@@ -88,7 +88,9 @@ class _Containers:
         if not container.state.running:
             raise Conflict(f"Container {container.id} is not running")
         pids = await self._engine.runtime.processes(container.id)
-        return json_response(await processes.top(pids, request.query.get("ps_args") or "-ef"))
+        listed = await processes.top(pids, request.query.get("ps_args") or "-ef")
+        self._engine.events.publish("container", "top", container.id, container.event_attributes())
+        return json_response(listed)
 
     async def post_start(self, request: web.Request) -> web.StreamResponse:
         """`docker start`."""
@@ -138,6 +140,8 @@ class _Containers:
         if not container.state.running:
             raise Conflict(f"Container {container.id} is not running")
         await self._engine.runtime.resize(container.id, rows, columns)
+        size = {"height": str(rows), "width": str(columns)}
+        self._engine.events.publish("container", "resize", container.id, container.event_attributes() | size)
         return web.Response(status=200)
 
     async def post_update(self, request: web.Request) -> web.StreamResponse:

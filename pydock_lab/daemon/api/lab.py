@@ -64,7 +64,7 @@ class _Lab:
     async def get_container_trace(self, request: web.Request) -> web.StreamResponse:
         """What was done for one container, oldest first."""
         container = self._engine.containers.table.get(request.match_info["name"])
-        return json_response(self._engine.trace.select(container.id, _number(request, "since", 0)))
+        return json_response(self._engine.containers.history.events(container.id, _number(request, "since", 0)))
 
     async def get_builds(self, request: web.Request) -> web.StreamResponse:
         """All remembered builds without their steps, newest first."""

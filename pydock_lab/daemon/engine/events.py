@@ -34,8 +34,8 @@ class Events:
         }
         if kind in ("container", "image"):
             event |= {"status": action, "id": actor_id}
-            if source := attributes.get("image" if kind == "container" else "name"):
-                event["from"] = source
+            if kind == "container" and attributes.get("image"):
+                event["from"] = attributes["image"]
         self._past.append(event)
         for queue in self._followers:
             queue.put_nowait(event)

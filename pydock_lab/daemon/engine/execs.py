@@ -72,6 +72,11 @@ class Exec:
     watch: asyncio.Task[None] | None = None
 
     @property
+    def title(self) -> str:
+        """What events call it: the program, a space, its arguments."""
+        return f"{self.command[0]} {' '.join(self.command[1:])}"
+
+    @property
     def tty(self) -> bool:
         """Its output is one raw stream."""
         return self.config.get("Tty", False)
@@ -133,7 +138,7 @@ class Execs:
         process.started = process.running = True
         if streams is not None:
             await self._attach(process, streams)
-        self._publish(process, f"exec_start: {' '.join(process.command)}")
+        self._publish(process, f"exec_start: {process.title}")
         try:
             request = ExecRequest(
                 id=process.id,
@@ -228,7 +233,7 @@ class Execs:
         process = Exec(secrets.token_hex(32), container, config, words)
         self._execs[process.id] = process
         container.exec_ids.append(process.id)
-        self._publish(process, f"exec_create: {' '.join(words)}")
+        self._publish(process, f"exec_create: {process.title}")
         return process
 
     async def _attach(self, process: Exec, streams: Streams) -> None:

@@ -20,6 +20,7 @@ from pydock_lab.daemon.engine.containers import inspect, limits, listing, settin
 from pydock_lab.daemon.engine.containers.creation import Created, Creation
 from pydock_lab.daemon.engine.containers.files import ContainerFiles
 from pydock_lab.daemon.engine.containers.filewatch import FileWatch
+from pydock_lab.daemon.engine.containers.history import ContainerHistory
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.lifecycle import Lifecycle
 from pydock_lab.daemon.engine.containers.networking import Networking
@@ -58,6 +59,7 @@ class Containers:
         files: archive, export, changes.
         launcher: Where their files are.
         log_watch: Tells who follows a log that it has grown.
+        history: How each of them was made.
     """
 
     def __init__(
@@ -80,12 +82,13 @@ class Containers:
         self.table = ContainerTable(database.table("containers"))
         self.launcher = Launcher(config, self.table, layers)
         self.log_watch = FileWatch()
+        self.history = ContainerHistory(trace, self.launcher.directory)
         self.networking = Networking(self.table, networks, runtime, events)
         self._storage = ContainerStorage(config, self.launcher, layers, volumes)
         self._abilities = limits.Abilities.of(cgroups.detect(), rootless=config.rootless)
         self._creation = Creation(self.table, self.launcher, layers, images, self._storage, self._abilities)
         self.lifecycle = Lifecycle(
-            self.table, self.launcher, self.networking, runtime, events, trace, self._remove_when_ended
+            self.table, self.launcher, self.networking, runtime, events, trace, self.history, self._remove_when_ended
         )
         self.files = ContainerFiles(self.launcher, layers, runtime)
         self._volumes = volumes
@@ -128,6 +131,7 @@ class Containers:
             await asyncio.gather(*(self._stop_for_shutdown(container) for container in running))
         await self.lifecycle.close()
         self.log_watch.close()
+        self.history.close()
         await self._storage.close()
 
     def get(self, reference: str) -> Container:
@@ -147,6 +151,7 @@ class Containers:
             root=vars(self.launcher.overlay(created.container)),
             mounts=record.mounts,
         )
+        self.history.note(record.id)
         self._publish(created.container, "create")
         return created
 
@@ -269,6 +274,7 @@ class Containers:
         await self._runtime.detached(container.id)
         self._storage.remove(container)
         self.table.discard(container)
+        self.history.forget(container.id)
         if volumes:
             await self._storage.remove_volumes(container)
         self._publish(container, "destroy")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 
 from pydock_lab.daemon.engine.containers import signals, sources
+from pydock_lab.daemon.engine.containers.history import ContainerHistory
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.networking import Networking
 from pydock_lab.daemon.engine.containers.record import Container, State, Status
@@ -48,6 +49,7 @@ class Lifecycle:
         runtime: Runtime,
         events: Events,
         trace: Trace,
+        history: ContainerHistory,
         auto_remove: Remove,
     ) -> None:
         self._table = table
@@ -56,6 +58,7 @@ class Lifecycle:
         self._runtime = runtime
         self._events = events
         self._trace = trace
+        self._history = history
         self._auto_remove = auto_remove
         self._policies: dict[str, RestartPolicy] = {}
         self.probe: ExecInContainer | None = None
@@ -197,6 +200,7 @@ class Lifecycle:
             request = self._launcher.request(container, attachments)
             launched = await self._runtime.launch(request)
             self._networking.serve_names(container, launched.resolver)
+            self._publish_volumes(container, "mount")
         except BaseException as error:
             await self._launch_failed(container, error)
             raise
@@ -212,6 +216,7 @@ class Lifecycle:
         # First of all: its end must be seen even if what follows fails.
         container.monitor = asyncio.create_task(self._watch(container), name=f"monitor {container.id[:12]}")
         self._table.save(container)
+        self._history.note(container.id)
         self._publish(container, "start")
         self._watch_health(container)
 
@@ -251,10 +256,12 @@ class Lifecycle:
         self._trace.emit(
             "engine", "container.ended", container.id, exit_code=end.code, signal=end.signal, oom_killed=end.oom_killed
         )
+        self._history.note(container.id)
         if end.oom_killed:
             self._publish(container, "oom")
         self._publish(container, "die", exitCode=str(end.code), execDuration=str(int(ran_s)))
         await self._networking.disconnect(container)
+        self._publish_volumes(container, "unmount")
         with contextlib.suppress(Unavailable):
             await self._runtime.delete(container.id)
         policy = self._policies.setdefault(container.id, RestartPolicy(record.host_config["RestartPolicy"]))
@@ -328,6 +335,15 @@ class Lifecycle:
     def _health_changed(self, container: Container, status: str) -> None:
         self._table.save(container)
         self._publish(container, f"health_status: {status}")
+
+    def _publish_volumes(self, container: Container, action: str) -> None:
+        for point in container.record.mounts:
+            if point.type == "volume":
+                attributes = {"container": container.id, "driver": point.driver}
+                if action == "mount":
+                    attributes |= {"destination": point.destination, "propagation": point.propagation}
+                    attributes["read/write"] = str(point.rw).lower()
+                self._events.publish("volume", action, point.name, attributes)
 
     def _publish(self, container: Container, action: str, **attributes: str) -> None:
         self._events.publish("container", action, container.id, {**container.event_attributes(), **attributes})

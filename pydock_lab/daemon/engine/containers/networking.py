@@ -82,7 +82,7 @@ class Networking:
         record = container.record
         if network_mode(record) in _UNATTACHED or not record.networks:
             for name in record.networks:
-                self.networks.resolve(name)
+                self._publish_unattached("connect", container, name)
             return []
         wanted = ports.requested(record.config, record.host_config)
         try:
@@ -107,6 +107,9 @@ class Networking:
             await self.networks.release(endpoint)
             if not quiet:
                 self._publish("disconnect", container, name, endpoint)
+        if not quiet and network_mode(container.record) in _UNATTACHED:
+            for name in container.record.networks:
+                self._publish_unattached("disconnect", container, name)
 
     async def allocate(self, container: Container, network: str, settings: dict[str, Any]) -> Endpoint:
         """Take a container's place on one network (settings: Docker's EndpointSettings)."""
@@ -179,6 +182,12 @@ class Networking:
         if network_mode(container.record) != "host" and not has_names(container.record):
             resolv = resolv.reachable()
         return resolv.override(host["Dns"] or [], host["DnsSearch"] or [], host["DnsOptions"] or [])
+
+    def _publish_unattached(self, action: str, container: Container, name: str) -> None:
+        """Say that a container is on `none` or `host`, where it has no endpoint."""
+        network = self.networks.record(name)
+        attributes = {"container": container.id, "name": name, "type": network.driver}
+        self._events.publish("network", action, network.id, attributes)
 
     def _publish(self, action: str, container: Container, name: str, endpoint: Endpoint) -> None:
         self._events.publish(
