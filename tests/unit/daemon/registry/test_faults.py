@@ -43,6 +43,8 @@ class Registry:
         requests: (method, path below the repository) of all that came.
         fail: Status → how many of the next blob requests get it.
         cut: How many of the next blob responses end half way.
+        stall: How many of the next blob responses stop half way and stay so.
+        redirect: Blobs are elsewhere, as with a content network.
         swap: Digest → other bytes to be sent for it.
         password: Wanted by way of a token server.
     """
@@ -51,6 +53,9 @@ class Registry:
         self.requests: list[tuple[str, str]] = []
         self.fail: list[int] = []
         self.cut = 0
+        self.stall = 0
+        self.redirect = False
+        self.stalled = asyncio.Event()
         self.swap: dict[str, bytes] = {}
         self.password = ""
         self.blobs: dict[str, bytes] = {}
@@ -84,6 +89,9 @@ class Registry:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/token":
             return self._token(request)
+        if request.path.startswith("/elsewhere/"):
+            assert "Authorization" not in request.headers, "a token is not for others"
+            return await self._blob(request, request.path.removeprefix("/elsewhere/"))
         path = request.path.removeprefix("/v2/app/")
         self.requests.append((request.method, path))
         if self.password and request.headers.get("Authorization") != "Bearer good":
@@ -94,6 +102,8 @@ class Registry:
                 status=401,
                 headers={"WWW-Authenticate": challenge},
             )
+        if path.startswith("blobs/") and self.redirect:
+            raise web.HTTPTemporaryRedirect(f"/elsewhere/{path.removeprefix('blobs/')}")
         if path.startswith("manifests/"):
             if path == "manifests/latest" or path == f"manifests/{digest(self.manifest)}":
                 return web.Response(body=self.manifest, content_type=media_types.DOCKER_MANIFEST)
@@ -121,6 +131,11 @@ class Registry:
             assert request.transport is not None
             request.transport.abort()
             return response
+        if self.stall and name != self.config:
+            self.stall -= 1
+            await response.write(data[start : start + (len(data) - start) // 2])
+            self.stalled.set()
+            await asyncio.sleep(60)
         await response.write(data[start:])
         return response
 
@@ -169,7 +184,7 @@ async def registry() -> AsyncIterator[tuple[Registry, str]]:
     registry = Registry()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", registry.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0)
+    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -296,3 +311,44 @@ async def test_a_platform_that_is_not_there(registry: tuple[Registry, str], pull
     registry[0].manifest = msgspec.json.encode(index)
     with pytest.raises(NotFound, match="no matching manifest for linux/s390x in the manifest list entries"):
         await puller.pull(platform=Platform.parse("linux/s390x"))
+
+
+async def test_a_redirect_is_followed(registry: tuple[Registry, str], puller: Puller) -> None:
+    registry[0].redirect = True
+    assert (await puller.pull()).id == registry[0].config
+
+
+async def test_a_registry_that_stalls_is_asked_again(
+    registry: tuple[Registry, str], puller: Puller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_STALL_S", 0.3)
+    registry[0].stall = 2
+    assert (await puller.pull()).id == registry[0].config
+    assert len(registry[0].blob_requests()) == 4 + 2
+
+
+async def test_blobs_that_came_through_are_not_fetched_again(registry: tuple[Registry, str], puller: Puller) -> None:
+    last = registry[0].layers[-1]
+    registry[0].swap = {last: b"other bytes"}
+    with pytest.raises(InvalidParameter):
+        await puller.pull()
+    puller.assert_nothing_listed()
+    registry[0].swap.clear()
+    there = [name for name in registry[0].layers if name in puller.blobs]
+    registry[0].requests.clear()
+    await puller.pull()
+    assert not set(there) & set(registry[0].blob_requests())
+
+
+async def test_layers_that_are_no_archives(registry: tuple[Registry, str], puller: Puller) -> None:
+    """The digest is right, what is in it is not."""
+    bad = registry[0]._add(gzip.compress(b"no tar at all" * 100, mtime=0))
+    registry[0].manifest = registry[0].manifest.replace(registry[0].layers[1].encode(), bad.encode())
+    size, real = len(registry[0].blobs[registry[0].layers[1]]), len(registry[0].blobs[bad])
+    document = msgspec.json.decode(registry[0].manifest)
+    document["layers"][1]["size"] = real
+    assert size != real
+    registry[0].manifest = msgspec.json.encode(document)
+    with pytest.raises(InvalidParameter):
+        await puller.pull()
+    puller.assert_nothing_listed()
