@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pydock_lab
 from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.runtime.request import EXIT_FILE, Exit
 from pydock_lab.errors import Unavailable
 
 _BOOT = """\
@@ -35,8 +36,13 @@ def connect(path: Path) -> socket.socket | None:
     return channel
 
 
-def sweep(exec_root: Path, layout: cgroups.Layout) -> None:
-    """Kill what a keeper that was killed has left; without it nobody knows those containers any more."""
+def sweep(exec_root: Path, layout: cgroups.Layout) -> dict[Path, Exit]:
+    """Kill what a keeper that was killed has left: without it nobody knows those containers any more.
+
+    Returns:
+        Bundle → exit of the containers that a keeper saw end while no daemon was there.
+    """
+    exits: dict[Path, Exit] = {}
     for config in exec_root.glob("*/*/config.json"):
         with contextlib.suppress(OSError, ValueError):
             path = (json.loads(config.read_text()).get("linux") or {}).get("cgroupsPath")
@@ -45,6 +51,9 @@ def sweep(exec_root: Path, layout: cgroups.Layout) -> None:
                 if cgroup.processes():
                     cgroup.kill()
                 cgroup.delete()
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            exits[config.parent] = Exit(**json.loads((config.parent / EXIT_FILE).read_text()))
+    return exits
 
 
 def spawn(exec_root: Path, path: Path) -> tuple[socket.socket, subprocess.Popen[bytes]]:

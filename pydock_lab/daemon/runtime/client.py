@@ -74,7 +74,10 @@ class Runtime:
         self.exec_root.mkdir(parents=True, exist_ok=True)
         channel = boot.connect(self.socket_path)
         if channel is None:
-            await asyncio.to_thread(boot.sweep, self.exec_root, self._layout)
+            for bundle, ended in (await asyncio.to_thread(boot.sweep, self.exec_root, self._layout)).items():
+                self._remember(bundle.name, bundle.name, 0)
+                self._bundles[bundle.name] = str(bundle)
+                self._exits[bundle.name].set_result(ended)
             channel, self._keeper = boot.spawn(self.exec_root, self.socket_path)
         channel.setblocking(False)
         self._channel = channel

@@ -31,7 +31,7 @@ from pydock_lab.daemon.runtime.logfile import LogFile
 from pydock_lab.daemon.runtime.loop import READ, Loop, Timer
 from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.process import Process
-from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, launch_request
+from pydock_lab.daemon.runtime.request import EXIT_FILE, Attachment, ExecRequest, LaunchRequest, launch_request
 from pydock_lab.daemon.runtime.spare import Spares
 from pydock_lab.daemon.runtime.streams import Client
 from pydock_lab.errors import KernelError, LabError
@@ -359,6 +359,9 @@ class Keeper:
             path = self._cgroup_path(process.id)
             process.exit["oom_killed"] = self.leftovers.oom_killed(path)
             self.leftovers.add(path)
+            if not self._connections:
+                # This keeper may be gone, too, when a daemon comes again.
+                _write_atomically(os.path.join(request.bundle, EXIT_FILE), process.exit)
         self._announce({"event": "exit", "id": process.id, "exit": process.exit})
         if request is None and self._connections:
             # The daemon knows how the exec ended; a new one would not ask for it.

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+# In the bundle of a container that ended while no daemon was there: an Exit's fields.
+EXIT_FILE = "exit.json"
+
 
 @dataclass(frozen=True)
 class OverlayRoot:

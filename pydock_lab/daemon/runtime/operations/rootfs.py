@@ -136,7 +136,6 @@ class CloneMount(Operation):
             raise
         return None
 
-
     def _open(self) -> int:
         """A mount of another container (`--ipc container:`) can only be cloned from inside its mount namespace."""
         inside = _OTHER_ROOT.fullmatch(self.source)
