@@ -47,7 +47,7 @@ def ls(arguments: Arguments, session: Session) -> Result:
     documents = session.connection.request("GET", "/containers/json", query=query).json()
     rows = [container_row(document, truncate=not arguments.on("no-trunc")) for document in documents]
     fields = (*_FIELDS, "Size") if with_size else _FIELDS
-    table = Table(_HEADINGS, fields, "*formatter.ContainerContext")
+    table = Table(_HEADINGS, fields, "*formatter.ContainerContext", checked=True)
     found = table.result(rows, template=template, quiet=arguments.on("quiet"))
     found.documents = documents
     found.names = tuple(row["Names"] for row in rows)
@@ -74,10 +74,11 @@ def container_row(document: Mapping[str, Any], *, truncate: bool = True) -> dict
         "Ports": displayed_ports(document.get("Ports") or ()),
         "Names": ",".join(names),
         "Size": _size(document),
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+        "Labels": ",".join(sorted(f"{key}={value}" for key, value in labels.items())),
         "Label": lambda name: labels.get(name, ""),
         "Mounts": ",".join(mounts),
         "LocalVolumes": str(sum(mount.get("Driver") == "local" for mount in document.get("Mounts") or ())),
+        "Platform": None,
         "Networks": ",".join((document.get("NetworkSettings") or {}).get("Networks") or {}),
     }
 

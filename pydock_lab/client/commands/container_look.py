@@ -17,9 +17,6 @@ from pydock_lab.client.commands.tables import Table, align, inspect_result
 from pydock_lab.client.hijack import demultiplex
 from pydock_lab.errors import LabError
 
-OPTIONAL_FIELDS = frozenset({"Health", "SizeRw", "SizeRootFs", "Healthcheck", "StopTimeout", "Shell"})
-"""Fields the API leaves out where they are empty; templates may name them all the same."""
-
 _STATS_HEADINGS = {
     "ID": "CONTAINER ID",
     "Container": "CONTAINER",
@@ -59,7 +56,7 @@ def inspect_each(arguments: Arguments, session: Session, fetch: Callable[[str], 
             documents.append(fetch(name))
         except LabError as error:
             failures.append(error.message)
-    found = inspect_result(documents, arguments.text("format"), OPTIONAL_FIELDS)
+    found = inspect_result(documents, arguments.text("format"))
     if failures:
         if documents or not arguments.text("format"):
             session.say(found.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments
@@ -11,7 +12,7 @@ from pydock_lab.client.commands.container_run import each_named
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.filters import confirmed, filters_json
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.commands.tables import Table
+from pydock_lab.client.commands.tables import Table, natural
 
 _HEADINGS = {
     "ID": "NETWORK ID",
@@ -59,7 +60,7 @@ def ls(arguments: Arguments, session: Session) -> Result:
     """List networks."""
     query = {"filters": filters_json(arguments)}
     documents = session.connection.request("GET", "/networks", query=query).json()
-    documents.sort(key=lambda document: document["Name"])
+    documents.sort(key=lambda document: natural(document["Name"]))
     truncate = not arguments.on("no-trunc")
     rows = [network_row(document, truncate=truncate) for document in documents]
     found = _TABLE.result(rows, template=arguments.text("format"), quiet=arguments.on("quiet"))
@@ -80,9 +81,9 @@ def network_row(document: dict[str, Any], *, truncate: bool = True) -> dict[str,
         "IPv4": _truth(document.get("EnableIPv4", False)),
         "IPv6": _truth(document.get("EnableIPv6", False)),
         "Internal": _truth(document.get("Internal", False)),
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+        "Labels": ",".join(sorted(f"{key}={value}" for key, value in labels.items())),
         "Label": lambda name: labels.get(name, ""),
-        "CreatedAt": created.replace("T", " ").replace("Z", " +0000 UTC"),
+        "CreatedAt": re.sub(r"\.?0*Z$", " +0000 UTC", created.replace("T", " ")),
     }
 
 

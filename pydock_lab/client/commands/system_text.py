@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -133,15 +136,25 @@ def df_verbose_text(usage: Mapping[str, Any]) -> str:
         data = document.get("UsageData") or {}
         size = humanize.size(data["Size"]) if data.get("Size", -1) >= 0 else "N/A"
         volumes.append([document["Name"], str(data.get("RefCount", "N/A")), size])
-    cache = [["CACHE ID", "CACHE TYPE", "SIZE", "USAGE", "SHARED"]]
+    cache = [["CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED"]]
     for entry in usage.get("BuildCache") or ():
         cells = [entry["ID"][:12], entry.get("Type", ""), humanize.size(entry.get("Size") or 0)]
+        cells += [_age(entry.get("CreatedAt")), _age(entry.get("LastUsedAt"))]
         cache.append([*cells, str(entry.get("UsageCount") or 0), "true" if entry.get("Shared") else "false"])
     total = humanize.size(sum(entry.get("Size") or 0 for entry in usage.get("BuildCache") or ()))
     return (
         f"Images space usage:\n\n{align(images)}\n\nContainers space usage:\n\n{align(containers)}\n\n"
         f"Local Volumes space usage:\n\n{align(volumes)}\n\nBuild cache usage: {total}\n\n{align(cache)}"
     )
+
+
+def _age(moment: Any) -> str:
+    """`2026-11-23T21:09:42.9Z` → `3 minutes ago`."""
+    try:
+        then = datetime.datetime.fromisoformat(re.sub(r"\.\d+|Z$", "", str(moment)) + "+00:00")
+    except ValueError:
+        return ""
+    return humanize.ago(time.time() - then.timestamp())
 
 
 def _lines(document: Mapping[str, Any], *labels: tuple[str, str]) -> list[str]:

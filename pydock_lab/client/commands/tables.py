@@ -30,12 +30,14 @@ class Table:
         fields: The columns shown by default.
         go_type: What Go calls a row; named when a template asks for a field it lacks.
         quiet: The field that `-q` shows alone.
+        checked: A template is tried before there are rows (`ps`): a wrong one fails on an empty list too.
     """
 
     headings: Mapping[str, str]
     fields: tuple[str, ...]
     go_type: str
     quiet: str = "ID"
+    checked: bool = False
 
     def result(self, rows: Sequence[Row], *, template: str = "", quiet: bool = False) -> Result:
         """Lay the rows out.
@@ -60,11 +62,11 @@ class Table:
             table += [[_plain(row[field]) for field in self.fields] for row in rows]
             return align(table)
         if template == "json":
-            from pydock_lab.client.commands.templates import go_json
-
-            return "\n".join(go_json({key: row[key] for key in sorted(row) if not callable(row[key])}) for row in rows)
-        with_heading = template.startswith("table ")
-        source = template.removeprefix("table ").strip() if with_heading else template
+            return "\n".join(_json_line(row) for row in rows)
+        if self.checked:
+            self._check(template)
+        with_heading = template.startswith("table")
+        source = template.removeprefix("table").strip() if with_heading else template
         source = source.replace(r"\t", "\t").replace(r"\n", "\n")
         lines = self._lines(source, rows)
         if not with_heading:
@@ -82,6 +84,20 @@ class Table:
         try:
             return [template.render(row) for row in rows]
         except TemplateError as error:
+            raise CommandError(f"template parsing error: {error}") from None
+
+    def _check(self, source: str) -> None:
+        """Try a template on a row whose fields are all there and empty."""
+        from pydock_lab.client.commands.templates import Template, TemplateError
+
+        try:
+            template = Template(source, type_name=self.go_type)
+        except TemplateError as error:
+            raise CommandError(f"failed to parse template: {error}") from None
+        row = dict.fromkeys((*self.headings, "Platform"), "") | {"Label": lambda name: ""}
+        try:
+            template.render(row)
+        except TemplateError as error:
             raise CommandError(f"failed to execute template: {error}") from None
 
 
@@ -96,7 +112,7 @@ def align(table: Sequence[Sequence[str]], *, min_width: int = _MIN_WIDTH) -> str
     )
 
 
-def inspect_result(documents: Sequence[Any], template: str, optional: frozenset[str] = frozenset()) -> Result:
+def inspect_result(documents: Sequence[Any], template: str) -> Result:
     """What `inspect` shows of documents.
 
     Raises:
@@ -104,6 +120,7 @@ def inspect_result(documents: Sequence[Any], template: str, optional: frozenset[
     """
     import json
 
+    from pydock_lab.client.commands.shapes import of_document
     from pydock_lab.client.commands.templates import Template, TemplateError, go_json
 
     found = Result(documents=list(documents))
@@ -112,11 +129,11 @@ def inspect_result(documents: Sequence[Any], template: str, optional: frozenset[
         found.text = json.dumps(list(documents), indent=4, ensure_ascii=False) if plain else go_json(list(documents))
         return found
     try:
-        compiled = Template(template.replace(r"\t", "\t").replace(r"\n", "\n"), optional=optional)
+        compiled = Template(template.replace(r"\t", "\t").replace(r"\n", "\n"))
     except TemplateError as error:
         raise CommandError(f"template parsing error: {error}", exit_code=64) from None
     try:
-        found.text = "\n".join(compiled.render(document) for document in documents)
+        found.text = "\n".join(compiled.render(of_document(document)) for document in documents)
     except TemplateError as error:
         raise CommandError(f"template parsing error: {error}") from None
     return found
@@ -134,6 +151,19 @@ def _heading(source: str, headings: Mapping[str, str]) -> str:
         return headings.get(field[1], field[1].upper())
 
     return re.sub(r"\{\{.*?\}\}", heading, source)
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A key that sorts digits by their number: `b9` before `b10`. Source: fvbommel/sortorder."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def _json_line(row: Row) -> str:
+    """A row as Go encodes it: keys in order, what HTML could take for markup escaped."""
+    from pydock_lab.client.commands.templates import go_json
+
+    line = go_json({key: row[key] for key in sorted(row) if not callable(row[key])})
+    return line.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _plain(value: Any) -> str:

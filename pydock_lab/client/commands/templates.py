@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pydock_lab.client.commands.shapes import Struct, as_json, is_whole
 from pydock_lab.client.commands.template_syntax import (
     Action,
     Chain,
@@ -35,16 +36,14 @@ class Template:
     Args:
         source: `{{.Names}}\t{{json .Mounts}}`.
         type_name: What Go calls the document, named when a field is missing; "" for a plain map.
-        optional: Fields that print as `<nil>` where a document leaves them out.
 
     Raises:
         TemplateError: it can't be parsed.
     """
 
-    def __init__(self, source: str, *, type_name: str = "", optional: frozenset[str] = frozenset()) -> None:
+    def __init__(self, source: str, *, type_name: str = "") -> None:
         self._nodes = parse_template(source, frozenset(_FUNCTIONS) | {"and", "or"})
         self._type_name = type_name
-        self._optional = optional
 
     def render(self, document: Any) -> str:
         """Apply the template to one document.
@@ -119,7 +118,7 @@ class Template:
                 ) from None
         value = self._operand(first, dot, scopes, call=False)
         if callable(value):
-            return value(*arguments)
+            return _called(value, first, arguments)
         if arguments:
             raise TemplateError("template: :1: can't give argument to non-function", parsing=False)
         return value
@@ -145,7 +144,7 @@ class Template:
             return self._command((operand,), dot, scopes, [])
         base = dot if operand.base is None else self._operand(operand.base, dot, scopes)
         value = self._chain(base, operand)
-        return value() if call and callable(value) else value
+        return _called(value, operand, []) if call and callable(value) else value
 
     def _variable(self, name: str, scopes: list[dict[str, Any]]) -> Any:
         for scope in reversed(scopes):
@@ -160,13 +159,11 @@ class Template:
         for name in chain.names:
             if callable(value):
                 value = value()
-            if isinstance(value, Mapping) and name in value:
-                value = value[name]
-            elif isinstance(value, Mapping) and name in self._optional:
-                value = None
-            else:
+            try:
+                value = value.field(name) if isinstance(value, Struct) else value[name]
+            except (KeyError, TypeError, IndexError):
                 where = f'template: :1:{column}: executing "" at <{whole}>'
-                raise TemplateError(f"{where}: {self._missing(value, name)}", parsing=False)
+                raise TemplateError(f"{where}: {self._missing(value, name)}", parsing=False) from None
         return value
 
     def _missing(self, value: Any, name: str) -> str:
@@ -178,6 +175,15 @@ class Template:
         return f"can't evaluate field {name} in type {kind}"
 
 
+def _called(method: Callable[..., Any], chain: Any, arguments: list[Any]) -> Any:
+    """Call a row's method (`.Label "name"`); each takes one argument."""
+    if isinstance(chain, Chain) and len(arguments) != 1:
+        name, column = chain.names[-1], chain.column + sum(len(part) + 1 for part in chain.names[:-1])
+        where = f'template: :1:{column}: executing "" at <.{name}>'
+        raise TemplateError(f"{where}: wrong number of args for {name}: want 1 got {len(arguments)}", parsing=False)
+    return method(*arguments)
+
+
 def go_text(value: Any) -> str:
     """Print a value as Go's `%v` does."""
     if value is None:
@@ -186,6 +192,8 @@ def go_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return value
+    if isinstance(value, Struct) and is_whole(value):
+        return "{" + " ".join(go_text(item) for item in value.values_in_order()) + "}"
     if isinstance(value, Mapping):
         # An empty object inside another is Go's struct{} (ExposedPorts, Volumes).
         items = ((key, "{}" if item == {} else go_text(item)) for key, item in sorted(value.items()))
@@ -201,7 +209,7 @@ def go_text(value: Any) -> str:
 
 def go_json(value: Any) -> str:
     """Encode as Docker's `json` function does: compact, keys as they are, `<` not escaped."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=lambda item: item())
+    return json.dumps(as_json(value), separators=(",", ":"), ensure_ascii=False, default=lambda item: item())
 
 
 def _go_type(value: Any) -> str:

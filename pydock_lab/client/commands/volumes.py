@@ -13,7 +13,7 @@ from pydock_lab.client.commands.container_state import pruned
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.filters import confirmed, filters_json
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.commands.tables import Table
+from pydock_lab.client.commands.tables import Table, natural
 
 _HEADINGS = {
     "Name": "VOLUME NAME",
@@ -43,7 +43,7 @@ def ls(arguments: Arguments, session: Session) -> Result:
     """List volumes."""
     query = {"filters": filters_json(arguments)}
     documents = session.connection.request("GET", "/volumes", query=query).json()["Volumes"] or []
-    documents.sort(key=lambda document: document["Name"])
+    documents.sort(key=lambda document: natural(document["Name"]))
     rows = [volume_row(document) for document in documents]
     found = _TABLE.result(rows, template=arguments.text("format"), quiet=arguments.on("quiet"))
     found.documents = documents
@@ -60,7 +60,7 @@ def volume_row(document: dict[str, Any]) -> dict[str, Any]:
         "Driver": document["Driver"],
         "Scope": document["Scope"],
         "Mountpoint": document["Mountpoint"],
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+        "Labels": ",".join(sorted(f"{key}={value}" for key, value in labels.items())),
         "Label": lambda name: labels.get(name, ""),
         "Links": str(usage.get("RefCount", "N/A")),
         "Size": humanize.size(usage["Size"]) if usage else "N/A",

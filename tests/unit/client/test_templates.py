@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.shapes import of_document
+from pydock_lab.client.commands.tables import Table, natural
 from pydock_lab.client.commands.templates import Template, TemplateError
 
 DOCUMENT: dict[str, Any] = {
@@ -21,7 +24,8 @@ DOCUMENT: dict[str, Any] = {
         "ExposedPorts": {"80/tcp": {}},
     },
     "State": {"Status": "running", "Running": True, "Paused": False, "Pid": 42},
-    "HostConfig": {"Memory": 0},
+    "HostConfig": {"Memory": 0, "CapAdd": None, "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}},
+    "ExecIDs": None,
     "Mounts": [{"Type": "volume", "Destination": "/data"}],
     "NetworkSettings": {
         "Ports": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18099"}]},
@@ -55,20 +59,25 @@ PRINTED = {
     "{{/* comment */}}a": "a",
     "{{ $x := .Name }}{{ $x }}{{ $.Id | len }}": "/tt18",
     "{{with .State}}{{.Pid}}{{end}}": "42",
-    "{{with .Nothing}}x{{else}}y{{end}}": "y",
+    "{{with .State.Health}}x{{else}}y{{end}}": "y",
     "a {{- 1 -}} b": "a1b",
     '{{`raw`}}{{"a\\tb"}}': "rawa\tb",
     "{{ge .HostConfig.Memory 0}}": "true",
     "{{slice .Id 0 4}}": "8f2c",
     "{{and .State.Running .State.Pid}}": "42",
-    "{{range .Empty}}x{{else}}none{{end}}": "none",
+    "{{range .HostConfig.Binds}}x{{else}}none{{end}}": "none",
+    "{{.HostConfig.Binds}} {{json .HostConfig.CapAdd}} {{len .ExecIDs}}": "[] null 0",
+    "{{.State}}": "{running true false false false false 42 0    <nil>}",
+    "{{.Mounts}}": "[{volume   /data   false }]",
+    "{{.NetworkSettings.Ports}}": "map[80/tcp:[{127.0.0.1 18099}]]",
+    "{{.HostConfig.RestartPolicy}}": "{no 0}",
+    "{{.HostConfig.Init}}": "<nil>",
 }
-OPTIONAL = frozenset({"Health", "Nothing", "Empty"})
 
 
 @pytest.mark.parametrize("source", PRINTED)
 def test_templates_print_as_in_docker(source: str) -> None:
-    assert Template(source, optional=OPTIONAL).render(DOCUMENT) == PRINTED[source]
+    assert Template(source).render(of_document(DOCUMENT)) == PRINTED[source]
 
 
 REFUSED = {
@@ -84,7 +93,7 @@ REFUSED = {
 @pytest.mark.parametrize("source", REFUSED)
 def test_errors_are_gos(source: str) -> None:
     with pytest.raises(TemplateError) as caught:
-        Template(source).render(DOCUMENT)
+        Template(source).render(of_document(DOCUMENT))
     assert str(caught.value) == REFUSED[source]
 
 
@@ -97,3 +106,24 @@ def test_a_row_may_have_functions() -> None:
 def test_any_text_renders_or_is_refused(source: str) -> None:
     with contextlib.suppress(TemplateError):
         Template(source).render({"a": 1})
+
+
+def test_a_wrong_field_fails_on_an_empty_list_where_docker_tries_first() -> None:
+    headings = {"ID": "ID", "Names": "NAMES"}
+    checked = Table(headings, ("ID",), "*formatter.ContainerContext", checked=True)
+    with pytest.raises(CommandError, match=r"failed to execute template: .* can't evaluate field Foo"):
+        checked.result([], template="{{.Foo}}")
+    with pytest.raises(CommandError, match="wrong number of args for Label: want 1 got 0"):
+        checked.result([], template="{{.Label}}")
+    assert checked.result([], template="table {{.ID}}").text == "ID"
+    assert Table(headings, ("ID",), "*x").result([], template="{{.Foo}}").text == ""
+
+
+def test_rows_as_json_hide_what_looks_like_markup() -> None:
+    assert Table({"Tag": "TAG"}, ("Tag",), "*x").result([{"Tag": "<none>"}], template="json").text == (
+        '{"Tag":"\\u003cnone\\u003e"}'
+    )
+
+
+def test_names_sort_as_people_count() -> None:
+    assert sorted(["b10", "b9", "a", "118x", "7b"], key=natural) == ["7b", "118x", "a", "b9", "b10"]

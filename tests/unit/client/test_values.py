@@ -11,7 +11,7 @@ from pydock_lab.client.commands.container_list import displayed_ports
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.tables import Table, align
 
-TABLE = Table({"ID": "CONTAINER ID", "Names": "NAMES"}, ("ID", "Names"), "*formatter.ContainerContext")
+TABLE = Table({"ID": "CONTAINER ID", "Names": "NAMES"}, ("ID", "Names"), "*formatter.imageContext")
 ROWS = [{"ID": "abc", "Names": "web", "Size": "0B"}, {"ID": "defghijklmnopq", "Names": "db", "Size": "1B"}]
 
 
@@ -67,8 +67,8 @@ def test_formats() -> None:
     with pytest.raises(CommandError) as caught:
         TABLE.result(ROWS, template="{{.Foo}}")
     assert caught.value.message == (
-        'failed to execute template: template: :1:2: executing "" at <.Foo>: '
-        "can't evaluate field Foo in type *formatter.ContainerContext"
+        'template parsing error: template: :1:2: executing "" at <.Foo>: '
+        "can't evaluate field Foo in type *formatter.imageContext"
     )
 
 
