@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from pydock_lab import paths
 from pydock_lab.daemon.config import DaemonConfig
@@ -105,7 +107,10 @@ async def serve(config: DaemonConfig) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
+    lock = claim(config.data_root)
     sockets = [listen(host, config.broker_fd) for host in config.hosts]
+    paths_served = [Path(host.removeprefix("unix://")) for host in config.hosts if host.startswith("unix://")]
+    ours = {path: path.stat().st_ino for path in paths_served}
     engine = build_engine(config)
     await engine.start()
     runner = web.AppRunner(make_app(engine), access_log=None, handler_cancellation=True, shutdown_timeout=1)
@@ -120,9 +125,35 @@ async def serve(config: DaemonConfig) -> None:
         for server in servers:
             server.close()
         await runner.cleanup()
-        for host in config.hosts:
-            if host.startswith("unix://"):
-                Path(host.removeprefix("unix://")).unlink(missing_ok=True)
+        for path, inode in ours.items():
+            # Another daemon may have taken the path over since.
+            if path.exists() and path.stat().st_ino == inode:
+                path.unlink()
+        lock.close()
+
+
+def claim(data_root: Path) -> TextIO:
+    """Lock a data root for as long as the returned file is open.
+
+    Raises:
+        Conflict: another daemon uses it.
+    """
+    data_root.mkdir(parents=True, exist_ok=True, mode=0o711)
+    lock = (data_root / "daemon.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        pid = lock.read().strip()
+        lock.close()
+        raise Conflict(
+            f"the data root {data_root} is in use by the daemon with process id {pid}",
+            hint="give this one roots of its own with --data-root and --exec-root",
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
 
 
 def become_rootless(config: DaemonConfig, arguments: list[str]) -> int:

@@ -38,3 +38,10 @@ def test_a_second_daemon_on_the_same_socket_is_refused(own_daemon: Callable[...,
     daemon = own_daemon()
     with pytest.raises(RuntimeError, match="another daemon serves it"):
         own_daemon("-H", daemon.host)
+
+
+def test_a_second_daemon_on_the_same_data_root_is_refused(own_daemon: Callable[..., Daemon]) -> None:
+    daemon = own_daemon()
+    with pytest.raises(RuntimeError, match=f"in use by the daemon with process id {daemon.process.pid}"):
+        own_daemon("--data-root", str(daemon.data_root))
+    assert daemon.docker("ps").returncode == 0
