@@ -1,10 +1,13 @@
 """Builds by a plain user's daemon: the layers come out as root's would."""
 
+import io
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import Daemon
 from tests.linux.conftest import RootlessDaemon
 
 pytestmark = [pytest.mark.userns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")]
@@ -32,3 +35,29 @@ def test_build_and_run(rootless_daemon: RootlessDaemon, tmp_path: Path) -> None:
     assert again.stdout.count("Using cache") == 5
     ran = rootless_daemon.docker("run", "--rm", "--network", "none", "rootless-built")
     assert ran.stdout == "new\n0:0\n0:0\ngone\n", ran.stderr
+
+
+RECIPE = """FROM scratch
+COPY --chown=7:8 f /a/
+COPY --chown=9 d /d
+COPY f /own
+ADD theirs.tar /t/
+COPY --chmod=0600 f /mode
+"""
+
+
+def test_layers_are_the_same_as_roots(rootless_daemon: RootlessDaemon, daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_text("X")
+    (tmp_path / "f").write_text("F")
+    entry = tarfile.TarInfo("inside")
+    entry.uid, entry.gid, entry.size = 1234, 4321, 1
+    with tarfile.open(tmp_path / "theirs.tar", "w") as archive:
+        archive.addfile(entry, io.BytesIO(b"I"))
+    (tmp_path / "Dockerfile").write_text(RECIPE)
+    ids = []
+    for engine in (rootless_daemon, daemon):
+        done = engine.docker("build", "-q", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", str(tmp_path))
+        assert done.returncode == 0, done.stdout + done.stderr
+        ids.append(engine.docker("image", "inspect", "-f", "{{.Id}} {{.RootFS.Layers}}", done.stdout.strip()).stdout)
+    assert ids[0] == ids[1]

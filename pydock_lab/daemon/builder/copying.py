@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs, WritableRootfs, copy_xattrs
 from pydock_lab.daemon.builder.sources import Source
+from pydock_lab.daemon.store.owners import noted_owner
 from pydock_lab.errors import InvalidParameter
 
 _COPY_CHUNK = 1 << 30
@@ -159,7 +160,8 @@ class Copier:
     def _finish(self, place: Place, real: Path) -> None:
         """Owner, attributes, mode and times of a copy; chown comes first, it clears bits."""
         status = place.status
-        self.target.own(real, *(self.ownership.owner or (status.st_uid, status.st_gid)))
+        kept = noted_owner(place.real[0]) or (status.st_uid, status.st_gid)
+        self.target.own(real, *(self.ownership.owner or kept))
         copy_xattrs(place.real[0], real)
         if not stat.S_ISLNK(status.st_mode):
             mode = stat.S_IMODE(status.st_mode) if self.ownership.mode is None else self.ownership.mode

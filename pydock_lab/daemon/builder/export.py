@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs
 from pydock_lab.daemon.store import tarformat
+from pydock_lab.daemon.store.owners import noted_owner
 from pydock_lab.daemon.store.tarformat import BLOCK, END, Entry
 
 _CHUNK = 1 << 20
@@ -37,12 +38,13 @@ def _member(place: Place, linked: dict[tuple[int, int], str]) -> Iterator[bytes]
     if kind not in _TYPES:
         return
     name = place.path.lstrip("/")
+    owner = noted_owner(place.real[0]) or (status.st_uid, status.st_gid)
     entry = Entry(
         f"{name}/" if kind == stat.S_IFDIR else name,
         _TYPES[kind],
         mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
+        uid=owner[0],
+        gid=owner[1],
         mtime_ns=status.st_mtime_ns // 10**9 * 10**9,
     )
     if kind == stat.S_IFLNK:

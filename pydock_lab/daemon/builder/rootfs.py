@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pydock_lab.daemon.builder.digests import file_digest
 from pydock_lab.daemon.store.archive import PRIVATE_XATTRS, is_whiteout, opaque_xattr
+from pydock_lab.daemon.store.owners import note_owner, noted_owner
 
 _MAX_LINKS = 255
 
@@ -226,13 +227,14 @@ class WritableRootfs(Rootfs):
         return real
 
     def own(self, real: Path, uid: int, gid: int) -> None:
-        """Give a path to an owner, as far as this process may."""
+        """Give a path to an owner; what a user namespace may not is noted for the layer's tar."""
         try:
             os.chown(real, uid, gid, follow_symlinks=False)
         except OSError as error:
             # A user namespace knows only the ids that are mapped; the store keeps to the same rule.
             if not (self.rootless and error.errno in (errno.EPERM, errno.EINVAL)):
                 raise
+            note_owner(real, uid, gid)
 
     def _copy_up(self, place: Place) -> Path:
         """Make the directories of `upper` that lead to an existing directory, like those below them."""
@@ -254,7 +256,7 @@ class WritableRootfs(Rootfs):
     def like(self, real: Path, model: Path) -> None:
         """Give a path the owner, mode, attributes and times of another."""
         status = os.lstat(model)
-        self.own(real, status.st_uid, status.st_gid)
+        self.own(real, *(noted_owner(model) or (status.st_uid, status.st_gid)))
         copy_xattrs(model, real)
         if not stat.S_ISLNK(status.st_mode):
             real.chmod(stat.S_IMODE(status.st_mode))

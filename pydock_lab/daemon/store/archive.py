@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from pydock_lab.daemon.store import tarformat
+from pydock_lab.daemon.store.owners import note_owner
 from pydock_lab.daemon.store.recipe import RecipeWriter
 from pydock_lab.daemon.store.tarformat import Entry, TarReader
 from pydock_lab.daemon.store.tree import Tree, clean, remove
@@ -296,6 +297,7 @@ class _Unpacker:
         except OSError as error:
             if not (self._rootless and error.errno in _UNMAPPED):
                 raise
+            note_owner(fd, *(self._owner or (entry.uid, entry.gid)))
 
     def _own_path(self, parent: int, name: str, entry: Entry) -> None:
         try:
@@ -303,6 +305,7 @@ class _Unpacker:
         except OSError as error:
             if not (self._rootless and error.errno in _UNMAPPED):
                 raise
+            note_owner(_proc_path(parent, name), *(self._owner or (entry.uid, entry.gid)))
 
     def _set_xattrs(self, target: int | str, entry: Entry) -> None:
         for name, value in entry.xattrs.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydock_lab.daemon.store import tarformat
 from pydock_lab.daemon.store.archive import OPAQUE, PRIVATE_XATTRS, WHITEOUT, is_whiteout, opaque_xattr
+from pydock_lab.daemon.store.owners import read_note
 from pydock_lab.daemon.store.tarformat import Entry
 from pydock_lab.daemon.store.tree import names as names_in
 from pydock_lab.errors import SystemFailure
@@ -129,12 +130,13 @@ class Packer:
 def _entry(
     path: str, kind: str, status: os.stat_result, xattrs: dict[str, bytes], *, linkname: str = ""
 ) -> Entry:
+    uid, gid = read_note(xattrs) or (status.st_uid, status.st_gid)
     return Entry(
         name=path,
         type=kind,
         mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
+        uid=uid,
+        gid=gid,
         size=status.st_size if kind == tarformat.REGULAR else 0,
         mtime_ns=status.st_mtime_ns // _SECOND * _SECOND,
         linkname=linkname,
