@@ -69,7 +69,12 @@ class HijackedStream:
         self._socket.sendall(data)
 
     def close_write(self) -> None:
-        """Tell the process that its stdin has ended; its output goes on."""
+        """Tell the process that its stdin has ended; its output goes on.
+
+        Not over TLS, where Python can't close one direction alone: there stdin stays open.
+        """
+        if hasattr(self._socket, "unwrap"):
+            return
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 

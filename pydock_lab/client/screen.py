@@ -9,6 +9,7 @@ from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.session import BuildEvent, Progress, Stream, Terminal
 
 _BAR = 25
+_HOME = "\x1b[2J\x1b[H"
 _UP, _DOWN, _CLEAR = "\x1b[{}A", "\x1b[{}B", "\x1b[2K\r"
 
 
@@ -29,6 +30,10 @@ class Screen:
         target = self._streams[stream]
         target.write(data.encode() if isinstance(data, str) else data)
         target.flush()
+
+    def redraw(self, text: str) -> None:
+        """Show a text from the top of the screen, as `docker stats` does."""
+        self.write("stdout", f"{_HOME}{text}\n")
 
     def progress(self, event: Progress) -> None:
         """Show a transfer: each layer's line redrawn in place on a terminal, plain lines elsewhere."""

@@ -59,6 +59,16 @@ class Screen:
             sys.stdout.write(self._steady.text(shown))
             sys.stdout.flush()
 
+    def redraw(self, text: str) -> None:
+        """Show a text in place of the output so far; only the last one is kept."""
+        if not self._quiet:
+            from IPython.display import clear_output
+
+            clear_output(wait=True)
+            sys.stdout.write(self._steady.text(f"{text}\n"))
+            sys.stdout.flush()
+        self.text = f"{text}\n"
+
     def progress(self, event: Progress) -> None:
         """Show a step of a transfer; a build's own pull is part of its picture."""
         if self._build is not None:
@@ -120,6 +130,10 @@ class Capture:
         """Keep what goes to stdout."""
         if stream == "stdout":
             self._parts.append(data if isinstance(data, str) else data.decode(errors="replace"))
+
+    def redraw(self, text: str) -> None:
+        """Keep the last one."""
+        self._parts = [f"{text}\n"]
 
     def progress(self, event: Progress) -> None:
         """A transfer is not part of what a command prints."""

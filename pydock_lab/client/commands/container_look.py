@@ -10,7 +10,7 @@ from typing import Any
 
 from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.filters import api_time
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.commands.tables import Table, align, inspect_result
@@ -30,7 +30,7 @@ _STATS_HEADINGS = {
 }
 _STATS_FIELDS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
 _TOP_WIDTH = 20
-_CLEAR = "\x1b[2J\x1b[H"
+_STATS_PAUSE_S = 0.5
 
 
 def inspect(arguments: Arguments, session: Session) -> Result:
@@ -135,8 +135,8 @@ def stats(arguments: Arguments, session: Session) -> Result:
         return found
     with session.interruptible():
         while True:
-            session.output.write("stdout", f"{_CLEAR}{found.text}\n")
-            time.sleep(0.5)
+            session.output.redraw(found.text)
+            time.sleep(_STATS_PAUSE_S)
             found = _stats_once(arguments, session, table)
     return Result(columns=found.columns, rows=found.rows)
 
@@ -149,13 +149,18 @@ def _stats_once(arguments: Arguments, session: Session, table: Table) -> Result:
     if not names:
         return table.result([], template=arguments.text("format"))
 
-    def one(name: str) -> dict[str, Any]:
+    def one(name: str) -> dict[str, Any] | None:
         # Not one-shot: the engine takes two samples, from which the CPU's share follows.
-        document = session.connection.request("GET", f"/containers/{name}/stats", query={"stream": False}).json()
+        try:
+            document = session.connection.request("GET", f"/containers/{name}/stats", query={"stream": False}).json()
+        except EngineError as error:
+            if arguments.positional or error.status_code != 404:
+                raise
+            return None  # it went away since it was listed
         return stats_row(document, name, truncate=not arguments.on("no-trunc"))
 
     with ThreadPoolExecutor(min(len(names), 8)) as pool:
-        rows = list(pool.map(one, names))
+        rows = [row for row in pool.map(one, names) if row is not None]
     return table.result(rows, template=arguments.text("format"))
 
 

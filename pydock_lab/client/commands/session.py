@@ -92,6 +92,9 @@ class Output(Protocol):
     def write(self, stream: Stream, data: str | bytes) -> None:
         """Write output; bytes are a container's own, text is the command's."""
 
+    def redraw(self, text: str) -> None:
+        """Show a text in place of the one that was shown so before (`stats`)."""
+
     def progress(self, event: Progress) -> None:
         """Show a step of a transfer."""
 

@@ -56,6 +56,11 @@ class OneAtATime:
         with self._lock:
             self._output.write(stream, data)
 
+    def redraw(self, text: str) -> None:
+        """Show a text in place of the one before."""
+        with self._lock:
+            self._output.redraw(text)
+
     def progress(self, event: Progress) -> None:
         """Show a step of a transfer."""
         with self._lock:

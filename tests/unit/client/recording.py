@@ -16,6 +16,9 @@ class Recording:
     def write(self, stream: Stream, data: str | bytes) -> None:
         self.streams[stream] += data.encode() if isinstance(data, str) else data
 
+    def redraw(self, text: str) -> None:
+        self.streams["stdout"] = f"{text}\n".encode()
+
     def progress(self, event: Progress) -> None:
         self.transfers.append(event)
 
