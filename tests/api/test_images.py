@@ -8,7 +8,10 @@ import json
 import re
 import subprocess
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import docker
@@ -271,3 +274,34 @@ def test_archives_go_both_ways(engines: Engines, tmp_path: Path) -> None:
         assert out(other, "run", "--rm", "--net", "none", "made/travel:1", "echo", "runs") == "runs"
         for engine in engines:
             out(engine, "rmi", "made/travel:1")
+
+
+def test_import_from_a_url(daemon: Daemon, client: docker.DockerClient, rootfs_tar: Path) -> None:
+    handler = partial(QuietHandler, directory=str(rootfs_tar.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"127.0.0.1:{server.server_address[1]}"
+        try:
+            done = daemon.docker("import", f"http://{base}/{rootfs_tar.name}", "fetched:1")
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.splitlines()[0] == f"Downloading from http://{base}/{rootfs_tar.name}"
+            image = client.images.get("fetched:1")
+            assert done.stdout.splitlines()[-1] == image.id
+            assert image.attrs["Comment"] == f"Imported from http://{base}/{rootfs_tar.name}"
+            client.images.remove("fetched:1")
+            for url, error in (
+                (f"http://{base}/nosuch.tar", "unexpected response: 404 File not found"),
+                ("http://127.0.0.1:1/x", 'Get "http://127.0.0.1:1/x": connection refused'),
+            ):
+                done = daemon.docker("import", url, "fetched:2")
+                assert done.returncode == 1
+                assert error in done.stderr
+            refused = client.api.post(f"{client.api.base_url}/images/create?fromSrc=file:///etc/passwd")
+            assert "unsupported protocol scheme" in refused.text
+        finally:
+            server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass

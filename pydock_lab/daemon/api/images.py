@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import contextlib
+import urllib.error
+import urllib.request
+from typing import IO, Any, cast
 
 import msgspec
 from aiohttp import web
@@ -16,8 +20,10 @@ from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.images import Images
 from pydock_lab.daemon.registry.credentials import Credentials
-from pydock_lab.errors import InvalidParameter, NotImplementedYet
+from pydock_lab.errors import InvalidParameter, NotImplementedYet, SystemFailure
 from pydock_lab.spec.reference import Reference, parse
+
+_PATIENCE_S = 30
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -144,13 +150,7 @@ class _Handlers:
         query = request.query
         if name := query.get("fromImage"):
             return await self._pull(request, name, query.get("tag", ""))
-        source = query.get("fromSrc", "")
-        if source != "-":
-            raise InvalidParameter(
-                f'cannot import from "{source}": only "-", the body of the request, is read',
-                hint="fetch it first: curl -L URL | docker import - NAME",
-            )
-        return await self._import(request)
+        return await self._import(request, query.get("fromSrc", ""))
 
     async def _pull(self, request: web.Request, name: str, tag: str) -> web.StreamResponse:
         reference = _with_tag(name, tag)
@@ -166,23 +166,45 @@ class _Handlers:
 
         return await stream_progress(request, pull)
 
-    async def _import(self, request: web.Request) -> web.StreamResponse:
+    async def _import(self, request: web.Request, source: str) -> web.StreamResponse:
         query = request.query
         reference = _with_tag(query["repo"], query.get("tag", "")) if query.get("repo") else None
         if reference is not None and reference.digest:
             raise InvalidParameter("cannot import digest reference")
 
         async def load(send: Send) -> None:
-            image = await self._images.import_tar(
-                body_file(request),
-                reference,
-                message=query.get("message") or "Imported from -",
-                changes=query.getall("changes", []),
-                platform=query.get("platform") or None,
-            )
+            with contextlib.ExitStack() as stack:
+                if source == "-":
+                    tar = body_file(request)
+                else:
+                    url = source if "://" in source else f"http://{source}"
+                    send({"status": f"Downloading from {url}"})
+                    tar = stack.enter_context(await asyncio.to_thread(_download, url))
+                image = await self._images.import_tar(
+                    tar,
+                    reference,
+                    message=query.get("message") or f"Imported from {source}",
+                    changes=query.getall("changes", []),
+                    platform=query.get("platform") or None,
+                )
             send({"status": image.id})
 
         return await stream_progress(request, load)
+
+
+def _download(url: str) -> IO[bytes]:
+    """Open what a URL leads to. Raises InvalidParameter."""
+    if not url.startswith(("http://", "https://")):
+        raise InvalidParameter(f'Get "{url}": unsupported protocol scheme "{url.partition(":")[0]}"')
+    try:
+        return cast("IO[bytes]", urllib.request.urlopen(url, timeout=_PATIENCE_S))
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise InvalidParameter(f"unexpected response: {error.code} {error.reason}") from None
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        text = (reason.strerror or str(reason)).lower() if isinstance(reason, OSError) else str(reason)
+        raise SystemFailure(f'Get "{url}": {text}') from None
 
 
 async def _read_object(request: web.Request) -> dict[str, Any]:

@@ -177,9 +177,11 @@ class Images:
         one = tag or reference.tag
         wanted = [replace(reference, tag=one)] if one else self.saver.tags(reference)
         targets = [(each, self._store.target(str(each))) for each in wanted]
-        if not targets or any(target is None for _, target in targets):
-            raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
         progress({"status": f"The push refers to repository [{reference.name}]"})
+        if not self.saver.tags(reference):
+            raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
+        if any(target is None for _, target in targets):
+            raise NotFound(f"tag does not exist: {wanted[0].familiar}")
         for each, target in targets:
             image = self._store.get(target or "")
             digest, size = await self._registry.push(
