@@ -231,3 +231,11 @@ def test_names_of_containers_and_of_others(rootless_daemon: RootlessDaemon, imag
         assert "udp" in asked
     assert rootless_daemon.docker("rm", "-f", "target").returncode == 0
     assert rootless_daemon.docker("network", "rm", "named").returncode == 0
+
+
+def test_further_processes_join_and_the_container_still_ends(rootless_daemon: RootlessDaemon, image: str) -> None:
+    assert rootless_daemon.docker("run", "-d", "--name", "joined", image, "sleep", "60").returncode == 0
+    first = rootless_daemon.docker("exec", "joined", "sh", "-c", "cat /proc/1/cmdline; readlink /proc/self/ns/mnt")
+    assert "sleep" in first.stdout, first.stderr
+    assert rootless_daemon.docker("run", "--rm", image, "true").returncode == 0  # the keeper is where it was
+    assert rootless_daemon.docker("rm", "-f", "joined").returncode == 0

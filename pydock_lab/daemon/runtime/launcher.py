@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pydock_lab.daemon.linux import cgroups, syscalls
 from pydock_lab.daemon.linux.netlink import Netlink
 from pydock_lab.daemon.runtime.operations.base import Context, Outcome, carry_out
+from pydock_lab.daemon.runtime.operations.namespaces import ForkInside
 from pydock_lab.daemon.runtime.plan import Plan
+from pydock_lab.errors import KernelError
 
 
 @dataclass
@@ -68,9 +70,13 @@ def fork_plan(
             context = Context(plan.id, report, layout, stdio, filters=filters, mortal=mortal, container=container)
             # Both belong to this network namespace; the child will be in another.
             context.netlink, context.bridge_indexes = netlink, indexes
+            if container >= 0 and not returns:
+                syscalls.setns(container, syscalls.CLONE_NEWPID)
+                ForkInside().execute(context)
             become(plan, context)
 
-        with _children_in_namespace_of(container):
+        returns = container >= 0 and _may_return()
+        with _children_in_namespace_of(container if returns else -1):
             return fork_child(plan.clone_flags, work, cgroup_fd=cgroup_fd)
     finally:
         if netlink is not None:
@@ -101,6 +107,22 @@ def fork_child(flags: int, work: Callable[[socket.socket], None], *, cgroup_fd: 
             work(theirs)
         finally:
             os._exit(127)
+
+
+def _may_return() -> bool:
+    """True if this process may send its children to another pid namespace and back.
+
+    The way back is into a namespace that a plain user's daemon has no power over: it belongs to the
+    user namespace outside. There a child has to go, and to fork again.
+    """
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(own, syscalls.CLONE_NEWPID)
+    except KernelError:
+        return False
+    finally:
+        os.close(own)
+    return True
 
 
 @contextlib.contextmanager

@@ -83,10 +83,19 @@ class JoinContainer(Operation):
         return f"Join the namespaces of process {self.pid}"
 
     def execute(self, context: Context) -> Findings:
-        """setns(2) by pidfd; the pid namespace is that of its birth."""
-        flags = sum(flag for kind, (flag, _) in KINDS.items() if kind not in ("user", "pid"))
-        syscalls.setns(context.container, flags)
+        """setns(2) by pidfd; the pid namespace is that of its birth.
+
+        What it shares with the host is left out: a plain user may not join even where he is.
+        """
+        kinds = [(flag, name) for kind, (flag, name) in KINDS.items() if kind not in ("user", "pid")]
+        flags = sum(flag for flag, name in kinds if not self._is_shared(name))
+        if flags:
+            syscalls.setns(context.container, flags)
         return None
+
+    def _is_shared(self, name: str) -> bool:
+        theirs, ours = os.stat(f"/proc/{self.pid}/ns/{name}"), os.stat(f"/proc/self/ns/{name}")
+        return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
 
 
 @dataclass
