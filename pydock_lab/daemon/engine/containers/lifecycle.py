@@ -297,11 +297,9 @@ class Lifecycle:
 
     async def _send(self, container: Container, signum: int) -> None:
         paused = container.state.status == "paused"
-        try:
+        # It may have ended this moment; what follows from that is under way.
+        with contextlib.suppress(Conflict):
             await self._runtime.signal(container.id, signum)
-        except LabError:
-            if container.state.running:
-                raise
         self._publish(container, "kill", signal=str(signum))
         if paused:
             # A frozen process can't take a signal: Docker thaws it for that.
