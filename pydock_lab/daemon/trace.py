@@ -40,10 +40,16 @@ class TraceEvent(msgspec.Struct, frozen=True):
 
 
 class Trace:
-    """A bounded record of trace events with live subscribers; `emit` may be called from any thread."""
+    """A bounded record of trace events with live subscribers; `emit` may be called from any thread.
 
-    def __init__(self, capacity: int = 20_000) -> None:
-        self._events: deque[TraceEvent] = deque(maxlen=capacity)
+    Args:
+        capacity: Steps remembered; an event is one, a launch as many as its plan has (about 1.5 KB each).
+    """
+
+    def __init__(self, capacity: int = 8_000) -> None:
+        self._capacity = capacity
+        self._remembered = 0
+        self._events: deque[TraceEvent] = deque()
         self._subscribers: set[asyncio.Queue[TraceEvent]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -55,6 +61,9 @@ class Trace:
             self._seq += 1
             event = TraceEvent(self._seq, time.monotonic_ns(), time.time_ns(), source, kind, subject, data)
             self._events.append(event)
+            self._remembered += _steps(event)
+            while self._remembered > self._capacity and len(self._events) > 1:
+                self._remembered -= _steps(self._events.popleft())
             if self._subscribers and self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._hand_out, event)
         return event
@@ -82,3 +91,7 @@ class Trace:
                     yield event
         finally:
             self._subscribers.discard(queue)
+
+
+def _steps(event: TraceEvent) -> int:
+    return 1 + len(event.data.get("steps") or ())
