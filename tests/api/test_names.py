@@ -160,6 +160,14 @@ def test_names_for_a_user_without_rights_on_a_read_only_root(lab: Lab) -> None:
     assert shut.exec_run(["nslookup", "target"]).exit_code == 0
 
 
+def test_a_container_that_serves_names_itself_has_port_53(lab: Lab) -> None:
+    lab.network("served")
+    server, other = lab.run("served", "server", ports={"53/udp": None}), lab.run("served", "other")
+    assert b"127.0.0.11" not in server.exec_run("cat /etc/resolv.conf").output
+    assert b":53 " not in server.exec_run("netstat -lnu").output
+    assert ask(other, "server") == f"0 {address(server, 'served')}"
+
+
 def test_ipv6_addresses(lab: Lab) -> None:
     lab.network("six", enable_ipv6=True, ipam=IPAMConfig(pool_configs=[IPAMPool(subnet="fd00:77::/64")]))
     one, two = lab.run("six", "one"), lab.run("six", "two")

@@ -26,6 +26,7 @@ from pydock_lab.daemon.runtime.request import Attachment
 from pydock_lab.errors import InvalidParameter, LabError
 
 _UNATTACHED = ("host", "none")
+_DNS_PORT = 53
 
 
 def network_mode(record: Record) -> str:
@@ -196,8 +197,15 @@ class Networking:
 
 
 def has_names(record: Record) -> bool:
-    """Tell whether a container is on a network where containers have names."""
-    return any(endpoint.named for endpoint in record.endpoints.values())
+    """Tell whether a container asks the embedded name server.
+
+    It does on a network where containers have names, unless it serves names itself: for that it needs port 53
+    of all its addresses, which two can't share. It then asks the servers outside; others find it as ever.
+    """
+    config, host = record.config, record.host_config
+    open_ports = [*(config.get("ExposedPorts") or ()), *(host["PortBindings"] or ())]
+    serves_names = any(ports.split(port)[0] == _DNS_PORT for port in open_ports)
+    return not serves_names and any(endpoint.named for endpoint in record.endpoints.values())
 
 
 def attachment(endpoint: Endpoint, ifname: str) -> Attachment:
