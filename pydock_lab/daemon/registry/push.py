@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -22,13 +22,15 @@ from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.distribution import Distribution, Origin
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import Layer, LayerStore
-from pydock_lab.errors import LabError
+from pydock_lab.errors import LabError, SystemFailure, Unavailable
 from pydock_lab.spec import media_types
 from pydock_lab.spec.reference import Reference
 
 _CONCURRENT_UPLOADS = 3
 _CHUNK = 1 << 20
 _LEVEL = 6
+_RESUMES = 5
+_BACK_OFF_S = 0.2
 
 
 class Push:
@@ -153,19 +155,8 @@ class Push:
         return False
 
     async def _upload_blob(self, origin: Origin, line: LayerProgress) -> None:
-        file = self._blobs.open(origin.digest)
-
-        async def body() -> AsyncIterator[bytes]:
-            sent = 0
-            while chunk := await asyncio.to_thread(file.read, _CHUNK):
-                yield chunk
-                sent += len(chunk)
-                line.advance("Pushing", sent, origin.size)
-
-        try:
-            await self._put(origin.digest, body(), origin.size)
-        finally:
-            file.close()
+        with self._blobs.open(origin.digest) as file:
+            await self._put_file(origin, file, line)
 
     async def _compress_and_upload(self, layer: Layer, line: LayerProgress) -> Origin:
         """Send a layer that was made here; its gzip form is not kept, it can be made again."""
@@ -185,23 +176,70 @@ class Push:
             origin = Origin(digest, size, media_types.DOCKER_LAYER)
             if not await self._is_there(digest):
                 with path.open("rb") as file:
-                    await self._put(digest, file, size)
+                    await self._put_file(origin, file, line)
         line.advance("Pushing", layer.tar_size, layer.tar_size)
         return origin
 
     async def _push_config(self) -> None:
-        if not await self._is_there(self._image.id):
-            await self._put(self._image.id, self._image.raw, len(self._image.raw))
-
-    async def _put(self, digest: str, data: Any, size: int) -> None:
-        """Upload one blob in one piece."""
-        async with self._session.request("POST", "blobs/uploads/", ok=(202,)) as response:
-            location = response.headers["Location"]
-        separator = "&" if "?" in location else "?"
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        url = f"{location}{separator}digest={digest}"
-        async with self._session.request("PUT", url, ok=(201,), retry=False, data=data, headers=headers):
+        """Send the config in one piece."""
+        digest, raw = self._image.id, self._image.raw
+        if await self._is_there(digest):
+            return
+        headers = {"Content-Type": "application/octet-stream"}
+        url = _with_digest(await self._begin_upload(), digest)
+        async with self._session.request("PUT", url, ok=(201,), data=raw, headers=headers):
             pass
+
+    async def _put_file(self, origin: Origin, file: IO[bytes], line: LayerProgress) -> None:
+        """Send a layer as one stream; where the connection breaks, go on from what the registry has."""
+        location, sent = await self._begin_upload(), 0
+        for attempt in range(_RESUMES + 1):
+            try:
+                location = await self._patch(location, file, sent, origin.size, line)
+                break
+            except (Unavailable, SystemFailure):
+                if attempt == _RESUMES:
+                    raise
+                await asyncio.sleep(_BACK_OFF_S * 2**attempt)
+                location, sent = await self._take_up(location)
+        async with self._session.request("PUT", _with_digest(location, origin.digest), ok=(201,), retry=False):
+            pass
+
+    async def _patch(self, location: str, file: IO[bytes], start: int, size: int, line: LayerProgress) -> str:
+        """Send a file from `start` to its end; return where the upload goes on."""
+
+        async def body() -> AsyncIterator[bytes]:
+            sent = start
+            file.seek(start)
+            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                yield chunk
+                sent += len(chunk)
+                line.advance("Pushing", sent, size)
+
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size - start)}
+        if start:
+            headers["Content-Range"] = f"{start}-{size - 1}"
+        async with self._session.request(
+            "PATCH", location, ok=(202,), retry=False, data=body(), headers=headers
+        ) as response:
+            return response.headers.get("Location", location)
+
+    async def _take_up(self, location: str) -> tuple[str, int]:
+        """Ask how far an upload has come; begin anew where the registry does not know."""
+        with contextlib.suppress(LabError):
+            async with self._session.request("GET", location, ok=(204,)) as response:
+                end = response.headers.get("Range", "").rpartition("-")[2]
+                if end.isdecimal() and int(end) > 0:  # `0-0` may mean one byte or none
+                    return response.headers.get("Location", location), int(end) + 1
+        return await self._begin_upload(), 0
+
+    async def _begin_upload(self) -> str:
+        async with self._session.request("POST", "blobs/uploads/", ok=(202,)) as response:
+            return response.headers["Location"]
+
+
+def _with_digest(location: str, digest: str) -> str:
+    return f"{location}{'&' if '?' in location else '?'}digest={digest}"
 
 
 def _descriptor(media_type: str, size: int, digest: str) -> dict[str, Any]:
