@@ -14,11 +14,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import engines, report
+from benchmarks.build import SCENARIOS as BUILDS
 from benchmarks.network import throughput
 from benchmarks.scenarios import SCENARIOS as OTHERS
 from benchmarks.scenarios import Engines, Figure, Scenario
 
-SCENARIOS = (*OTHERS, Scenario("network", throughput))
+SCENARIOS = (*OTHERS, *BUILDS, Scenario("network", throughput))
 
 
 def parse_flags() -> argparse.Namespace:

@@ -66,7 +66,7 @@ class Scenario:
     run: Callable[[Engines, int], list[Figure]]
 
 
-def _timed(
+def timed(
     engines: Engines,
     rounds: int,
     what: str,
@@ -75,6 +75,7 @@ def _timed(
     per: int = 1,
     ratio_budget: float | None = None,
 ) -> Figure:
+    """Run one command on every engine, in turns; the figure is the median in milliseconds."""
     taken = in_turns({name: partial(command, engine) for name, engine in engines.items()}, rounds)
     samples = {name: [value * 1000 / per for value in values] for name, values in taken.items()}
     return Figure(what, "ms", {name: median(values) for name, values in samples.items()}, ratio_budget, None, samples)
@@ -82,27 +83,27 @@ def _timed(
 
 def cli(engines: Engines, rounds: int) -> list[Figure]:
     """The part of every figure below that is the docker CLI's own."""
-    return [_timed(engines, rounds, "`docker version` (the CLI itself)", lambda e: e.docker("version"))]
+    return [timed(engines, rounds, "`docker version` (the CLI itself)", lambda e: e.docker("version"))]
 
 
 def run(engines: Engines, rounds: int) -> list[Figure]:
     """A container from nothing to nothing."""
     return [
-        _timed(
+        timed(
             engines,
             rounds,
             "`run --rm busybox true`, bridge",
             lambda e: e.docker("run", "--rm", IMAGE, "true"),
             ratio_budget=1 / 6,
         ),
-        _timed(
+        timed(
             engines,
             rounds,
             "`run --rm --net none busybox true`",
             lambda e: e.docker("run", "--rm", "--net", "none", IMAGE, "true"),
             ratio_budget=1 / 6,
         ),
-        _timed(engines, rounds, "create, start, wait, remove by docker-py, bridge", _run_by_api, ratio_budget=1 / 8),
+        timed(engines, rounds, "create, start, wait, remove by docker-py, bridge", _run_by_api, ratio_budget=1 / 8),
     ]
 
 
@@ -121,8 +122,8 @@ def execute(engines: Engines, rounds: int) -> list[Figure]:
         engine.docker("run", "-d", "--name", "bench-exec", IMAGE, "sleep", "1d")
     try:
         return [
-            _timed(engines, rounds, "`exec` of `true`", lambda e: e.docker("exec", "bench-exec", "true")),
-            _timed(engines, rounds, "the same by docker-py", _exec_by_api, ratio_budget=1 / 5),
+            timed(engines, rounds, "`exec` of `true`", lambda e: e.docker("exec", "bench-exec", "true")),
+            timed(engines, rounds, "the same by docker-py", _exec_by_api, ratio_budget=1 / 5),
         ]
     finally:
         for engine in engines.values():
@@ -139,7 +140,7 @@ def build(engines: Engines, rounds: int) -> list[Figure]:
     """Ten trivial RUN steps, made and then found in the cache."""
     with tempfile.TemporaryDirectory() as context:
         (Path(context) / "Dockerfile").write_text(_TEN_STEPS)
-        uncached = _timed(
+        uncached = timed(
             engines,
             max(2, rounds // 5),
             "a trivial RUN step, no cache",
@@ -147,13 +148,13 @@ def build(engines: Engines, rounds: int) -> list[Figure]:
             per=10,
             ratio_budget=1 / 5,
         )
-        cached = _timed(
+        cached = timed(
             engines,
             rounds,
             "cached rebuild of ten RUN steps",
             lambda e: e.docker("build", "-q", "-t", "bench/steps", context),
         )
-        by_api = _timed(
+        by_api = timed(
             engines,
             rounds,
             "the same by docker-py",

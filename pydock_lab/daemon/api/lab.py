@@ -26,7 +26,7 @@ from pydock_lab.daemon.api.lab_layers import PAGE, LayerReader
 from pydock_lab.daemon.api.lab_volumes import VolumeReader
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.trace import TraceEvent
-from pydock_lab.errors import InvalidParameter, NotFound
+from pydock_lab.errors import InvalidParameter
 
 _LISTED = ("id", "state", "started_at_ns", "duration_ns", "tags", "image", "error")
 
@@ -68,19 +68,12 @@ class _Lab:
 
     async def get_builds(self, request: web.Request) -> web.StreamResponse:
         """All remembered builds without their steps, newest first."""
-        builds = [document for _, document in self._engine.database.table("builds").items()]
-        builds.sort(key=lambda build: build["started_at_ns"], reverse=True)
+        builds = self._engine.builder.records()
         return json_response([{key: build[key] for key in _LISTED} for build in builds])
 
     async def get_build(self, request: web.Request) -> web.StreamResponse:
-        """One build by id or unambiguous prefix."""
-        wanted = request.match_info["id"]
-        found = [document for key, document in self._engine.database.table("builds").items() if key.startswith(wanted)]
-        if not found:
-            raise NotFound(f"no such build: {wanted}")
-        if len(found) > 1:
-            raise InvalidParameter(f"multiple builds found with provided prefix: {wanted}")
-        return json_response(found[0])
+        """One build by id or unambiguous prefix, step by step; also while it runs."""
+        return json_response(self._engine.builder.record(request.match_info["id"]))
 
     async def get_layers(self, request: web.Request) -> web.StreamResponse:
         """An image, instruction by instruction."""
