@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import posixpath
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,7 @@ class ContainerFiles:
 
     async def put(self, container: Container, path: str, fd: int, *, no_overwrite: bool, copy_uid_gid: bool) -> None:
         """Unpack a tar read from fd into the directory `path`. Raises NotFound / InvalidParameter."""
-        if container.record.host_config["ReadonlyRootfs"]:
-            raise InvalidParameter("container rootfs is marked read-only")
+        _check_writable(container, path)
         options: dict[str, object] = {"no_overwrite_dir_non_dir": no_overwrite, "copy_uid_gid": copy_uid_gid}
         await self._archive(container, "put", fd, path, options)
 
@@ -93,6 +93,17 @@ class ContainerFiles:
             raise NotFound(
                 f"Could not find the file {path} in container {container.name}", hint=error.hint
             ) from None
+
+
+def _check_writable(container: Container, path: str) -> None:
+    """Refuse to write to a read-only volume or root. Raises InvalidParameter."""
+    absolute = posixpath.normpath("/" + path.lstrip("/")) + "/"
+    inside = [point for point in container.record.mounts if absolute.startswith(f"{point.destination}/")]
+    if inside:
+        if not max(inside, key=lambda point: len(point.destination)).rw:
+            raise InvalidParameter("mounted volume is marked read-only")
+    elif container.record.host_config["ReadonlyRootfs"]:
+        raise InvalidParameter("container rootfs is marked read-only")
 
 
 def _tree_size(top: Path) -> int:

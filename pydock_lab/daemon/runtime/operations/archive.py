@@ -74,7 +74,7 @@ class TransferFiles(Operation):
         if not os.path.isdir(target):
             raise CannotStart("extraction point is not a directory", "invalid")
         owner = None
-        if self.options.get("copy_uid_gid"):
+        if self.options.get("copy_uid_gid") and self.user:
             user = users.resolve(self.user, [])
             owner = (user.uid, user.gid)
         read_tar(fd, target, keep_kind=bool(self.options.get("no_overwrite_dir_non_dir")), owner=owner)
@@ -217,10 +217,11 @@ def read_tar(fd: int, directory: str, *, keep_kind: bool, owner: tuple[int, int]
         owner: Instead of the entries' own.
     """
     directories: list[tuple[str, tarfile.TarInfo]] = []
-    with (
-        open(fd, "rb", buffering=BUFFER_BYTES, closefd=False) as source,
-        tarfile.open(fileobj=source, mode="r|*", bufsize=BUFFER_BYTES) as archive,
-    ):
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(io.BufferedReader(io.FileIO(fd, closefd=False), BUFFER_BYTES))
+        if not source.peek(1):
+            return  # no bytes are no files, as Docker has it
+        archive = stack.enter_context(tarfile.open(fileobj=source, mode="r|*", bufsize=BUFFER_BYTES))
         for entry in archive:
             if owner is not None:
                 entry.uid, entry.gid = owner
