@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = _run(words, connection, screen)
         if result.text:
             screen.write("stdout", result.text if result.text.endswith("\n") else result.text + "\n")
+        if result.notes and sys.stderr.isatty():  # a person is reading, no script
+            screen.write("stderr", "".join(f"\nNote: {note}\n" for note in result.notes))
         return result.exit_code
     except CommandError as error:
         return _fail(screen, error.message, error.hint, error.exit_code)

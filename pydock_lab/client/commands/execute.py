@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from pydock_lab.client.commands.absent import refuse
+from pydock_lab.client.commands.advice import notes_for
 from pydock_lab.client.commands.arguments import Arguments, parse
 from pydock_lab.client.commands.failure import CommandError, HelpRequested
 from pydock_lab.client.commands.grammar import Command, find
@@ -21,7 +22,9 @@ def execute(command: Command, arguments: Arguments, session: Session) -> Result:
         CommandError: with Docker's message, its exit status and, where there is one, a hint.
     """
     try:
-        return command.function(arguments, session)
+        result = command.function(arguments, session)
+        result.notes += notes_for(arguments)
+        return result
     except CommandError as error:
         raise _hinted(error, arguments) from error.__cause__
     except LabError as error:

@@ -7,7 +7,6 @@ rules are what learners meet when they follow the course notes.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,7 +102,7 @@ RULES: tuple[Rule, ...] = (
     Rule(r"the input device is not a TTY", "-t needs a terminal; for a pipe use -i alone"),
     Rule(
         r"Is the docker daemon running|error during connect",
-        "the engine is not there: `pydock daemon` starts one in the foreground",
+        "client → REST API → daemon: no daemon answers. `pydock daemon` starts one in the foreground",
     ),
     Rule(
         r"bind source path does not exist: (\S+)",
@@ -118,6 +117,58 @@ RULES: tuple[Rule, ...] = (
         "write -p HOST_PORT:CONTAINER_PORT, for example -p 5000:5000",
     ),
     Rule(r"invalid containerPort|invalid hostPort", "write -p HOST_PORT:CONTAINER_PORT, for example -p 5000:5000"),
+    Rule(
+        r"invalid restart policy",
+        "--restart is no, on-failure[:TIMES], always or unless-stopped; it waits 100 ms, then twice as long each time",
+    ),
+    Rule(
+        r"includes invalid characters for a local volume name",
+        'a name is for a volume; a directory of yours needs an absolute path: -v "$PWD/DIR":/PATH',
+    ),
+    Rule(
+        r"mount path must be absolute|must be an absolute path",
+        "inside the container the path begins with /: -v NAME:/data",
+    ),
+    Rule(
+        r"env file (\S+) not found|open (\S*\.env): no such file",
+        "a missing env file is an error; in Compose `required: false` under `env_file` makes it optional",
+    ),
+    Rule(
+        r"container \S+ is not running|Container \S+ is not running",
+        "a container runs as long as its first process: `docker start` it, or look why it ended with `docker logs`",
+    ),
+    Rule(
+        r"network \S+ (?:id \S+ )?has active endpoints",
+        "containers are still connected: `docker network inspect` names them, `disconnect` takes one off",
+    ),
+    Rule(
+        r"network (\S+) not found|No such network: (\S+)",
+        "`docker network ls` lists the networks, `docker network create` makes one",
+    ),
+    Rule(
+        r"[Nn]o such volume",
+        "`docker volume ls` lists the volumes; one that `run -v NAME:/PATH` names is made by itself",
+    ),
+    Rule(
+        r"No such image: (\S+)",
+        "`docker images` lists what is here; `docker pull {1}` fetches, `docker build -t {1} .` makes it",
+    ),
+    Rule(
+        r"manifest unknown|manifest for \S+ not found",
+        "the repository is there, this tag is not: check the tag's spelling",
+    ),
+    Rule(
+        r"toomanyrequests|pull rate limit",
+        "Docker Hub counts pulls by address: wait, `docker login`, or use a stand-in (`pydock catalog ls`)",
+    ),
+    Rule(
+        r"unable to prepare context: path \"?([^\" ]+)\"? not found",
+        "the last word of `build` is the context directory; `.` is where you are",
+    ),
+    Rule(
+        r"failed to read dockerfile|Cannot locate specified Dockerfile|no such file or directory.*Dockerfile",
+        "`build` looks for a file called Dockerfile in the context; -f names another",
+    ),
     Rule(
         r"permission denied while trying to connect|can't use the socket",
         "the engine belongs to another user; unset DOCKER_HOST to use your own",
@@ -150,6 +201,8 @@ def _filled(hint: str, caught: dict[str, str]) -> str:
 
 def _nearest_name(message: str) -> str | None:
     """Suggest the command or flag that was meant."""
+    import difflib
+
     grammar = load()
     if match := re.match(r"\S+: unknown command: (\S+) (?:(\S+) )?(\S+)$", message.partition("\n")[0]):
         program, noun, word = match.groups()

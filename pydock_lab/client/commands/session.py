@@ -173,6 +173,7 @@ class Result(Sequence[Mapping[str, str]]):
         documents: What the engine answered, where the command shows documents (inspect, version, info).
         container_id, image_id: Full ids where the command made or ran one.
         names: What the command acted on, as named by the user (stop, rm, volume create, …).
+        notes: What surprises learners about a command that worked; no part of its output.
     """
 
     exit_code: int = 0
@@ -183,6 +184,7 @@ class Result(Sequence[Mapping[str, str]]):
     container_id: str = ""
     image_id: str = ""
     names: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -17,6 +17,13 @@ HINTED = {
     "Error response from daemon: remove v: volume is in use - [abc]": "docker rm",
     'exec: "nosuch": executable file not found in $PATH': "no program `nosuch`",
     "Error response from daemon: No such container: web": "docker ps -a",
+    "Error response from daemon: invalid restart policy 'sometimes'": "unless-stopped",
+    'create data/x: "data/x" includes invalid characters for a local volume name': "$PWD",
+    "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?": "REST API",
+    "manifest for alpine:9 not found: manifest unknown: manifest unknown": "this tag is not",
+    "env file /a/.env not found: stat /a/.env": "required: false",
+    "no build stage in current context": "before the first FROM",
+    "COPY failed: forbidden path outside the build context: ../x ()": "build context",
 }
 
 
