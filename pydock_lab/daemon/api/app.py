@@ -14,6 +14,7 @@ from importlib import import_module
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from pydock_lab import __version__
 from pydock_lab.daemon.api.router import API_VERSION, VersionedRouter, check_version
@@ -46,7 +47,6 @@ _HEADERS = {
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 def json_response(document: object, status: int = 200) -> web.Response:
