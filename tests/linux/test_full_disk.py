@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from tests.conftest import Daemon, Footprint, start_daemon
@@ -53,3 +57,38 @@ def test_a_full_disk_is_said_and_survived(cramped: Daemon, tmp_path: Path) -> No
     assert cramped.docker("run", "--rm", "busybox", "echo", "still here").stdout == "still here\n"
     assert cramped.docker("images", "-aq").stdout == images
     assert list((cramped.data_root / "tmp").iterdir()) == []
+
+
+def test_images_that_do_not_fit(
+    cramped: Daemon, daemon: Daemon, client: docker.DockerClient, busybox: str, tmp_path: Path
+) -> None:
+    """Pulled, loaded or imported: refused, with nothing half-made left, and the disk as free as before."""
+    (tmp_path / "big").write_bytes(os.urandom(15 << 20))
+    (tmp_path / "Dockerfile").write_text(f"FROM {busybox}\nCOPY big /big\n")
+    up = client.api.post(f"{client.api.base_url}/lab/registry", json={})
+    name = f"{up.json()['Address']}/too/big:1"
+    try:
+        assert daemon.docker("build", "-q", "-t", name, str(tmp_path)).returncode == 0
+        assert daemon.docker("push", name).returncode == 0
+        assert daemon.docker("save", "-o", str(tmp_path / "big.tar"), name).returncode == 0
+        with tarfile.open(tmp_path / "rootfs.tar", "w") as tar:
+            tar.add(tmp_path / "big", "big")
+        assert cramped.docker("pull", "-q", "busybox").returncode == 0
+        images = cramped.docker("images", "-aq").stdout
+        free = shutil.disk_usage(cramped.root).free
+        doors = (["pull", name], ["load", "-i", f"{tmp_path}/big.tar"], ["import", f"{tmp_path}/rootfs.tar", "big"])
+        for words in doors:
+            done = cramped.docker(*words)
+            assert done.returncode == 1
+            assert "no space left on device" in done.stderr
+            assert cramped.docker("images", "-aq").stdout == images
+            for place in ("layers/tmp", "blobs/tmp"):
+                assert list((cramped.data_root / place).iterdir()) == [], words
+        assert cramped.docker("run", "--rm", "busybox", "echo", "still here").stdout == "still here\n"
+        # Blobs of whole layers are kept for the next try; the next prune takes them.
+        assert cramped.docker("image", "prune", "-f").returncode == 0
+        assert shutil.disk_usage(cramped.root).free >= free - (1 << 20)
+    finally:
+        client.api.delete(f"{client.api.base_url}/lab/registry")
+        client.images.remove(name)
+        client.images.prune()

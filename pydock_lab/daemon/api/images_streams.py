@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import IO, Any, cast
@@ -12,6 +14,8 @@ import msgspec
 from aiohttp import web
 
 from pydock_lab.errors import LabError
+
+log = logging.getLogger("pydock.api")
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -96,10 +100,9 @@ async def stream_progress(
             await _write(response, request, queue.get_nowait())
         error = task.exception()
         if error is not None:
-            if not response.prepared or not isinstance(error, LabError):
+            if not response.prepared or not isinstance(error, Exception):
                 raise error
-            document = {"errorDetail": {"message": error.message}, "error": error.message}
-            await _write(response, request, document | ({"hint": error.hint} if error.hint else {}))
+            await _write(response, request, _error_document(error))
         if not response.prepared:
             await response.prepare(request)
         await response.write_eof()
@@ -107,6 +110,18 @@ async def stream_progress(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     return response
+
+
+def _error_document(error: Exception) -> dict[str, Any]:
+    """The last document of a stream that fails."""
+    if isinstance(error, LabError):
+        message, hint = error.message, error.hint
+    elif isinstance(error, OSError) and error.errno:  # such as a full disk; Go's wording of the same
+        message, hint = os.strerror(error.errno).lower(), None
+    else:
+        log.error("a stream failed", exc_info=error)
+        message, hint = f"{type(error).__name__}: {error}", None
+    return {"errorDetail": {"message": message}, "error": message} | ({"hint": hint} if hint else {})
 
 
 async def _write(response: web.StreamResponse, request: web.Request, document: dict[str, Any]) -> None:
