@@ -37,6 +37,29 @@ def test_build_and_run(rootless_daemon: RootlessDaemon, tmp_path: Path) -> None:
     assert ran.stdout == "new\n0:0\n0:0\ngone\n", ran.stderr
 
 
+MOUNTS = """FROM busybox AS two
+RUN mkdir /m && echo lower > /m/a
+RUN echo upper > /m/b
+FROM busybox
+RUN --mount=type=cache,target=/root/.cache echo kept > /root/.cache/f && cat /root/.cache/f
+RUN --mount=target=/ctx cat /ctx/f && ! touch /ctx/z
+RUN --mount=from=two,source=/m,target=/m,rw cat /m/a /m/b && touch /m/c
+RUN --mount=type=tmpfs,target=/t touch /t/x
+RUN ! ls /m /ctx /t
+"""
+
+
+def test_mounts(rootless_daemon: RootlessDaemon, tmp_path: Path) -> None:
+    assert rootless_daemon.docker("pull", "busybox").returncode == 0
+    (tmp_path / "f").write_text("F\n")
+    (tmp_path / "Dockerfile").write_text(MOUNTS)
+    done = rootless_daemon.docker("build", "--network", "none", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nkept\n" in done.stdout
+    assert "\nF\n" in done.stdout
+    assert "\nlower\nupper\n" in done.stdout
+
+
 RECIPE = """FROM scratch
 COPY --chown=7:8 f /a/
 COPY --chown=9 d /d

@@ -89,7 +89,7 @@ def open_context(tmp_path: Path, *members: dict[str, Any]) -> BuildContext:
     return BuildContext.from_tar(tmp_path / "c.tar", tmp_path / "context", BuildOptions(), rootless=True)
 
 
-EXTRAS = [
+EXTRAS: list[dict[str, Any]] = [
     {"name": "Dockerfile", "content": b"FROM scratch"},
     {"name": ".pydock/secrets/key", "content": b"word"},
     {"name": ".pydock/contexts/lib", "type": tarfile.DIRTYPE, "mode": 0o755},
