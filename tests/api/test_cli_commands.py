@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,3 +176,41 @@ def test_ctrl_c_ends_what_goes_on_for_ever(daemon: Daemon, busybox: str, command
         assert b"Traceback" not in errors
     finally:
         daemon.docker("rm", "-f", "endless")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """Our own registry as `pydock registry serve` runs it, for one user; its address."""
+    address = f"localhost:{free_port()}"
+    flags = ["--addr", address.replace("localhost", "127.0.0.1"), "--root", str(tmp_path / "registry"), "-q"]
+    with subprocess.Popen([*PYDOCK, "registry", "serve", *flags, "--user", "me:secret"]) as server:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(address[10:]))):
+                break
+            time.sleep(0.02)
+        yield address
+        server.terminate()
+
+
+def test_login_push_and_pull(daemon: Daemon, busybox: str, registry: str, tmp_path: Path) -> None:
+    home = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_HOST": daemon.host}
+    image = f"{registry}/team/box:1"
+    run("tag", busybox, image, environment=home)
+    try:
+        refused = run("push", image, environment=home)
+        assert refused.returncode == 1 and "no basic auth credentials" in refused.stderr, refused.stderr
+        login = ("login", "-u", "me", "--password-stdin", registry)
+        assert run(*login, environment=home, stdin="wrong\n").returncode == 1
+        done = run(*login, environment=home, stdin="secret\n")
+        assert done.returncode == 0 and done.stdout.endswith("Login Succeeded\n"), done.stderr
+        pushed = run("push", image, environment=home)
+        assert pushed.returncode == 0 and "digest: sha256:" in pushed.stdout, pushed.stderr
+        daemon.docker("rmi", image)
+        pulled = run("pull", image, environment=home)
+        assert pulled.returncode == 0 and pulled.stdout.endswith(f"{image}\n"), pulled.stderr
+        assert run("pull", "-q", image, environment=home).stdout == f"{image}\n"
+        assert run("logout", registry, environment=home).stdout == f"Removing login credentials for {registry}\n"
+        assert run("pull", image, environment=home).returncode == 1
+    finally:
+        daemon.docker("rmi", image)

@@ -40,7 +40,7 @@ def push(arguments: Arguments, session: Session) -> Result:
         f"/images/{wanted.familiar_name}/push",
         stream=True,
         headers={"X-Registry-Auth": registry_auth(session.connection.config, wanted.domain)},
-        query={"tag": wanted.tag or None, "platform": arguments.text("platform") or None},
+        query={"tag": wanted.tag or None},
     )
     _show(session, _documents(response), quiet=arguments.on("quiet"))
     return Result(text=str(wanted) if arguments.on("quiet") else "", names=(wanted.familiar,))
