@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import time
 
@@ -158,7 +159,9 @@ class Spares:
 
 
 def _dismiss(child: Child) -> None:
-    """Close a spare's socket, at which it ends, and reap it."""
+    """Kill a spare, which has nothing to lose, and reap it."""
     child.report.close()
+    with contextlib.suppress(KernelError):
+        syscalls.pidfd_send_signal(child.pidfd, signal.SIGKILL)
     os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
     os.close(child.pidfd)
