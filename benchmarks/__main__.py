@@ -15,11 +15,12 @@ from pathlib import Path
 
 from benchmarks import engines, report
 from benchmarks.build import SCENARIOS as BUILDS
+from benchmarks.compose import ten_services
 from benchmarks.network import throughput
 from benchmarks.scenarios import SCENARIOS as OTHERS
 from benchmarks.scenarios import Engines, Figure, Scenario
 
-SCENARIOS = (*OTHERS, *BUILDS, Scenario("network", throughput))
+SCENARIOS = (*OTHERS, *BUILDS, Scenario("network", throughput), Scenario("compose", ten_services))
 
 
 def parse_flags() -> argparse.Namespace:
