@@ -108,6 +108,10 @@ def test_every_name_of_a_container(lab: Lab) -> None:
         assert ask(other, name, transport="tcp") == expected, name
         assert ask(other, name, AAAA) == "0", "no address of that family is no error"
     assert ask(web, "other") == f"0 {address(other, 'names')}"
+    trace = lab.client.api.get(f"{lab.client.api.base_url}/lab/containers/{other.id}/trace").json()
+    told = [event["data"]["name"] for event in trace if event["kind"] == "name.resolved"]
+    once_each = ["web-1", "www", "shop", "front", web.id[:12], "web-1.names", "www.names"]
+    assert sorted(told) == sorted(once_each)
     settings = web.attrs["NetworkSettings"]["Networks"]["names"]
     assert settings["DNSNames"] == ["Web-1", "www", "Shop", web.id[:12], "front"]
     backwards = ".".join(reversed(address(web, "names").split(".")))

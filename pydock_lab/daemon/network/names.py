@@ -55,7 +55,7 @@ class Names:
     Args:
         records: Network id → network; the live table.
         endpoints: Endpoint id → endpoint; the live table.
-        trace: Told of every name that was found.
+        trace: Told of the names that are found.
         make_socket: For questions to servers outside.
     """
 
@@ -72,6 +72,7 @@ class Names:
         self._make_socket = make_socket
         self._resolvers: dict[str, Resolver] = {}
         self._index: dict[str, dict[str, list[Endpoint]]] = {}
+        self._told: dict[str, dict[str, list[str]]] = {}
 
     def serve(self, container_id: str, sockets: Sequence[int], customs: Customs) -> None:
         """Answer a container on the sockets that were opened in it (taken over)."""
@@ -89,6 +90,7 @@ class Names:
 
     def stop(self, container_id: str) -> None:
         """Answer a container no more; no error if it has no resolver."""
+        self._told.pop(container_id, None)
         resolver = self._resolvers.pop(container_id, None)
         if resolver is not None:
             resolver.close()
@@ -109,13 +111,21 @@ class Names:
                 addresses = [e.address if query.kind == TYPE_A else e.address6 for e in found]
                 answers = [address for address in addresses if address]
                 random.shuffle(answers)
-                self._trace.emit("network", "name.resolved", container_id, name=query.name, addresses=answers)
+                self._tell(container_id, query.name, found)
                 return address_answer(query, answers, limit=limit)
         elif query.kind == TYPE_PTR and (address := address_of_reverse_name(query.name)):
             for network in self._networks(container_id):
                 for endpoint in self._names(network).get(address, ()):
                     return name_answer(query, f"{endpoint.name}.{self._records[network].name}")
         return self._stay_inside(container_id, customs, query)
+
+    def _tell(self, container_id: str, name: str, found: list[Endpoint]) -> None:
+        """Trace a name when it is asked for first, and when it has come to mean something else."""
+        known = self._told.setdefault(container_id, {})
+        places = sorted(endpoint.address for endpoint in found)
+        if known.get(name) != places:
+            known[name] = places
+            self._trace.emit("network", "name.resolved", container_id, name=name, addresses=places)
 
     def _stay_inside(self, container_id: str, customs: Customs, query: Query) -> bytes | None:
         """Answer what must not be asked outside."""
