@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydock_lab.client.commands.failure import HelpRequested, UsageError
 from pydock_lab.client.commands.handlers import HANDLERS
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 REPEATABLE_KINDS = frozenset({"list", "strings", "map", "filter", "mount", "network", "ulimit", "gpu-request"})
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(NamedTuple):
     """One flag of a command.
 
     Attributes:

@@ -44,3 +44,15 @@ def test_a_daemon_that_fails_says_so_with_its_log(tmp_path: Path, monkeypatch: p
     assert "exit status 1" in caught.value.message
     assert "database" in caught.value.message
     assert str(paths.log_path()) in str(caught.value.hint)
+
+
+def test_a_command_does_without_docker_py(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pydock_lab.client.cli import main; status = main(['ps']);"
+        "heavy = {'docker', 'requests', 'http.client', 'ruamel', 'tarfile'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy or status != 1 else 0)"
+    )
+    environment = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "DOCKER_CONFIG": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Is the docker daemon running?" in done.stderr
