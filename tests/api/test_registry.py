@@ -72,7 +72,9 @@ def digest_of(daemon: Daemon, name: str) -> str:
 
 
 def skopeo(*words: str) -> str:
-    return subprocess.run(["skopeo", *words], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(["skopeo", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_what_we_push_we_pull(daemon: Daemon, client: docker.DockerClient, busybox: str, registry: str) -> None:

@@ -28,8 +28,9 @@ ROOT = Path(__file__).parent.parent.parent
 Open = Callable[..., Notebook]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium, for one module: while Playwright runs, this thread has an event loop that asynchronous tests can't use."""
     if CHROMIUM is None:
         pytest.skip("machine: no Chromium is installed")
     with sync_playwright() as playwright:
