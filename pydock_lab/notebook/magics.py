@@ -215,8 +215,8 @@ class LabMagics:
             raise CommandFailed("interrupted", hint=hint, exit_code=130) from None
 
     def _failed(self, failure: CommandFailed) -> CommandFailed:
-        message = self.steady.text(failure.message)
-        return CommandFailed(message, hint=failure.hint, exit_code=failure.exit_code)
+        hint = failure.hint and self.steady.text(failure.hint)
+        return CommandFailed(self.steady.text(failure.message), hint=hint, exit_code=failure.exit_code)
 
 
 def _take_option(words: list[str], name: str) -> str | None:

@@ -119,11 +119,11 @@ class Notebook:
         self.page.set_viewport_size({"width": width, "height": 1400})
 
     def keep(self, view: Locator, name: str, *, widths: tuple[int, ...] = (1280,)) -> None:
-        """Keep pictures of a view in both themes; .artifacts is for people to look at."""
+        """Keep pictures of a view, of the first width in both themes; .artifacts is for people to look at."""
         ARTIFACTS.mkdir(exist_ok=True)
         for width in widths:
             self.set_width(width)
-            for theme in ("Dark", "Light"):
+            for theme in ("Dark", "Light") if width == widths[0] else ("Light",):
                 self.set_theme(theme)
                 view.evaluate("element => element.scrollIntoView({block: 'start'})")
                 self.page.wait_for_timeout(250)  # transitions

