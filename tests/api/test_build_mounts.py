@@ -239,3 +239,18 @@ def test_any_step_by_its_number(daemon: Daemon, context: Path) -> None:
     assert "/g" not in changes
     assert request(daemon, "POST", "/lab/images/travel/steps/99")[0] == 404
     assert json.loads(request(daemon, "POST", "/lab/images/busybox/steps/1")[2])["Id"].startswith("sha256:")
+
+
+def test_a_stage_that_fails_ends_the_others(daemon: Daemon, context: Path) -> None:
+    (context / "Dockerfile").write_text(
+        "FROM busybox AS slow\nRUN sleep 1234567\nFROM busybox AS bad\nRUN echo reason; exit 3\n"
+        "FROM scratch\nCOPY --from=slow / /\nCOPY --from=bad / /\n"
+    )
+    output = build(daemon, context, "--force-rm", status=3)
+    assert "\nreason\n" in output
+    record = newest(daemon)
+    states = {step["text"]: step["state"] for step in record["steps"]}  # type: ignore[attr-defined]
+    assert states["RUN sleep 1234567"] == "canceled"
+    assert record["failure"]["after"] == ""  # type: ignore[index]
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
+    assert "sleep 1234567" not in processes

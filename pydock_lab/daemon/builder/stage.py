@@ -106,8 +106,15 @@ class StageBuild:
 
     async def run(self) -> Draft:
         """Build the stage; return its image."""
+        self._begin(self._stage.base)
+        try:
+            return await self._run()
+        except asyncio.CancelledError:
+            self._record.end("canceled")
+            raise
+
+    async def _run(self) -> Draft:
         stage, output = self._stage, self._output
-        self._begin(stage.base)
         draft = await self._base()
         self._directory.mkdir()
         base = draft.parent
