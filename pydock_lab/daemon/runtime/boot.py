@@ -82,3 +82,11 @@ def spawn(exec_root: Path, path: Path) -> tuple[socket.socket, subprocess.Popen[
     if channel is None:
         raise Unavailable("the runtime's keeper process did not start")
     return channel, keeper
+
+
+def wait_for_end(channel: socket.socket) -> None:
+    """Read a channel to its end, ten seconds at most."""
+    channel.settimeout(10)
+    with contextlib.suppress(OSError):
+        while channel.recv(65536):
+            pass

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import shutil
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from pydock_lab.daemon.runtime import boot
 from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
 from pydock_lab.daemon.runtime.failures import KeeperRefusal, launch_error
 from pydock_lab.daemon.runtime.failures import LaunchError as LaunchError
+from pydock_lab.daemon.runtime.pids import same_pid_namespace
 from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord, launch_fields
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure, Unavailable
@@ -108,7 +108,7 @@ class Runtime:
             asyncio.get_running_loop().remove_reader(channel.fileno())
             if stop_keeper:
                 # The keeper closes its end when it ends; it may still have cgroups to remove.
-                await asyncio.to_thread(_wait_for_end, channel)
+                await asyncio.to_thread(boot.wait_for_end, channel)
             channel.close()
         if self._keeper is not None and stop_keeper:
             await asyncio.to_thread(self._keeper.wait, 10)
@@ -251,7 +251,7 @@ class Runtime:
         if self._cgroup_paths.get(container_id) and self._layout.version:
             pids = await asyncio.to_thread(self._cgroup(container_id).processes)
         else:
-            pids = await asyncio.to_thread(_same_pid_namespace, init)
+            pids = await asyncio.to_thread(same_pid_namespace, init)
         return sorted(pids, key=lambda pid: (pid != init, pid))
 
     async def update(self, container_id: str, resources: dict[str, object]) -> list[str]:
@@ -437,24 +437,3 @@ class Runtime:
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # nobody may be waiting
-
-
-def _wait_for_end(channel: socket.socket) -> None:
-    """Read a channel to its end, ten seconds at most."""
-    channel.settimeout(10)
-    with contextlib.suppress(OSError):
-        while channel.recv(65536):
-            pass
-
-
-def _same_pid_namespace(init: int) -> list[int]:
-    """Return the pids that share a process's pid namespace."""
-    found = []
-    with contextlib.suppress(OSError):
-        wanted = os.stat(f"/proc/{init}/ns/pid").st_ino
-        for name in os.listdir("/proc"):
-            if name.isdigit():
-                with contextlib.suppress(OSError):
-                    if os.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
-                        found.append(int(name))
-    return found
