@@ -30,7 +30,7 @@ Open = Callable[..., Notebook]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for one module: while Playwright runs, this thread has an event loop that asynchronous tests can't use."""
+    """Chromium, for one module only: Playwright keeps an event loop in this thread, and asynchronous tests need it."""
     if CHROMIUM is None:
         pytest.skip("machine: no Chromium is installed")
     with sync_playwright() as playwright:
