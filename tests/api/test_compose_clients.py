@@ -1,0 +1,129 @@
+"""Our engine under other people's docker-compose, `watch`, and a daemon that dies in the middle of `up`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.test_compose import Project
+from tests.conftest import Daemon, start_daemon
+
+pytestmark = pytest.mark.root
+
+TEN = "version: '3'\nservices:\n" + "".join(
+    f"  s{number}: {{image: busybox, command: sleep 1000, stop_signal: SIGKILL"
+    + (", depends_on: [s0, s1]" if number > 6 else ", volumes: ['shared:/data']")
+    + "}\n"
+    for number in range(10)
+)
+TEN += "volumes: {shared: }\n"
+
+
+@pytest.fixture
+def ten(daemon: Daemon, busybox: str, tmp_path: Path) -> Project:
+    found = Project(daemon, tmp_path)
+    found.write(TEN, "docker-compose.yml")
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="machine: no docker-compose")
+def test_the_distributions_docker_compose(ten: Project) -> None:
+    def compose(*words: str) -> str:
+        environment = os.environ | {"DOCKER_HOST": ten.engine.host}
+        command = ["docker-compose", "-p", "theirs", *words]
+        done = subprocess.run(command, env=environment, cwd=ten.directory, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    try:
+        compose("up", "-d")
+        first = sorted(compose("ps", "-q").split())
+        assert len(first) == 10
+        assert compose("exec", "-T", "s0", "echo", "hello").strip() == "hello"
+        compose("up", "-d")
+        assert sorted(compose("ps", "-q").split()) == first
+        compose("stop", "-t", "0", "s9")
+        compose("up", "-d")
+        assert len(compose("ps", "-q").split()) == 10
+    finally:
+        compose("down", "-v", "-t", "0")
+    assert "theirs" not in ten.engine.docker("volume", "ls", "-q").stdout
+
+
+def test_watch_syncs_what_changes(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.txt").write_text("one")
+    project = Project(daemon, tmp_path)
+    project.write("""
+name: watched
+services:
+  web:
+    image: busybox
+    command: sleep 1000
+    stop_signal: SIGKILL
+    develop: {watch: [{path: ./src, action: sync, target: /app}]}
+""")
+    process = project.popen("watch")
+    try:
+        assert process.stdout is not None
+        assert next(line for line in process.stdout if line.startswith("Watch")) == "Watch enabled\n"
+        (tmp_path / "src" / "b.txt").write_text("two")
+        deadline = time.monotonic() + 30
+        while daemon.docker("exec", "watched-web-1", "cat", "/app/b.txt").stdout != "two":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+        project.run("down", "-t", "0")
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A scratch root for daemons that come one after the other."""
+    path = Path(tempfile.mkdtemp(prefix="pd-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_a_daemon_killed_in_the_middle_of_up(root: Path, tmp_path: Path) -> None:
+    first = start_daemon(root)
+    assert first.docker("pull", "busybox").returncode == 0
+    project = Project(first, tmp_path)
+    text = """
+name: killed
+services:
+  db:
+    image: busybox
+    command: sleep 1000
+    stop_signal: SIGKILL
+    healthcheck: {test: 'false', interval: 100ms, retries: 10000}
+  web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, depends_on: {db: {condition: service_healthy}}}
+"""
+    project.write(text)
+    process = project.popen("up", "-d")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "killed-db-1  Waiting" in line:
+            first.kill()
+            break
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "daemon" in said or "engine" in said
+    second = start_daemon(root)
+    try:
+        project = Project(second, tmp_path)
+        project.write(text.replace("service_healthy", "service_started"))
+        project.run("up", "-d")
+        assert len(project.ids()) == 2
+        project.run("down", "-v", "-t", "0")
+        assert project.ids("-a") == []
+    finally:
+        assert second.stop() == 0
