@@ -12,6 +12,7 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 INDEXES = frozenset((DOCKER_INDEX, OCI_INDEX))
 MANIFESTS = frozenset((DOCKER_MANIFEST, OCI_MANIFEST))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, cast
 
 from pydock_lab.daemon.store import tarformat
@@ -21,12 +21,15 @@ from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.store.tarformat import Entry, TarReader
 from pydock_lab.daemon.store.tree import clean
 from pydock_lab.errors import InvalidParameter
+from pydock_lab.spec import media_types
 
 _MAX_DOCUMENT = 16 << 20
 _MAX_DOCUMENTS = 64 << 20
 _MAX_MEMBERS = 100_000
 _MAX_LINKS = 40
 _CHUNK = 1 << 20
+# The compressions that a manifest has a name for.
+_MEDIA_TYPES = {"gzip": media_types.OCI_LAYER_GZIP, "zstd": media_types.OCI_LAYER_ZSTD}
 
 
 @dataclass
@@ -37,11 +40,13 @@ class Member:
         size: Bytes in the archive.
         draft: Unpacked, or None where the store has the layer already.
         blob: Its compressed form, not committed yet, or None where it is a plain tar.
+        media_type: Of the blob.
     """
 
     size: int
     draft: LayerDraft | None = None
     blob: BlobWriter | None = None
+    media_type: str = ""
 
 
 class ImageArchive:
@@ -107,7 +112,7 @@ class ImageArchive:
         member = self._members.get(self._resolve(path))
         if member is None:
             raise InvalidParameter(f"invalid archive: open {path}: no such file or directory")
-        taken = Member(member.size, member.draft, member.blob)
+        taken = replace(member)
         if member.draft is not None and member.draft.diff_id == diff_id:
             member.draft = None
         return taken
@@ -134,14 +139,14 @@ class ImageArchive:
         return Member(entry.size, self._stack.enter_context(self._layers.prepare(content)))
 
     def _compressed(self, entry: Entry, content: IO[bytes], kind: str) -> Member:
-        if kind not in ("gzip", "zstd"):
+        if kind not in _MEDIA_TYPES:
             return Member(entry.size, self._stack.enter_context(self._layers.prepare(decompress(content))))
         blob = self._stack.enter_context(self._blobs.writer())
         kept = _Kept(content, blob)
         draft = self._stack.enter_context(self._layers.prepare(decompress(cast("IO[bytes]", kept))))
         while kept.read(_CHUNK):
             pass  # what follows the compressed stream is part of the blob
-        return Member(entry.size, draft, blob)
+        return Member(entry.size, draft, blob, _MEDIA_TYPES[kind])
 
     def _forget(self, path: str) -> None:
         """A later member of the same name counts."""

@@ -146,7 +146,7 @@ class ImageLoader:
         """Keep a compressed layer as it came, so that a push or save of the image has its digests."""
         if member.blob is not None:
             digest = member.blob.commit()
-            self._distribution.add_origin(diff_id, Origin(digest, member.blob.size, media_types.OCI_LAYER_GZIP))
+            self._distribution.add_origin(diff_id, Origin(digest, member.blob.size, member.media_type))
             member.blob = None
 
 
