@@ -116,7 +116,7 @@ def test_what_skopeo_pushed(
     daemon: Daemon, client: docker.DockerClient, busybox: str, registry: str, tmp_path: Path, form: list[str]
 ) -> None:
     name = f"{registry}/skopeo/app:{'-'.join(form[1::2])}"
-    out(daemon, "save", "-o", str(tmp_path / "image.tar"), busybox)
+    out(daemon, "save", "-o", str(tmp_path / "image.tar"), f"{busybox}:latest")
     archive = f"docker-archive:{tmp_path}/image.tar"
     skopeo("copy", "-q", "--dest-tls-verify=false", "--dest-compress", *form, archive, f"docker://{name}")
     digest = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))["Digest"]
