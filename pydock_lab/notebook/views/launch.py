@@ -11,6 +11,7 @@ from typing import Any
 
 from pydock_lab.client.connection import Connection
 from pydock_lab.notebook.html import Markup, bar, scroll, tag
+from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
 _HIDDEN = frozenset({"duration_ns", "steps", "root", "mounts"})
@@ -34,7 +35,7 @@ def draw(name: str, events: list[dict[str, Any]]) -> Picture:
     longest = max((row["took_ns"] for row in rows if row["step"]), default=1) or 1
     total = sum(row["took_ns"] for row in rows if row["step"])
     steps = sum(row["step"] for row in rows)
-    summary = f"{steps} steps in {milliseconds(total)}" if steps else "not started yet"
+    summary = f"{plural(steps, 'step')} in {milliseconds(total)}" if steps else "not started yet"
     lines = [f"{name}: {summary}"]
     for row in rows:
         indent = "    " if row["step"] else "  "

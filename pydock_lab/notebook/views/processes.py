@@ -22,7 +22,7 @@ def draw(document: dict[str, Any]) -> Picture:
     """Draw one tree per container, and who shares which namespace."""
     containers = document["containers"]
     total = sum(len(container["processes"]) for container in containers)
-    summary = f"{plural(total, 'process')} in {plural(len(containers), 'container')}".replace("processs", "processes")
+    summary = f"{total} process{'' if total == 1 else 'es'} in {plural(len(containers), 'container')}"
     lines = [summary]
     for container in containers:
         lines.append(f"{container['name']} ({container['image']})")

@@ -1,0 +1,134 @@
+"""What the views draw from given documents; tests/browser looks at them with a real engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydock_lab.errors import Unavailable
+from pydock_lab.notebook.steady import Steady
+from pydock_lab.notebook.views import instances, launch, network_map, picture, processes, projects, requests, stacks
+from tests.unit.notebook.test_views import check
+
+INODES = {"mnt": 1, "pid": 2, "net": 3, "cgroup": 4}
+
+
+def process(pid: int, inside: int, parent: int, command: str) -> dict[str, Any]:
+    return {"pid": pid, "inside": inside, "parent": parent, "user": 0, "command": command}
+
+
+def container(name: str, *processes: dict[str, Any], **namespaces: int) -> dict[str, Any]:
+    return {"id": name, "name": name, "image": "<app>", "namespaces": INODES | namespaces, "processes": list(processes)}
+
+
+HOST = {"kernel": "Linux 6.1", "machine": "x86_64", "cpus": 2, "memory_bytes": 4e9, "namespaces": INODES}
+MACHINE = {
+    "host": HOST,
+    "containers": [
+        container("web", process(12, 3, 11, "b"), process(10, 1, 2, "<init>"), process(11, 2, 10, "a"), mnt=7, net=9),
+        container("side", process(20, 1, 2, "sleep"), mnt=8, net=9),
+    ],
+}
+
+
+def test_stacks_tell_own_namespaces_from_the_hosts() -> None:
+    drawn = stacks.draw(MACHINE)
+    check(drawn.bundle(Steady())["text/html"])
+    assert drawn.summary == "2 containers on one kernel, Linux 6.1"
+    assert "namespaces of its own: mnt, net; the host's: pid, cgroup" in drawn.plain
+    assert "&lt;init&gt;" in drawn.html
+
+
+def test_processes_stand_below_their_parents() -> None:
+    drawn = processes.draw(MACHINE)
+    check(drawn.bundle(Steady())["text/html"])
+    assert [(depth, each["inside"]) for depth, each in processes.tree(MACHINE["containers"][0]["processes"])] == [
+        (0, 1), (1, 2), (2, 3),
+    ]  # fmt: skip
+    assert "web and side are in the same namespaces: pid, net." in drawn.plain
+
+
+def test_a_launch_shows_its_steps_and_short_ids() -> None:
+    steps = [{"description": f"Move into /pydock/{'a' * 64}", "duration_ns": 2_000_000, "where": "host"}]
+    event = {"source": "runtime", "kind": "container.launched", "data": {"pid": 7, "steps": steps}}
+    drawn = launch.draw("web", [event])
+    check(drawn.bundle(Steady())["text/html"])
+    assert drawn.summary == "1 step in 2.00 ms"
+    assert f"Move into /pydock/{'a' * 12}\n" in drawn.plain + "\n"
+    assert "Nothing is remembered" in launch.draw("web", []).plain
+
+
+def test_requests_stand_in_the_order_in_which_they_began() -> None:
+    def event(kind: str, at_ns: int, **data: Any) -> dict[str, Any]:
+        return {"kind": kind, "source": "engine", "at_ns": at_ns, "data": data}
+
+    asked = {"method": "POST", "path": "/containers/create", "status": 201, "duration_ns": 9_000_000}
+    drawn = requests.draw(
+        "run x", [event("container.created", 5_000_000), event("request.answered", 10_000_000, **asked)]
+    )
+    check(drawn.bundle(Steady())["text/html"])
+    assert [line.split()[2] for line in drawn.plain.splitlines()[1:]] == ["client", "engine"]
+    assert drawn.summary == "docker run x: 1 request in 9.00 ms"
+
+
+def test_an_image_is_there_once() -> None:
+    one = {
+        "id": "1",
+        "name": "web",
+        "state": "running",
+        "size": 5,
+        "upper": "/u",
+        "changes": [[2, "/motd"]],
+        "changed": 3,
+    }
+    document = {"image": "app:1", "size": 2_000_000, "layers": 2, "containers": [one], "more": 0}
+    drawn = instances.draw(document)
+    check(drawn.bundle(Steady())["text/html"])
+    assert drawn.summary == "app:1 is there once, 2MB; 1 container of it, 5B written by them"
+    assert "− /motd" in drawn.plain
+    assert "and 2 more" in drawn.html
+
+
+def test_the_map_says_who_is_where_and_which_ports_lead_in() -> None:
+    network = {
+        "name": "bridge",
+        "driver": "bridge",
+        "subnet": "10.0.0.0/8",
+        "gateway": "",
+        "bridge": "",
+        "internal": False,
+    }
+    web = {"id": "1", "name": "web", "addresses": {"bridge": "10.0.0.2"}, "ports": ["0.0.0.0:80 → 80/tcp"]}
+    drawn = network_map.draw({"networks": [network], "containers": [web]})
+    check(drawn.bundle(Steady())["text/html"])
+    assert "web                  10.0.0.2  from the host: 0.0.0.0:80 → 80/tcp" in drawn.plain
+    assert ">port 80<" in drawn.html
+
+
+def service(name: str, **needs: str) -> dict[str, Any]:
+    containers = [{"name": f"{name}-1", "state": "running", "status": "Up"}]
+    return {"name": name, "image": "x", "needs": needs, "containers": containers}
+
+
+def test_services_stand_right_of_what_they_wait_for_even_in_a_circle() -> None:
+    services = [service("web", db="healthy"), service("db"), service("proxy", web="started", gone="started")]
+    assert [[each["name"] for each in column] for column in projects.columns(services)] == [["db"], ["web"], ["proxy"]]
+    check(projects.draw({"project": "shop", "services": services}).bundle(Steady())["text/html"])
+    circle = [service("a", b="started"), service("b", a="started")]
+    assert projects.columns(circle) and projects.draw({"project": "c", "services": circle}).summary
+
+
+def test_a_live_picture_outlives_its_engine_and_comes_back() -> None:
+    answers = iter(["one", Unavailable("gone"), "two"])
+
+    def read(connection: object) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def draw(text: str) -> picture.Picture:
+        return picture.Picture("", text, picture.Markup(text))
+
+    look = picture._Look(read, draw, draw("first"), Steady())
+    states = [look() for _ in range(3)]
+    assert [(each["html"], each["state"]) for each in states] == [("one", ""), ("one", "gone"), ("two", "")]
