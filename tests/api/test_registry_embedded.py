@@ -32,7 +32,7 @@ def test_up_push_down_and_up_again(daemon: Daemon, client: docker.DockerClient, 
         assert client.images.get(busybox).tag(name)
         assert "digest: sha256:" in daemon.docker("push", name).stdout
         with urllib.request.urlopen(f"http://{address}/v2/_catalog") as response:
-            assert json.load(response) == {"repositories": ["class/app"]}
+            assert "class/app" in json.load(response)["repositories"]
         assert ask(client, "DELETE")[1] == {"Running": False, "Address": "", "Root": up["Root"]}
         client.images.remove(name)
         port = int(str(address).rpartition(":")[2])
