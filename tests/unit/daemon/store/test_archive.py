@@ -77,7 +77,6 @@ def test_nothing_outside_is_touched(root: Path, case: str, layer: bool) -> None:
     assert os.listxattr(root.parent / "outside") == []
 
 
-
 def test_links_inside_are_followed_inside(root: Path) -> None:
     put(root, ("usr", None), ("lib", link("/usr/lib")), ("usr/lib", None), ("lib/x", b"1"), ("up", link("../../usr")))
     put(root, ("up/y", b"2"))
@@ -174,4 +173,3 @@ def test_directories_that_are_only_used_are_told(root: Path) -> None:
     assert unpack(io.BytesIO(make_tar((".", None))), root, owner=OWN, layer=True).implied == set()
     members = make_tar(("a/b/f", b"1"), ("a/b", b"a file now"))
     assert unpack(io.BytesIO(members), root, owner=OWN, layer=True).implied == {"", "a"}
-
