@@ -55,7 +55,8 @@ def draw(document: dict[str, Any]) -> Picture:
     containers = document["containers"]
     count = plural(len(containers) + document["more"], "container")
     own = sum(container["size"] for container in containers)
-    summary = f"{document['image']} is there once, {byte_count(document['size'])}; {count} of it, {byte_count(own)} written by them"
+    once = f"{document['image']} is there once, {byte_count(document['size'])}"
+    summary = f"{once}; {count} of it, {byte_count(own)} written by them"
     lines = [f"{summary}:"]
     for container in containers:
         lines.append(f"  {container['name']} ({container['state']}): {byte_count(container['size'])} in its own layer")
