@@ -86,7 +86,7 @@ def _memory(usage: dict[str, Any]) -> dict[str, Any]:
 
 def _blkio(entries: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "io_service_bytes_recursive": [{**entry, "op": entry["op"].lower()} for entry in entries] or None,
+        "io_service_bytes_recursive": [{**entry, "op": entry["op"].lower()} for entry in entries],
         "io_serviced_recursive": None,
         "io_queue_recursive": None,
         "io_service_time_recursive": None,
