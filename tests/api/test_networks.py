@@ -12,6 +12,7 @@ import pytest
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
+from tests.api.wire import Wire
 from tests.conftest import Daemon
 
 pytestmark = pytest.mark.root
@@ -238,3 +239,24 @@ def test_forced_disconnect_of_a_container_that_is_gone(client: docker.DockerClie
         404,
         "endpoint nosuch not found",
     )
+
+
+def test_a_containers_own_mac_address_comes_back_with_its_first_network(
+    daemon: Daemon, wire: Wire, busybox: str
+) -> None:
+    """Compose 1 takes a new container off its network and puts it back with aliases."""
+    mac = "02:42:c0:a8:37:11"
+    try:
+        assert daemon.docker("network", "create", "first").returncode == 0
+        # A client of that time has the address in the container's config, not in the endpoint's.
+        asked = {"Image": busybox, "Cmd": ["sleep", "60"], "MacAddress": mac, "HostConfig": {"NetworkMode": "first"}}
+        wire.send("POST", "/v1.38/containers/create?name=addressed", body=json.dumps(asked).encode())
+        assert " 201 " in wire.head()[0]
+        assert daemon.docker("network", "disconnect", "first", "addressed").returncode == 0
+        assert daemon.docker("network", "connect", "--alias", "a", "first", "addressed").returncode == 0
+        assert daemon.docker("start", "addressed").returncode == 0
+        shown = daemon.docker("exec", "addressed", "cat", "/sys/class/net/eth0/address")
+        assert shown.stdout.strip() == mac
+    finally:
+        daemon.docker("rm", "-f", "addressed")
+        daemon.docker("network", "rm", "first")

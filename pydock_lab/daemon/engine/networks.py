@@ -109,6 +109,9 @@ class EngineNetworks:
             _check_connectable(record, container)
             if not record.user_defined and settings.get("Aliases"):
                 raise InvalidParameter("network-scoped alias is supported only for containers in user defined networks")
+            if record.name == container.record.host_config["NetworkMode"] and not settings.get("MacAddress"):
+                # The container's own address goes with its first network, also when it leaves and comes back.
+                settings = {**settings, "MacAddress": container.record.config.get("MacAddress") or ""}
             key = self._key(container, record)
             if key in container.record.endpoints:
                 raise Forbidden(f"endpoint with name {container.name} already exists in network {record.name}")
