@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_lab.client.commands import humanize, values
+from pydock_lab.client.commands.advice import dockerfile_notes
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.build_check import checked
 from pydock_lab.client.commands.build_context import tar_stream
@@ -97,7 +98,8 @@ def _check(arguments: Arguments, session: Session) -> Result:
         name = path.name
     values = {key: value for key, value in _build_arguments(arguments, session).items() if value is not None}
     text, count = checked(source, ignore, values, name)
-    return Result(text=text, exit_code=1 if count else 0)
+    notes = dockerfile_notes(source.decode("utf-8", "replace"))
+    return Result(text=text, exit_code=1 if count else 0, notes=notes)
 
 
 def _build_arguments(arguments: Arguments, session: Session) -> dict[str, str | None]:
