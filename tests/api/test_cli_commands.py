@@ -129,7 +129,7 @@ def test_the_catalogue_is_listed_built_and_exported(daemon: Daemon, busybox: str
         manifest = saved.extractfile("manifest.json")
         assert manifest is not None
         names = {name for image in json.load(manifest) for name in image["RepoTags"]}
-    assert names == {"hello-world:latest", "busybox:latest"}
+    assert names >= {"hello-world:latest", "busybox:latest"}
     assert daemon.docker("load", "-i", str(archive)).returncode == 0
 
 

@@ -566,29 +566,29 @@ AFTERWARDS = {
         create --name p3 busybox
         ps -a --format '{{.Names}} {{.State}} {{.Image}} {{.Command}} {{.Labels}} {{.LocalVolumes}} \
 {{.Networks}} {{.Ports}}' --filter name=p1 --filter name=p2 --filter name=p3
-        ps -a --filter status=exited --filter name=p --format {{.Names}}
-        ps -aq --filter volume=pv --filter name=p --format {{.Names}}
+        ps -a --filter status=exited --filter name=^/p[123]$ --format {{.Names}}
+        ps -aq --filter volume=pv --filter name=^/p[123]$ --format {{.Names}}
         ps --filter volume=/d --format {{.Names}}
-        ps -a --filter before=p2 --filter name=p --format {{.Names}}
-        ps -a --filter since=p1 --filter name=p --format {{.Names}}
-        ps -a --filter ancestor=busybox --filter name=p --format {{.Names}}
+        ps -a --filter before=p2 --filter name=^/p[123]$ --format {{.Names}}
+        ps -a --filter since=p1 --filter name=^/p[123]$ --format {{.Names}}
+        ps -a --filter ancestor=busybox --filter name=^/p[123]$ --format {{.Names}}
         ps -a --filter ancestor=nonsense --format {{.Names}}
-        ps --filter network=bridge --filter name=p --format {{.Names}}
+        ps --filter network=bridge --filter name=^/p[123]$ --format {{.Names}}
         ps --filter network=nonsense --format {{.Names}}
-        ps -a --filter expose=80 --filter name=p --format {{.Names}}
+        ps -a --filter expose=80 --filter name=^/p[123]$ --format {{.Names}}
         ps -a --filter publish=80 --format {{.Names}}
-        ps -a --filter health=none --filter name=p --format {{.Names}}
+        ps -a --filter health=none --filter name=^/p[123]$ --format {{.Names}}
         ps -a --filter health=nonsense
         ps -a --filter is-task=true --format {{.Names}}
         ps -a --filter is-task=nonsense
         ps -a --filter exited=nonsense
         ps -a --filter name=^/p1$ --format {{.Names}}
         ps -a --filter name=^p1$ --format {{.Names}}
-        ps -a --filter isolation=default --filter name=p --format {{.Names}}
+        ps -a --filter isolation=default --filter name=^/p[123]$ --format {{.Names}}
         ps -a --filter label=x --format {{.Names}}
         ps -n 1 --format {{.Names}}
         ps -l --format {{.Names}}
-        ps -n -1 --filter name=p --format {{.Names}}
+        ps -n -1 --filter name=^/p[123]$ --format {{.Names}}
         ps --no-trunc --filter name=p1 --format {{.Command}}
         rm -f p1 p2 p3
         volume rm pv

@@ -73,7 +73,7 @@ def test_login_push_and_pull(
 
 
 def test_skopeo_with_credentials(daemon: Daemon, busybox: str, registry: str, tmp_path: Path) -> None:
-    assert daemon.docker("save", "-o", str(tmp_path / "image.tar"), busybox).returncode == 0
+    assert daemon.docker("save", "-o", str(tmp_path / "image.tar"), f"{busybox}:latest").returncode == 0
     there = f"docker://{registry}/skopeo/app:1"
     copy = ["skopeo", "copy", "-q", "--dest-tls-verify=false", f"docker-archive:{tmp_path}/image.tar", there]
     assert subprocess.run(copy, capture_output=True).returncode == 1

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.jupyter import Lab, Notebook, jupyterlab, set_quiet
-from tests.conftest import Daemon
+from tests.conftest import Daemon, scratch_daemon
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -26,6 +26,21 @@ FLAGS = (
 ROOT = Path(__file__).parent.parent.parent
 
 Open = Callable[..., Notebook]
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[Daemon]:
+    """An engine for the browser alone: in the one that other tests share, a tag may mean anything."""
+    with scratch_daemon() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def busybox(daemon: Daemon) -> str:
+    """The catalogue's busybox, in this engine."""
+    done = daemon.docker("pull", "busybox")
+    assert done.returncode == 0, done.stderr
+    return "busybox"
 
 
 @pytest.fixture(scope="module")

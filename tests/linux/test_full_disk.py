@@ -87,7 +87,8 @@ def test_images_that_do_not_fit(
         assert cramped.docker("run", "--rm", "busybox", "echo", "still here").stdout == "still here\n"
         # Blobs of whole layers are kept for the next try; the next prune takes them.
         assert cramped.docker("image", "prune", "-f").returncode == 0
-        assert shutil.disk_usage(cramped.root).free >= free - (1 << 20)
+        # The metadata's own reserve and write-ahead log come and go.
+        assert shutil.disk_usage(cramped.root).free >= free - (3 << 20)
     finally:
         client.api.delete(f"{client.api.base_url}/lab/registry")
         client.images.remove(name)
