@@ -192,6 +192,12 @@ def client(daemon: Daemon) -> Iterator[docker.DockerClient]:
         yield connected
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: undo it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """On CI a skip is a failure, unless the machine truly can't: those reasons start with `machine:`."""
     if not ON_CI:
