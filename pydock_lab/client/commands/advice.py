@@ -69,8 +69,8 @@ def _terminal(arguments: Arguments) -> Iterator[str]:
 
 
 def _old_image(arguments: Arguments) -> Iterator[str]:
-    image = arguments.positional[0]
-    yield from (f"{image}: {why}" for prefix, why in _OLD.items() if re.match(rf"{prefix}(\.|-|$)", image))
+    for image in arguments.positional[:1]:  # none with --from-failed-step
+        yield from (f"{image}: {why}" for prefix, why in _OLD.items() if re.match(rf"{prefix}(\.|-|$)", image))
 
 
 def _removed(arguments: Arguments) -> Iterator[str]:

@@ -32,6 +32,9 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "mount": mounts.mount,
 }
 
+_INSTEAD_OF_IMAGE = "from-failed-step"
+"""The one flag that stands for an argument."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -120,7 +123,7 @@ def parse(command: Command, argv: Sequence[str]) -> Arguments:
                     break
     except ValueError as error:
         raise UsageError(_with_usage(command, str(error)), exit_code=125) from None
-    _check_count(command, len(positional))
+    _check_count(command, len(positional) + (_INSTEAD_OF_IMAGE in given))
     return Arguments(command, tuple(positional), {name: tuple(found) for name, found in given.items()})
 
 

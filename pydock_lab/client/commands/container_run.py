@@ -27,6 +27,10 @@ _ID = re.compile(r"^(sha256:)?[a-f0-9]{64}$")
 
 def run(arguments: Arguments, session: Session) -> Result:
     """Create a container and start it, in the foreground or with `-d` in the background."""
+    if arguments.on("from-failed-step"):
+        from pydock_lab.client.commands import failed_step
+
+        arguments = failed_step.resolved(arguments, session)
     detached = arguments.on("detach")
     body = _body(arguments, session)
     if not detached:

@@ -70,6 +70,7 @@ HANDLERS: Mapping[str, str] = {
     "context show": "context:show",
     "context update": "context:update",
     "context use": "context:use",
+    "image at": "image_steps:at",
     "image build": "image_build:build",
     "image history": "images:history",
     "image import": "image_transfer:import_",

@@ -26,6 +26,7 @@ from pydock_lab.spec import reference
 _TAR_HEADER = 512
 _STDIN_DOCKERFILE = ".dockerfile.stdin"
 _OUTSIDE_DOCKERFILE = ".dockerfile.outside"
+_LOOK_AROUND = "`docker run --from-failed-step` opens a shell in the state just before the failed step"
 _NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares"}
 _TEXTS = {
     "cgroup-parent": "cgroupparent",
@@ -70,6 +71,8 @@ def build(arguments: Arguments, session: Session) -> Result:
                     else:
                         session.output.build(event)
         except CommandError as error:
+            if error.hint is None and "returned a non-zero code" in error.message and session.connection.is_lab:
+                error.hint = _LOOK_AROUND
             if quiet:  # what led to the failure is shown after all
                 session.output.write("stderr", "".join(said))
             else:

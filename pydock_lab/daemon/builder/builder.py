@@ -25,7 +25,14 @@ from pydock_lab.daemon.builder.mailbox import Mailbox
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Message, Output, short
 from pydock_lab.daemon.builder.record import BuildRecord
-from pydock_lab.daemon.builder.workshop import Resolve, StepFailedError, Workshop, error_document
+from pydock_lab.daemon.builder.workshop import (
+    Resolve,
+    ShareNetwork,
+    StepFailedError,
+    Workshop,
+    error_document,
+    no_container,
+)
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.runtime.client import Runtime
@@ -116,6 +123,7 @@ class Builder:
         events: EventSink,
         trace: Trace,
         remove_image: pruning.RemoveImage | None = None,
+        share_network: ShareNetwork = no_container,
     ) -> None:
         self._documents = database.table("builds")
         self._cache = BuildCache(database.table("build_cache"))
@@ -130,6 +138,7 @@ class Builder:
             self._cache,
             self._cache_mounts,
             trace,
+            share_network,
         )
         self._remove_image = remove_image or self._remove_stored
         self._secrets = config.exec_root / "builds"

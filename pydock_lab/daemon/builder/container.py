@@ -50,7 +50,7 @@ class RunSettings:
         env: `KEY=value` each.
         cwd: Absolute inside the rootfs.
         user: As USER has it.
-        network: default, bridge, none, host or a network's name.
+        network: default, bridge, none, host, container:NAME or a network's name.
         extra_hosts: `name:address` each.
         shm_bytes: 0 for the default.
         resources: OCI `linux.resources`.
@@ -80,16 +80,38 @@ class RunSettings:
     privileged: bool = False
 
 
+@dataclass(frozen=True)
+class SharedNetwork:
+    """The network of a running container, for a RUN step that joins it (`--network container:NAME`).
+
+    Attributes:
+        namespace: Path of its network namespace.
+        hostname: Its host name.
+        files: Directory of its `hostname`, `hosts` and `resolv.conf`: who shares a network shares its names.
+    """
+
+    namespace: str
+    hostname: str
+    files: Path
+
+
 class StepContainer:
     """One container, used once.
 
     Args:
         scratch: An existing empty directory on the layers' file system; `upper` appears in it.
         lowers: The image's layers, topmost first.
+        shared: The network it joins instead of having one of its own.
     """
 
     def __init__(
-        self, config: DaemonConfig, runtime: Runtime, networks: Networks, scratch: Path, lowers: list[Path]
+        self,
+        config: DaemonConfig,
+        runtime: Runtime,
+        networks: Networks,
+        scratch: Path,
+        lowers: list[Path],
+        shared: SharedNetwork | None = None,
     ) -> None:
         self.id = secrets.token_hex(32)
         self.upper = scratch / "upper"
@@ -98,6 +120,7 @@ class StepContainer:
         self._networks = networks
         self._scratch = scratch
         self._lowers = lowers
+        self._shared = shared
         self._running = False
 
     async def run(self, settings: RunSettings, write: Write) -> Exit:
@@ -111,7 +134,7 @@ class StepContainer:
             LaunchError: the command could not be started.
         """
         endpoint: Endpoint | None = None
-        private = settings.network not in ("none", "host")
+        private = settings.network not in ("none", "host") and self._shared is None
         try:
             if private:
                 name = "bridge" if settings.network in ("default", "") else settings.network
@@ -176,7 +199,13 @@ class StepContainer:
         }
         _make_targets(WritableRootfs(init, lowers, rootless=self._config.rootless), targets)
         mounts = [*self._write_files(settings, endpoint), *settings.mounts]
-        hostname = socket.gethostname() if settings.network == "host" else self.id[:12]
+        hostname, network = self.id[:12], "bridge"
+        if self._shared is not None:
+            hostname, network = self._shared.hostname, self._shared.namespace
+        elif settings.network == "host":
+            hostname, network = socket.gethostname(), "host"
+        elif settings.network == "none":
+            network = "none"
         config = oci.default_config(
             settings.args,
             env=settings.env,
@@ -184,7 +213,7 @@ class StepContainer:
             user=settings.user,
             hostname=hostname,
             mounts=mounts,
-            network=settings.network if settings.network in ("none", "host") else "bridge",
+            network=network,
             uts="host" if settings.network == "host" else "private",
             cgroups_path=f"{settings.cgroup_parent or '/pydock'}/{self.id}",
             resources=settings.resources,
@@ -225,7 +254,8 @@ class StepContainer:
         }
         for name, text in files.items():
             (self._scratch / name).write_text(text)
-        mounts = [oci.bind(str(self._scratch / name), f"/etc/{name}") for name in files]
+        place = self._scratch if self._shared is None else self._shared.files
+        mounts = [oci.bind(str(place / name), f"/etc/{name}") for name in files]
         for number, (name, text) in enumerate(settings.files.items()):
             script = self._scratch / f"script-{number}"
             script.write_text(text)

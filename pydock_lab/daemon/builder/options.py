@@ -25,7 +25,7 @@ class BuildOptions:
         force_remove: The same after a failure.
         quiet: Output is the image id only.
         target: Stage to build, or "".
-        network: `--network` for RUN: default, none, host or a network's name.
+        network: `--network` for RUN: default, none, host, container:NAME or a network's name.
         extra_hosts: `name:address` each.
         shm_bytes: Size of /dev/shm in RUN, 0 for the default.
         resources: OCI `linux.resources` for RUN.

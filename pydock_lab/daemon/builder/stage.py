@@ -267,9 +267,11 @@ class StageBuild:
 
     async def _run_container(self, prepared: Prepared, draft: Draft, scratch: Path, lowers: list[Path]) -> Path:
         shop, options = self._shop, self._job.options
-        container = StepContainer(shop.config, shop.runtime, shop.networks, scratch, lowers)
         settings = prepared.run
         assert settings is not None
+        kind, _, other = settings.network.partition(":")
+        shared = shop.share_network(other) if kind == "container" else None
+        container = StepContainer(shop.config, shop.runtime, shop.networks, scratch, lowers, shared)
         self._output.running(container.id)
         self._record.note(container=container.id)
         stream = RunOutput(self._output, self._record.output)
@@ -321,6 +323,7 @@ class StageBuild:
             "exit_code": code,
             "output": output,
             "hint": hint,
+            "arguments": dict(prepared.inputs.arguments),
             "before": draft.parent,
             "after": after,
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydock_lab.daemon.builder.cache import BuildCache
 from pydock_lab.daemon.builder.cachemounts import CacheMounts
+from pydock_lab.daemon.builder.container import SharedNetwork
 from pydock_lab.daemon.builder.digests import DigestMemo
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.network.bridges import Networks
@@ -15,9 +16,10 @@ from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import DockerfileError, LabError
+from pydock_lab.errors import DockerfileError, LabError, NotFound
 
 Resolve = Callable[..., Awaitable[Image]]
+ShareNetwork = Callable[[str], SharedNetwork]
 
 
 class StepFailedError(LabError):
@@ -41,7 +43,13 @@ class Workshop:
     cache: BuildCache
     cache_mounts: CacheMounts
     trace: Trace
+    share_network: ShareNetwork
     memo: DigestMemo = field(default_factory=DigestMemo)
+
+
+def no_container(reference: str) -> SharedNetwork:
+    """What a builder without an engine around it answers to `--network container:NAME`."""
+    raise NotFound(f"No such container: {reference}")
 
 
 def error_document(error: LabError) -> dict[str, Any]:

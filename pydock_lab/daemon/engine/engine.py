@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pydock_lab.daemon.builder.builder import Builder
+from pydock_lab.daemon.builder.container import SharedNetwork
 from pydock_lab.daemon.catalog.catalog import Catalog
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.engine.containers.containers import Containers
@@ -91,6 +92,7 @@ def build_engine(config: DaemonConfig) -> Engine:
         events,
         trace,
         remove_image=lambda image_id: images.remove(image_id, prune=False),
+        share_network=lambda reference: SharedNetwork(*containers.launcher.network_of(reference)),
     )
     return Engine(
         config=config,

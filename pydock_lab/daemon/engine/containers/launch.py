@@ -92,6 +92,18 @@ class Launcher:
             other = self._table.get(mode.partition(":")[2]).record.config
             container.record.config.update({key: other[key] for key in ("Hostname", "Domainname")})
 
+    def network_of(self, reference: str) -> tuple[str, str, Path]:
+        """Return what shares a container's network: its namespace, its host name, the directory of its /etc files.
+
+        Raises:
+            NotFound, Conflict: there is none, or it does not run.
+        """
+        other = self._table.get(reference)
+        path = self._joined(None, f"container:{other.id}", "network", "net")
+        kind, _, third = network_mode(other.record).partition(":")
+        owner = self._table.get(third).id if kind == "container" else other.id
+        return path, str(other.record.config["Hostname"]), self.directory(owner)
+
     def _oci_config(self, container: Container) -> dict[str, Any]:
         record, config, host = container.record, container.record.config, container.record.host_config
         seccomp, no_new_privileges = _security(host["SecurityOpt"] or [])
@@ -150,7 +162,7 @@ class Launcher:
             return self._joined(container, mode, "network", "net")
         return mode if mode in ("host", "none") else "bridge"
 
-    def _joined(self, container: Container, mode: str, shown: str, namespace: str) -> str:
+    def _joined(self, container: Container | None, mode: str, shown: str, namespace: str) -> str:
         """Turn `container:ID` into the path of a namespace; other modes stay as they are."""
         kind, _, reference = mode.partition(":")
         if kind != "container":
