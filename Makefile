@@ -11,7 +11,7 @@ lab: $(VENV)/.lab                     ## JupyterLab with the lessons
 	@$(BIN)/python -m tools.lab
 
 test: $(VENV)/.test                   ## the whole suite, linters included
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 venv: $(VENV)/.venv                   ## only the environment
 

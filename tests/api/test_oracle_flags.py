@@ -555,6 +555,7 @@ AFTERWARDS = {
         wait ss
         start -a ss
         start no-such ss
+        wait ss
         rm ss
         create -i --name ss busybox cat
         start -ai ss

@@ -171,8 +171,9 @@ class HostNetwork:
             if self._firewall is not None:
                 await asyncio.to_thread(self._firewall.clear)
                 await asyncio.to_thread(self._accept.clear)
-        names = [*bridges, *([f"pd{self._tag}-out"] if self._redirect else [])]
-        await asyncio.to_thread(delete_links, names)
+        # A container's cable goes with its namespace, which the kernel takes down some time after its last process.
+        cables = [name for name in link_names() if name.startswith(f"pd{self._tag}v")]
+        await asyncio.to_thread(delete_links, [*cables, *bridges, *([f"pd{self._tag}-out"] if self._redirect else [])])
 
 
 def _bury(tag: str) -> None:
