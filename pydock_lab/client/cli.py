@@ -28,15 +28,20 @@ _LAB_COMMANDS = frozenset({"__complete", "catalog", "completion", "daemon", "doc
 _INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; return its exit status."""
+def main(argv: Sequence[str] | None = None, *, program: str = "pydock") -> int:
+    """Run one command line; return its exit status.
+
+    Args:
+        argv: The words after the program's name, or None for those of this process.
+        program: What help and error texts call it: `docker` in a notebook without the real one.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     screen = Screen(sys.stdout.buffer, sys.stderr.buffer)
     connection: Connection | None = None
     try:
         engine, words = read_global_flags(words)
         connection = engine.connection()
-        result = _run(words, connection, screen)
+        result = _run(words, connection, screen, program)
         if result.text:
             screen.write("stdout", result.text if result.text.endswith("\n") else result.text + "\n")
         if result.notes and sys.stderr.isatty():  # a person is reading, no script
@@ -57,11 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             connection.close()
 
 
-def _run(words: list[str], connection: Connection, screen: Screen) -> Result:
+def _run(words: list[str], connection: Connection, screen: Screen, program: str) -> Result:
     from pydock_lab.client.commands.execute import run_line
 
     if not words or words[0] in ("--help", "-h") or words == ["help"]:
-        return Result(text=_help())
+        return Result(text=_help(program))
     if words[0] in ("--version", "-v"):
         from importlib import metadata
 
@@ -73,15 +78,15 @@ def _run(words: list[str], connection: Connection, screen: Screen) -> Result:
         from pydock_lab.client.lab import run
 
         return run(words, session)
-    return run_line(words, session, program="pydock")
+    return run_line(words, session, program=program)
 
 
-def _help() -> str:
+def _help(program: str) -> str:
     from pydock_lab.client.commands.grammar import load
     from pydock_lab.client.commands.usage import program_page
     from pydock_lab.client.lab import summaries
 
-    return program_page(load(), "pydock", extra=summaries())
+    return program_page(load(), program, extra=summaries())
 
 
 def _fail(screen: Screen, message: str, hint: str | None, exit_code: int) -> int:

@@ -116,9 +116,14 @@ class Connection:
         return self._client
 
     @property
+    def is_named(self) -> bool:
+        """Whether an engine was named somehow; otherwise it is the user's own daemon."""
+        return self._named is not None
+
+    @property
     def is_up(self) -> bool:
         """Whether the engine can be asked without starting it; one that was named is taken to be up."""
-        return self._named is not None or listens(paths.socket_path())
+        return self.is_named or listens(paths.socket_path())
 
     @property
     def is_lab(self) -> bool:

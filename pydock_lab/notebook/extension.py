@@ -6,10 +6,12 @@ before the first command needs them: loading must not be felt.
 
 from __future__ import annotations
 
+import os
 import re
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from pydock_lab.client.docker_command import put_on_path, take_off_path
 from pydock_lab.notebook.completion import make_matcher
 from pydock_lab.notebook.magics import CELL_MAGICS, LINE_MAGICS, NOUNS, LabMagics
 
@@ -26,6 +28,7 @@ def load(shell: InteractiveShell) -> None:
     unload_hooks(shell)
     shell.Completer.custom_matchers.append(make_matcher(NOUNS, lambda: magics.connection))
     shell.input_transformers_cleanup.append(help_asked)
+    put_on_path(os.environ)
 
 
 def help_asked(lines: list[str]) -> list[str]:
@@ -45,6 +48,7 @@ def unload_hooks(shell: InteractiveShell) -> None:
 
 def unload(shell: InteractiveShell) -> None:
     """Take the magics away again; the daemon and its containers go on."""
+    take_off_path(os.environ)
     unload_hooks(shell)
     registered = shell.magics_manager.magics
     for kind, names in (("line", LINE_MAGICS), ("cell", CELL_MAGICS)):

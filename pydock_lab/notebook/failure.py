@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from pydock_lab.errors import LabError
+
+_WIDTH = 88
+_CODE = re.compile(r"`[^`]*`")
+_KEPT = "\0"
 
 
 class CommandFailed(Exception):
@@ -27,4 +33,13 @@ class CommandFailed(Exception):
 
     def _render_traceback_(self) -> list[str]:
         lines = self.message.splitlines() or [""]
-        return [*lines, f"Hint: {self.hint}"] if self.hint else lines
+        return [*lines, *_wrapped(f"Hint: {self.hint}")] if self.hint else lines
+
+
+def _wrapped(hint: str) -> list[str]:
+    """Break a hint between words: JupyterLab would break it in the middle of one."""
+    import textwrap
+
+    together = _CODE.sub(lambda code: code[0].replace(" ", _KEPT), hint)  # a command is to be copied in one piece
+    lines = textwrap.wrap(together, _WIDTH, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_KEPT, " ") for line in lines]

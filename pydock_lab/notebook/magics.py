@@ -60,6 +60,7 @@ class LabMagics:
         self._connected_to: str | None = None
         self._steady: Steady | None = None
         self._seen: dict[str, dict[str, Any]] = {}
+        self._said: set[str] = set()
 
     @property
     def connection(self) -> Connection:
@@ -125,9 +126,16 @@ class LabMagics:
         The cell's text is the Dockerfile, word for word; the context is the notebook's directory
         unless --context names another.
         """
+        from pydock_lab.client.commands.advice import dockerfile_notes
+
         words = self._words(line)
         context = _take_option(words, "--context") or "."
-        return self._command(["image", "build", "--file", "-", *words, context], stdin=cell)
+        shown = self._command(["image", "build", "--file", "-", *words, context], stdin=cell)
+        notes = [note for note in dockerfile_notes(cell) if note not in shown.notes]
+        shown.notes += notes
+        if not value_is_used():
+            self._say(notes)
+        return shown
 
     @_own_words
     def lab(self, line: str) -> Any:
@@ -175,21 +183,31 @@ class LabMagics:
         quiet = value_is_used()
         label = "" if stdin is not None else f"docker {quote(argv)}"
         screen = Screen(self.steady, quiet=quiet, terminal=label)
-        error = "interrupted"
+        error, container_id = "interrupted", ""
         try:
             hint = _INTERRUPTED if "run" in argv[:2] else None
             result = self._guarded(lambda: self._run(argv, screen, stdin), hint=hint)
-            error = ""
+            error, container_id = "", result.container_id
         except CommandFailed as failure:
             error = failure.message
             raise
         finally:
-            screen.end(error)
+            screen.end(error, rest=_where_the_rest_is(argv, container_id))
         shown = Shown.of(result, self.steady, output=screen.text)
         if not quiet:
             shown.show()
             shown.displayed = True
+            self._say(shown.notes)
         return shown
+
+    def _say(self, notes: list[str]) -> None:
+        """Show what surprises learners about a command that worked; each once in a kernel's life."""
+        from pydock_lab.notebook.shown import show_notes
+
+        fresh = [note for note in notes if note not in self._said]
+        self._said.update(fresh)
+        if fresh:
+            show_notes(fresh, self.steady)
 
     def _run(self, argv: list[str], output: Output, stdin: str | None = None) -> Result:
         from pydock_lab.client.commands.execute import run_line
@@ -217,6 +235,17 @@ class LabMagics:
     def _failed(self, failure: CommandFailed) -> CommandFailed:
         hint = failure.hint and self.steady.text(failure.hint)
         return CommandFailed(self.steady.text(failure.message), hint=hint, exit_code=failure.exit_code)
+
+
+def _where_the_rest_is(argv: list[str], container_id: str) -> str:
+    """Say where output can be read that was too much for the notebook; "" where it can't."""
+    if "logs" in argv[:2]:
+        return "--tail 100 shows the end"
+    if "run" not in argv[:2]:
+        return ""
+    if "--rm" in argv or not container_id:
+        return "run without --rm, `%container logs` has them"
+    return f"`%container logs --tail 100 {container_id[:12]}` has the end"
 
 
 def _take_option(words: list[str], name: str) -> str | None:

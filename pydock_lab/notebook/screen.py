@@ -3,14 +3,15 @@
 Everything goes to the cell's stdout, a container's stderr too: in a notebook
 the stderr stream means "something is wrong with this cell" (it is red, and
 nbgrader counts it as a failure), while servers log there in good health.
-IPython batches stdout five times a second; here the total is bounded, so that a
-talkative container can't fill the notebook's file.
+The page gets at most ten messages a second whatever a container prints, and the
+total is bounded: a talkative container can't fill the notebook's file.
 """
 
 from __future__ import annotations
 
 import codecs
 import sys
+import time
 
 from pydock_lab.client.commands.session import BuildEvent, Progress, Stream, Terminal
 from pydock_lab.notebook.build_view import BuildView
@@ -20,6 +21,11 @@ from pydock_lab.notebook.transfer_view import TransferView
 
 LIMIT = 200_000
 """Characters of streamed output that one command may leave in the notebook."""
+TAIL = 2_000
+"""Characters of the end that are shown where something was left out before them."""
+
+# ipykernel sends what is written within 0.2 s as one message, and what is flushed at once: ten a second together.
+_FLUSH_EVERY_S = 0.2
 
 
 class Screen:
@@ -42,6 +48,8 @@ class Screen:
         self._steady = steady
         self._left = limit
         self._dropped = 0
+        self._tail = ""
+        self._flushed_at = 0.0
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
         self._build: BuildView | None = None
         self._transfer: TransferView | None = None
@@ -52,12 +60,14 @@ class Screen:
         text = data if isinstance(data, str) else self._decoders[stream].decode(data)
         shown, rest = text[: self._left], text[self._left :]
         self._left -= len(shown)
-        self._dropped += len(rest)
-        if stream == "stdout":
+        if rest:
+            self._dropped += len(rest)
+            self._tail = (self._tail + rest)[-TAIL:]
+        if shown and stream == "stdout":
             self.text += shown
         if shown and not self._quiet:
             sys.stdout.write(self._steady.text(shown))
-            sys.stdout.flush()
+            self._flush()
 
     def redraw(self, text: str) -> None:
         """Show a text in place of the output so far; only the last one is kept."""
@@ -66,7 +76,7 @@ class Screen:
 
             clear_output(wait=True)
             sys.stdout.write(self._steady.text(f"{text}\n"))
-            sys.stdout.flush()
+            self._flush()
         self.text = f"{text}\n"
 
     def progress(self, event: Progress) -> None:
@@ -97,18 +107,28 @@ class Screen:
             return None
         return CellTerminal(self._terminal, lambda data: self.write("stdout", data))
 
-    def end(self, error: str = "") -> None:
+    def end(self, error: str = "", *, rest: str = "") -> None:
         """Let the last picture stand, and say what did not fit.
 
         Args:
             error: How the command failed, or "".
+            rest: Where to read what did not fit.
         """
         if self._build is not None and error:
             self._build.fail(error)
         if self._live is not None:
             self._live.settle()
         if self._dropped:
-            sys.stdout.write(f"\n… {self._dropped:,} more characters are not shown here; `logs` has them.\n")
+            end = "" if self._quiet else self._tail.partition("\n")[2] or self._tail
+            left_out = self._dropped - len(end)
+            note = f"\n… {left_out:,} characters are left out here{rest and f'; {rest}'} …\n"
+            sys.stdout.write(self._steady.text((note if left_out else "") + end))
+
+    def _flush(self) -> None:
+        now = time.monotonic()
+        if now - self._flushed_at >= _FLUSH_EVERY_S:
+            self._flushed_at = now
+            sys.stdout.flush()
 
     def _changed(self) -> None:
         if self._live is not None:

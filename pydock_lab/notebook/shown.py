@@ -90,6 +90,21 @@ class Shown(Result):
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(Result)}
 
 
+def show_notes(notes: list[str], steady: Steady) -> None:
+    """Display what surprises learners about a command that worked, a line each."""
+    from IPython.display import display
+
+    plain = "\n".join(f"Note: {note}" for note in notes)
+    lines = [tag("p", tag("b", "Note "), *_with_code(note)) for note in notes]
+    html = frame(tag("div", *lines, class_="pd-aside"), label="Notes")
+    display({"text/plain": steady.text(plain), "text/html": steady.text(str(html))}, raw=True)
+
+
+def _with_code(text: str) -> list[str]:
+    """Split a line at its backticks; what is between two of them is code."""
+    return [tag("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))]
+
+
 def join_state(status: str) -> Markup:
     """A container's status with a mark in front, so that colour is never alone."""
     running = status.startswith("Up")

@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from pydock_lab.client.docker_command import BIN
 from pydock_lab.notebook.failure import CommandFailed
-from pydock_lab.notebook.screen import LIMIT
+from pydock_lab.notebook.screen import LIMIT, TAIL
 from tests.conftest import Daemon
 
 pytestmark = pytest.mark.root
@@ -72,8 +74,13 @@ def test_a_cell_builds_its_text_word_for_word(shell: InteractiveShell, daemon: D
 def test_output_is_bounded(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.run_cell(f"%docker run --rm busybox sh -c 'yes | head -c {10 * LIMIT}'").success
     printed = capsys.readouterr().out
-    assert len(printed) < LIMIT + 1000
-    assert "more characters are not shown" in printed
+    assert len(printed) < LIMIT + TAIL + 1000
+    assert "characters are left out here; run without --rm, `%container logs` has them" in printed
+
+
+def test_the_end_of_much_output_is_shown(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.run_cell(f"%docker run --rm busybox sh -c 'yes | head -c {2 * LIMIT}; echo the end'").success
+    assert "the end\n" in capsys.readouterr().out
 
 
 def test_an_interrupt_ends_the_cell_though_the_container_ignores_it(shell: InteractiveShell, daemon: Daemon) -> None:
@@ -90,3 +97,39 @@ def test_an_interrupt_ends_the_cell_though_the_container_ignores_it(shell: Inter
     assert isinstance(error, CommandFailed)
     assert error.message == "interrupted"
     assert daemon.docker("ps", "-q", "--filter", "name=magic").stdout
+
+
+def test_what_surprises_is_said_once(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    run = "%docker run --rm -v /tmp:/app busybox true"
+    assert shell.run_cell(run).success
+    assert "with a path this is a bind mount" in capsys.readouterr().out
+    assert shell.run_cell(run).success
+    assert "bind mount" not in capsys.readouterr().out
+    assert shell.run_cell("quiet = %docker run --rm -v /var:/app busybox true").success
+    assert capsys.readouterr().out == ""
+    assert "with a path this is a bind mount" in shell.user_ns["quiet"].notes[0]
+
+
+def test_a_dockerfile_cell_tells_what_learners_take_for_granted(
+    shell: InteractiveShell, daemon: Daemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.run_cell("%%dockerfile -t magic:2\nFROM busybox\nLABEL mantainer=me\n").success
+    daemon.docker("image", "rm", "magic:2")
+    assert "did you mean `maintainer`?" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_docker_in_a_shell_is_the_real_cli_or_ours(
+    shell: InteractiveShell, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, real: bool
+) -> None:
+    if not real:
+        entries = os.environ["PATH"].split(os.pathsep)
+        without = [entry for entry in entries if entry == str(BIN) or not (Path(entry) / "docker").exists()]
+        monkeypatch.setenv("PATH", os.pathsep.join(without))
+    assert shell.run_cell("said = !docker run --name magic busybox echo 'from a  shell'; docker ps -aq | wc -l").success
+    assert list(shell.user_ns["said"])[0] == "from a  shell"
+    shell.run_cell("said = !docker logs magic && docker rm magic")
+    assert list(shell.user_ns["said"]) == ["from a  shell", "magic"]
+    shell.run_cell("said = !docker container log")
+    assert "docker" in shell.user_ns["said"][0]
+    assert "pydock" not in "".join(shell.user_ns["said"])

@@ -73,10 +73,10 @@ def _old_image(arguments: Arguments) -> Iterator[str]:
         yield from (f"{image}: {why}" for prefix, why in _OLD.items() if re.match(rf"{prefix}(\.|-|$)", image))
 
 
-def _removed(arguments: Arguments) -> Iterator[str]:
+def _removed(_arguments: Arguments) -> Iterator[str]:
     yield (
-        "with a container its writable layer is gone (`stop` keeps it, `start` brings it back); named volumes stay"
-        + ("" if arguments.on("volumes") else ", and so do anonymous ones without -v")
+        "with a container its writable layer is gone (`stop` keeps it, `start` brings it back); named volumes stay, "
+        "anonymous ones go only with -v"
     )
 
 

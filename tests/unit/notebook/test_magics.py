@@ -55,7 +55,13 @@ def test_a_mistake_fails_the_cell_with_dockers_words_and_no_traceback(
 def test_an_engine_that_is_not_there_is_named(shell: InteractiveShell) -> None:
     error = failure(shell, "%docker ps")
     assert error.message.startswith("Cannot connect to the Docker daemon at unix:///nowhere/docker.sock")
-    assert error._render_traceback_()[-1].startswith("Hint: ")
+    assert error._render_traceback_()[-2].startswith("Hint: DOCKER_HOST or -H names this address")
+
+
+def test_a_command_in_a_hint_is_not_broken_in_two() -> None:
+    lines = CommandFailed("no", hint="so it goes " * 7 + "`docker run -d alpine sleep 60` works")._render_traceback_()
+    assert len(lines) == 3
+    assert lines[2].strip().startswith("`docker run -d alpine sleep 60`")
 
 
 def test_a_substitution_that_fails_fails_the_cell(shell: InteractiveShell) -> None:
