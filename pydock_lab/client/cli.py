@@ -6,6 +6,7 @@
     pydock doctor                        which boundaries are real on this machine
     pydock explain CONTAINER             what the engine did to start it
     pydock registry serve                a registry for a class
+    pydock check FILE                    whether what the lines of a file ask for is so
     pydock catalog ls                    the base images it can make itself
 
 Nothing is on stderr when nothing is wrong; exit statuses are Docker's.
@@ -24,7 +25,7 @@ from pydock_lab.client.global_flags import read_global_flags
 from pydock_lab.client.screen import Screen
 from pydock_lab.errors import LabError
 
-_LAB_COMMANDS = frozenset({"__complete", "catalog", "completion", "daemon", "doctor", "explain", "registry"})
+_LAB_COMMANDS = frozenset({"__complete", "catalog", "check", "completion", "daemon", "doctor", "explain", "registry"})
 _INTERRUPTED = 130
 
 

@@ -1,4 +1,4 @@
-"""What `pydock` has beside Docker's commands: `daemon`, `registry`, `catalog`, `doctor`, `explain`, `completion`."""
+"""What `pydock` has beside Docker's commands: `check`, `catalog`, `daemon`, `explain`, `registry` and a few more."""
 
 from __future__ import annotations
 
@@ -107,6 +107,15 @@ def _complete(words: Sequence[str], session: Session) -> Result:
     return Result(text="\n".join(complete(text, cursor, connection=session.connection)))
 
 
+def _check(words: Sequence[str], session: Session) -> Result:
+    """Check work from outside the learner's kernel: the lines of a `%%check` cell in a file."""
+    from pydock_lab.client.grading.check import check
+
+    lines = sys.stdin if words[0] == "-" else (session.directory / words[0]).read_text("utf-8").splitlines()
+    report = check(lines, session.connection)
+    return Result(text=report.plain(), exit_code=0 if report.share == 1 else 1)
+
+
 def _catalog_ls(words: Sequence[str], session: Session) -> Result:
     from pydock_lab.client.commands.tables import Table
 
@@ -160,6 +169,7 @@ COMMANDS: Mapping[str, LabCommand] = {
     "catalog export": LabCommand(
         "FILE|- [IMAGE...]", "Save stand-ins into one archive for `docker load`", (1, 1000), _catalog_export
     ),
+    "check": LabCommand("FILE|-", "Check work: a question to the engine on each line", (1, 1), _check),
     "completion": LabCommand("bash", "Print a script that completes commands in a shell", (1, 1), _completion),
     "__complete": LabCommand("LINE POINT", "Print what may stand at a point of a line", (2, 2), _complete),
     "daemon": LabCommand("[OPTIONS]", "Run the engine in the foreground", (0, None), _become("pydock_lab.daemon")),

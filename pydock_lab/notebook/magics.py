@@ -2,7 +2,8 @@
 
 `%container run …` is `docker container run …`; `%docker …` takes a whole line as
 the notes write it; `%%dockerfile -t TAG` builds the cell; `%lab` is what the lab
-adds. The grammar is the client's (client/commands); here are only a cell's way
+adds; `%%predict`, `%%reveal` and `%check` ask the engine about a learner's
+answers and work. The grammar is the client's (client/commands); here are only a cell's way
 in (words, variables, the cell's text) and its way out (pictures, errors).
 """
 
@@ -20,6 +21,7 @@ from IPython.core.magic import no_var_expand
 
 from pydock_lab.errors import InvalidParameter, LabError
 from pydock_lab.notebook.failure import CommandFailed
+from pydock_lab.notebook.grading_magics import Desk
 from pydock_lab.notebook.statement import value_is_used
 from pydock_lab.notebook.words import quote, split
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from pydock_lab.notebook.steady import Steady
 
 NOUNS = ("container", "image", "volume", "network", "system", "builder", "context", "compose")
-LINE_MAGICS = ("docker", *NOUNS, "lab")
-CELL_MAGICS = ("dockerfile", "docker", "container", "compose")
+LINE_MAGICS = ("docker", *NOUNS, "lab", "check")
+CELL_MAGICS = ("dockerfile", "docker", "container", "compose", "predict", "reveal", "check")
 
 _INTERRUPTED = (
     "the container got the interrupt too; if it ignores it, it runs on: see `%container ls`, then `%container stop`"
@@ -61,6 +63,7 @@ class LabMagics:
         self._steady: Steady | None = None
         self._seen: dict[str, dict[str, Any]] = {}
         self._said: set[str] = set()
+        self._desk = Desk(self._words)
 
     @property
     def connection(self) -> Connection:
@@ -93,7 +96,7 @@ class LabMagics:
             return magic
 
         functions: dict[str, Magic] = {noun: of_noun(noun) for noun in NOUNS}
-        return functions | {"docker": self.docker, "lab": self.lab}
+        return functions | {"docker": self.docker, "lab": self.lab, "check": self.check}
 
     def cell_functions(self) -> dict[str, Magic]:
         """The cell magics by name."""
@@ -108,7 +111,8 @@ class LabMagics:
             """`docker compose …` with the cell's text as the Compose file: `%%compose up -d`."""
             return self._command(["compose", "--file", "-", *self._words(line)], stdin=cell)
 
-        return {"dockerfile": self.dockerfile, "docker": self.docker, "container": container, "compose": compose}
+        docker = {"dockerfile": self.dockerfile, "docker": self.docker, "container": container, "compose": compose}
+        return docker | {"predict": self.predict, "reveal": self.reveal, "check": self.check}
 
     @_own_words
     def docker(self, line: str, cell: str | None = None) -> Shown:
@@ -144,6 +148,21 @@ class LabMagics:
 
         lab = Lab(self.connection, self.steady, self._seen, self._command)
         return self._guarded(lambda: run(self._words(line), lab))
+
+    @_own_words
+    def predict(self, line: str, cell: str) -> None:
+        """Commit to answers before you run: `%%predict NAME`, then `question: answer` on each line."""
+        self._guarded(lambda: self._desk.predict(line, cell))
+
+    @_own_words
+    def reveal(self, line: str, cell: str) -> None:
+        """Let the engine score a prediction: `%%reveal NAME`, then `question: how to find out` on each line."""
+        self._guarded(lambda: self._desk.reveal(line, cell, self.connection, self.steady))
+
+    @_own_words
+    def check(self, line: str, cell: str | None = None) -> Any:
+        """Check your work: `%check container web runs`, or `%%check` with a question on each line."""
+        return self._guarded(lambda: self._desk.check(line, cell, self.connection, self.steady))
 
     def _words(self, line: str) -> list[str]:
         try:
