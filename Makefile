@@ -22,7 +22,7 @@ lessons: $(VENV)/.test                ## run every lesson and keep its outputs
 	$(BIN)/python -m tools.lessons $(LESSONS)
 
 clean:                                ## remove what the commands above made here
-	rm -rf $(VENV) .wheelhouse .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .wheelhouse build .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.venv: pyproject.toml tools/install
 	tools/install venv

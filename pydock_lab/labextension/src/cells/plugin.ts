@@ -1,0 +1,63 @@
+/* Cells that begin with %%dockerfile or %%compose are read as what they are, not as Python. */
+
+import { IndentContext, indentService, indentUnit, LanguageSupport, StreamLanguage } from '@codemirror/language';
+import { yaml } from '@codemirror/legacy-modes/mode/yaml';
+import { Compartment, EditorState, Extension, Prec } from '@codemirror/state';
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/codemirror';
+
+import { dockerfile } from './dockerfile';
+import { indentDockerfile, indentYaml } from './indent';
+import { behindMagic, magicOf } from './magic';
+
+type Indent = (context: IndentContext, position: number) => number;
+
+function support(language: StreamLanguage<unknown>, indent: Indent, unit: string): Extension {
+  // In front of Python's: of several languages, CodeMirror takes the first.
+  return Prec.highest([new LanguageSupport(language), indentService.of(indent), indentUnit.of(unit)]);
+}
+
+const DOCKERFILE = support(StreamLanguage.define(behindMagic(dockerfile)), indentDockerfile, '    ');
+const YAML = support(StreamLanguage.define(behindMagic(yaml)), indentYaml, '  ');
+const NOTHING: Extension = [];
+
+/** What a cell with this first line needs; the same object for the same language. */
+function supportFor(firstLine: string): Extension {
+  switch (magicOf(firstLine)) {
+    case 'dockerfile':
+      return DOCKERFILE;
+    case 'compose':
+      return YAML;
+    case 'writefile':
+      return /[\s/]Dockerfile(?:\.\S+)?\s*$/.test(firstLine) ? DOCKERFILE : /\.ya?ml\s*$/.test(firstLine) ? YAML : NOTHING;
+    default:
+      return NOTHING;
+  }
+}
+
+/** Switches an editor's language when its first line begins or ceases to be one of the magics. */
+function followFirstLine(source: string): Extension {
+  const compartment = new Compartment();
+  const follow = EditorState.transactionExtender.of(transaction => {
+    if (!transaction.docChanged) {
+      return null;
+    }
+    const wanted = supportFor(transaction.newDoc.line(1).text);
+    return wanted === compartment.get(transaction.startState) ? null : { effects: compartment.reconfigure(wanted) };
+  });
+  return [Prec.highest(compartment.of(supportFor(source.split('\n', 1)[0]))), follow];
+}
+
+export const cells: JupyterFrontEndPlugin<void> = {
+  id: 'pydock-lab:cells',
+  description: 'Colours and indents Dockerfiles and Compose files in notebook cells.',
+  autoStart: true,
+  requires: [IEditorExtensionRegistry],
+  activate: (_app: JupyterFrontEnd, registry: IEditorExtensionRegistry): void => {
+    registry.addExtension({
+      name: 'pydock-lab:cells',
+      factory: ({ inline, model }) =>
+        inline ? EditorExtensionRegistry.createImmutableExtension(followFirstLine(model.sharedModel.source)) : null
+    });
+  }
+};

@@ -1,0 +1,113 @@
+"""Cells that begin with %%dockerfile or %%compose: coloured and indented as what they are."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import Open
+from tests.browser.jupyter import Notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.root]
+
+DOCKERFILE = """%%dockerfile -t web:1.0 --context .
+# syntax=docker/dockerfile:1
+# the page and its server
+ARG TAG=3.12-alpine
+FROM --platform=$BUILDPLATFORM python:${TAG} AS build
+ENV GREETING="hello ${TAG}" PORT=8000
+COPY --from=build --chown=1000:1000 app/ /app
+RUN --mount=type=cache,target=/root/.cache pip install flask \\
+    && echo "done"
+RUN <<EOF
+echo FROM inside
+EOF
+HEALTHCHECK --interval=5s CMD wget -q localhost
+EXPOSE 8000/tcp
+CMD ["python", "-m", "flask"]
+"""
+COMPOSE = """%%compose -p shop
+services:
+  web:
+    image: "nginx:alpine"  # the page
+    ports:
+      - "8080:80"
+    read_only: true
+"""
+PYTHON = "x = 'FROM here'"
+
+
+@pytest.fixture
+def notebook(open_notebook: Open) -> Notebook:
+    return open_notebook("cells.ipynb", DOCKERFILE, COMPOSE, PYTHON, "pass")
+
+
+def colour(cell: Locator, text: str, near: str = "") -> str:
+    """The colour a piece of text has on the page; in the line that contains `near`."""
+    line = cell.locator(".cm-line", has_text=near or text).first
+    return line.evaluate(
+        """(line, text) => {
+            const at = line.textContent.indexOf(text);
+            const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+            for (let passed = 0, node; (node = walker.nextNode()); passed += node.length)
+                if (at < passed + node.length) return getComputedStyle(node.parentElement).color;
+        }""",
+        text,
+    )
+
+
+def test_dockerfiles_and_compose_files_are_coloured(notebook: Notebook) -> None:
+    cell = notebook.cell("# the page and its server")
+    plain = colour(cell, "app/", "COPY")
+    keyword, flag, string, comment, variable = (
+        colour(cell, "COPY"),
+        colour(cell, "--chown", "COPY"),
+        colour(cell, "hello", "GREETING"),
+        colour(cell, "# the page"),
+        colour(cell, "${TAG}", "AS build"),
+    )
+    assert len({plain, keyword, flag, string, comment, variable}) == 6
+    assert colour(cell, "AS", "AS build") == keyword
+    assert colour(cell, "CMD", "HEALTHCHECK") == keyword
+    assert colour(cell, "${TAG}", "GREETING") == variable
+    assert colour(cell, "PORT", "GREETING") == colour(cell, "GREETING") != plain
+    assert colour(cell, "FROM", "echo FROM inside") == string  # text of a here-document, no instruction
+    assert colour(cell, "HEALTHCHECK") == keyword  # and behind its end, instructions again
+    assert colour(cell, "%%dockerfile") == colour(cell, "# syntax") not in (plain, comment)
+
+    compose = notebook.cell("services:")
+    assert len({colour(compose, "image"), colour(compose, '"nginx:alpine"'), colour(compose, "# the page")}) == 3
+    assert colour(compose, "image") == colour(compose, "ports") != plain
+    assert colour(notebook.cell("FROM here"), "FROM") == colour(notebook.cell("FROM here"), "here")
+    notebook.keep(notebook.panel, "cells", widths=(1280, 600))
+
+
+def test_a_cell_changes_its_language_with_its_first_line(notebook: Notebook) -> None:
+    cell = notebook.panel.locator(".jp-CodeCell").last
+    keyboard = notebook.page.keyboard
+    cell.locator(".cm-content").click()
+    keyboard.press("Control+A")
+    keyboard.type("%%dockerfile\nFROM busybox\nRUN echo one \\\n&& echo two \\\n&& echo three\nCMD true")
+    expect(cell.locator(".cm-line")).to_have_text(
+        ["%%dockerfile", "FROM busybox", "RUN echo one \\", "    && echo two \\", "    && echo three", "CMD true"]
+    )
+    as_dockerfile = colour(cell, "FROM")
+    assert as_dockerfile != colour(cell, "busybox")
+    keyboard.press("Control+Home")
+    keyboard.type("#")
+    assert colour(cell, "FROM") == colour(cell, "busybox")  # Python's names
+
+
+def test_compose_files_indent_by_two(notebook: Notebook) -> None:
+    cell = notebook.panel.locator(".jp-CodeCell").last
+    keyboard = notebook.page.keyboard
+    cell.locator(".cm-content").click()
+    keyboard.press("Control+A")
+    keyboard.type("%%compose\nservices:\nweb:\nimage: nginx\nports:\n- 8080:80\n- 8443:443")
+    expect(cell.locator(".cm-line")).to_have_text(
+        ["%%compose", "services:", "  web:", "    image: nginx", "    ports:", "      - 8080:80", "      - 8443:443"]
+    )
+    keyboard.press("Enter")
+    keyboard.press("Backspace")  # a level back, by hand
+    keyboard.type("read_only: true")
+    expect(cell.locator(".cm-line").last).to_have_text("    read_only: true")
