@@ -59,6 +59,11 @@ def scroll(child: Markup, label: str) -> Markup:
     return tag("div", child, class_="pd-scroll", tabindex=0, role="group", aria_label=label)
 
 
+def with_code(text: str) -> list[str]:
+    """Split a line at its backticks; what is between two of them is code."""
+    return [tag("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))]
+
+
 def bar(share: float) -> Markup:
     """A horizontal bar, `share` of its width filled (0 to 1); decoration beside a number."""
     return tag(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydock_lab.client.commands.failure import UsageError
 from pydock_lab.client.connection import Connection
+from pydock_lab.notebook.machine import Machine
 from pydock_lab.notebook.steady import Steady
 
 _PAGE = """Usage:  %lab COMMAND
@@ -25,7 +26,7 @@ Commands:
   network               Who is on which network, and which ports lead in
   processes             Containers' processes, with the pid on either side
   requests COMMAND...   What a docker command asks of the engine, and what that does
-  stacks                Virtual machines and this machine's containers, side by side
+  stacks [--boot|--off] Virtual machines and this machine's containers, side by side
   stats                 What each container uses, now and in the last minute
   volume NAME           One volume's files as the host and every container see them"""
 
@@ -38,12 +39,14 @@ class Lab:
         connection: To the engine.
         steady: Makes ids and times stable where outputs are compared.
         seen: Who has mounted a volume in this notebook's life, by volume; see volume_view.py.
+        machine: A virtual machine to compare containers with; booted when asked for.
         docker: Runs a docker command line and shows what it comes to.
     """
 
     connection: Connection
     steady: Steady
     seen: dict[str, dict[str, Any]]
+    machine: Machine
     docker: Callable[[list[str]], Any]
 
 
@@ -103,10 +106,17 @@ def _volume(lab: Lab, name: str) -> None:
     show(name, lab.connection, lab.steady, lab.seen.setdefault(name, {}))
 
 
-def _stacks(lab: Lab) -> None:
-    from pydock_lab.notebook.views import picture, stacks
+def _stacks(lab: Lab, flag: str = "") -> None:
+    from pydock_lab.notebook.views import container_start, picture, stacks
 
-    picture.show_live(stacks.read, stacks.draw, lab.connection, lab.steady)
+    if flag not in ("", "--boot", "--off"):
+        raise UsageError(f"%lab: unknown flag: {flag}\n\nUsage:  %lab stacks [--boot|--off]")
+    if flag == "--boot":
+        lab.machine.boot()
+        lab.machine.container_start_ns = container_start.measure(lab.connection)
+    elif flag == "--off":
+        lab.machine.stop()
+    picture.show_live(stacks.Reader(lab.machine), stacks.draw, lab.connection, lab.steady)
 
 
 def _processes(lab: Lab) -> None:
@@ -185,7 +195,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "network": _Command(_network),
     "processes": _Command(_processes),
     "requests": _Command(_requests, "COMMAND [ARG...]", 1, None),
-    "stacks": _Command(_stacks),
+    "stacks": _Command(_stacks, "[--boot|--off]", most=1),
     "stats": _Command(_stats),
     "volume": _Command(_volume, "NAME", 1, 1),
 }

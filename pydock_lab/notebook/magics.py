@@ -9,6 +9,7 @@ in (words, variables, the cell's text) and its way out (pictures, errors).
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -28,6 +29,7 @@ from pydock_lab.notebook.words import quote, split
 if TYPE_CHECKING:
     from pydock_lab.client.commands.session import Output, Result
     from pydock_lab.client.connection import Connection
+    from pydock_lab.notebook.machine import Machine
     from pydock_lab.notebook.shown import Shown
     from pydock_lab.notebook.steady import Steady
 
@@ -62,6 +64,7 @@ class LabMagics:
         self._connected_to: str | None = None
         self._steady: Steady | None = None
         self._seen: dict[str, dict[str, Any]] = {}
+        self._machine: Machine | None = None
         self._said: set[str] = set()
         self._desk = Desk(self._words)
 
@@ -83,6 +86,15 @@ class LabMagics:
         if self._steady is None:
             self._steady = Steady.from_environment()
         return self._steady
+
+    @property
+    def machine(self) -> Machine:
+        """The virtual machine of this notebook; not booted before it is asked for."""
+        from pydock_lab.notebook.machine import Machine
+
+        if self._machine is None:
+            self._machine = Machine()
+        return self._machine
 
     def line_functions(self) -> dict[str, Magic]:
         """The line magics by name."""
@@ -146,7 +158,7 @@ class LabMagics:
         """What the lab adds to Docker, for example `%lab layers IMAGE`; `%lab --help` lists the commands."""
         from pydock_lab.notebook.lab_commands import Lab, run
 
-        lab = Lab(self.connection, self.steady, self._seen, self._command)
+        lab = Lab(self.connection, self.steady, self._seen, self.machine, self._command)
         return self._guarded(lambda: run(self._words(line), lab))
 
     @_own_words
@@ -212,12 +224,20 @@ class LabMagics:
             raise
         finally:
             screen.end(error, rest=_where_the_rest_is(argv, container_id))
+        self._learn_name(result.container_id)
         shown = Shown.of(result, self.steady, output=screen.text)
         if not quiet:
             shown.show()
             shown.displayed = True
             self._say(shown.notes)
         return shown
+
+    def _learn_name(self, container_id: str) -> None:
+        """Where outputs are compared, a name that the engine made up is shown as another, always the same."""
+        if self.steady and container_id:
+            with contextlib.suppress(LabError):  # run with --rm it is gone, and its name with it
+                document = self.connection.request("GET", f"/containers/{container_id}/json").json()
+                self.steady.know_name(document["Name"].lstrip("/"))
 
     def _say(self, notes: list[str]) -> None:
         """Show what surprises learners about a command that worked; each once in a kernel's life."""

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from pydock_lab.client.commands.session import Result
-from pydock_lab.notebook.html import Markup, frame, tag
+from pydock_lab.notebook.html import Markup, frame, tag, with_code
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
 
@@ -95,14 +95,9 @@ def show_notes(notes: list[str], steady: Steady) -> None:
     from IPython.display import display
 
     plain = "\n".join(f"Note: {note}" for note in notes)
-    lines = [tag("p", tag("b", "Note "), *_with_code(note)) for note in notes]
+    lines = [tag("p", tag("b", "Note "), *with_code(note)) for note in notes]
     html = frame(tag("div", *lines, class_="pd-aside"), label="Notes")
     display({"text/plain": steady.text(plain), "text/html": steady.text(str(html))}, raw=True)
-
-
-def _with_code(text: str) -> list[str]:
-    """Split a line at its backticks; what is between two of them is code."""
-    return [tag("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))]
 
 
 def join_state(status: str) -> Markup:

@@ -2,7 +2,8 @@
 
 With `PYDOCK_SEED` set, everything the notebook shows passes through `Steady`:
 ids are renumbered in the order in which they are first seen, ages and durations
-are left vague, volumes lie where they usually do. The engine and its objects keep their real ids; `$web` still
+and the numbers that a machine gives (its kernel, pids) are left vague, names that the engine made up are replaced,
+volumes lie where they usually do. The engine and its objects keep their real ids; `$web` still
 names the real container.
 """
 
@@ -20,6 +21,19 @@ _AGE = re.compile(
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:?\d\d(?: [A-Z]{3,4})?|Z)?")
 _DURATION = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?: ms| s)(?!\w)")
 _VOLUMES = re.compile(r"/[^\s\"<>]*/volumes/(?=[\w.-]+/_data)")
+_KERNEL = re.compile(r"(?<=Linux )\d+\.\d+\.[\w.+-]*\w")
+_PID = re.compile(r"\b\d+(?= outside)|(?<=process )\d+(?= of this host)|(?<=, process )\d+")
+_MADE_UP = re.compile(r"[a-z]+_[a-z]+\d?")
+_NAMES = (
+    "keen_ada",
+    "calm_bell",
+    "wise_curie",
+    "bold_darwin",
+    "kind_euler",
+    "eager_franklin",
+    "merry_gauss",
+    "sharp_hopper",
+)
 _SHORT = 12
 
 
@@ -33,6 +47,7 @@ class Steady:
     def __init__(self, seed: str = "") -> None:
         self.seed = seed
         self._known: dict[str, str] = {}
+        self._names: dict[str, str] = {}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Steady:
@@ -42,6 +57,12 @@ class Steady:
     def __bool__(self) -> bool:
         return bool(self.seed)
 
+    def know_name(self, name: str) -> None:
+        """Replace a container's name from now on, if the engine made it up."""
+        if _MADE_UP.fullmatch(name) and name not in self._names:
+            number, first = divmod(len(self._names), len(_NAMES))
+            self._names[name] = _NAMES[first] + (str(number) if number else "")
+
     def text(self, text: str) -> str:
         """Make one piece of output stable."""
         if not self.seed:
@@ -49,6 +70,10 @@ class Steady:
         text = _TIME.sub("2020-01-01T00:00:00Z", text)
         text = _ID.sub(lambda match: self._id(match[0]), text)
         text = _AGE.sub("Some time", text)
+        text = _KERNEL.sub("6.1.0", text)
+        text = _PID.sub("1000", text)
+        for name, shown in self._names.items():
+            text = re.sub(rf"\b{name}\b", shown, text)
         text = _VOLUMES.sub("/var/lib/pydock/volumes/", text)
         return _DURATION.sub("0.0 s", text)
 

@@ -15,7 +15,7 @@ from tests.conftest import Daemon
 pytestmark = [pytest.mark.browser, pytest.mark.root]
 
 VIEWS = (
-    "%lab stacks",
+    "%lab stacks --boot",
     "%lab processes",
     "%lab events",
     "%lab stats",
@@ -61,7 +61,8 @@ def test_the_views_follow_the_engine(open_notebook: Open, busy: Daemon) -> None:
     shown = {source: notebook.run(source).locator(".jp-OutputArea") for source in VIEWS}
     live = {source: area.locator(".pd-picture-live") for source, area in shown.items()}
 
-    expect(live["%lab stacks"]).to_contain_text("6 containers on one kernel")
+    expect(live["%lab stacks --boot"]).to_contain_text("6 containers on one kernel")
+    expect(live["%lab stacks --boot"]).to_contain_text("from start to its first process")
     expect(live["%lab processes"]).to_contain_text("view-page and view-side are in the same namespaces: net")
     expect(live["%lab network"].locator("svg.pd-drawing circle")).to_have_count(5)
     expect(live["%lab compose"].locator("svg.pd-drawing rect")).to_have_count(4)
@@ -69,14 +70,15 @@ def test_the_views_follow_the_engine(open_notebook: Open, busy: Daemon) -> None:
     expect(shown["%lab explain view-page"]).to_contain_text("Fork a process in new ")
     expect(shown[VIEWS[-1]]).to_contain_text("/containers/create")
 
-    live["%lab stacks"].locator("summary").click()
+    stacks = live["%lab stacks --boot"]
+    stacks.locator("summary").click()
     assert busy.docker("exec", "view-page", "touch", "/late").returncode == 0
     assert busy.docker("run", "-d", "--name", "view-late", "busybox", "sleep", "600").returncode == 0
     for source in VIEWS[:-3]:
         expect(live[source]).to_contain_text("view-late")
     expect(live["%lab instances busybox"].locator("article", has_text="view-page").first).to_contain_text("/late")
     expect(live["%lab stats"]).to_contain_text("%")
-    expect(live["%lab stacks"].locator("details")).to_have_attribute("open", "")  # what a reader opened stays open
+    expect(stacks.locator("details")).to_have_attribute("open", "")  # what a reader opened stays open
 
     for source, area in shown.items():
         notebook.keep(area, source.split()[1] if source.startswith("%lab") else source, widths=(1280, 600))

@@ -1,8 +1,10 @@
-"""`%lab stacks`: a virtual machine and this machine's containers, layer upon layer.
+"""`%lab stacks`: virtual machines and this machine's containers, floor by floor, on the same host.
 
-The container side is read from the running system: one kernel, its version, each
-container's processes with the pid on both sides, its namespaces by inode. The
-side of the virtual machine is the principle, and says so: no number of it is measured.
+Both sides are read from what runs. Containers: each one's processes with the pid
+on both sides, the one kernel they share, namespaces by inode. The virtual machine
+is booted by `%lab stacks --boot` (machine.py) and tells its own kernel, processes
+and boot time; until then its side is the principle, and says so.
+The floors have the names of the course notes' table.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, join, scroll, tag
+from pydock_lab.notebook.html import Markup, bar, join, scroll, tag, with_code
+from pydock_lab.notebook.machine import Machine
 from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views.picture import Picture
 
-_TOWERS, _PROCESSES = 6, 3
+_TOWERS, _PROCESSES = 4, 3
 _COMMAND = 40
 _KINDS = {
     "mnt": "mounts",
@@ -25,37 +28,63 @@ _KINDS = {
     "cgroup": "cgroup root",
     "user": "user ids",
 }
-_MACHINE = (
-    ("app", "App", "its processes, seen by the guest's kernel only"),
-    ("libraries", "Programs and libraries", "a whole installed system"),
-    ("guest", "Guest kernel", "one for each machine, booted"),
-)
 
 
-def read(connection: Connection) -> Any:
-    """Ask for the containers' processes."""
-    return connection.lab("processes")
+class Reader:
+    """Asks for the containers' processes, and looks at the virtual machine.
+
+    Args:
+        machine: Of this notebook, booted or not.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def __call__(self, connection: Connection) -> dict[str, Any]:
+        """Return what `draw` draws."""
+        document: dict[str, Any] = connection.lab("processes")
+        guest = self._machine.guest if self._machine.is_running else None
+        machine = guest and {
+            "pid": guest.pid,
+            "kernel": guest.kernel,
+            "processes": [{"inside": pid, "command": command} for pid, command in guest.processes],
+            "process_count": guest.process_count,
+            "memory_bytes": guest.memory_bytes,
+            "resident_bytes": self._machine.resident_bytes,
+            "boot_ns": guest.boot_ns,
+        }
+        return document | {
+            "machine": machine,
+            "can_boot": self._machine.is_possible(),
+            "container_start_ns": self._machine.container_start_ns,
+        }
 
 
 def draw(document: dict[str, Any]) -> Picture:
-    """Draw both stacks and the table of namespaces."""
-    containers = document["containers"]
+    """Draw both stacks on their common ground, what was measured, and the table of namespaces."""
+    host, containers, machine = document["host"], document["containers"], document["machine"]
     count = plural(len(containers), "container")
-    summary = f"{count} on one kernel, {document['host']['kernel']}"
+    summary = f"{count} on one kernel, {host['kernel']}"
+    if machine:
+        summary += f"; beside them a virtual machine with a kernel of its own, {machine['kernel']}"
+    size = f"{plural(host['cpus'], 'CPU')}, {byte_count(host['memory_bytes'])} of memory, {host['machine']}"
     html = join(
+        tag("div", _machines(document), _containers(host, containers), class_="pd-two"),
         tag(
             "div",
-            _machines(),
-            _containers(document["host"], containers),
-            class_="pd-two",
+            _floor("Host OS", f"{host['kernel']}: every container's kernel, and the hypervisor's", "pd-guest"),
+            _floor("Infrastructure", size),
+            class_="pd-ground",
         ),
+        _measured(document) if machine else None,
         tag("p", f"{summary}.", class_="pd-verdict"),
-        _namespaces(document["host"], containers),
+        _namespaces(host, containers),
     )
     return Picture("Virtual machines and containers", "\n".join(_plain(document, summary)), html, summary)
 
 
 def _plain(document: dict[str, Any], summary: str) -> list[str]:
+    machine = document["machine"]
     lines = [f"{summary}:"]
     for container in document["containers"]:
         lines.append(f"  {container['name']} ({container['image']})")
@@ -65,50 +94,86 @@ def _plain(document: dict[str, Any], summary: str) -> list[str]:
         lines.append(
             f"      namespaces of its own: {', '.join(own) or 'none'}; the host's: {', '.join(shared) or 'none'}"
         )
-    lines.append("A virtual machine brings a kernel of its own instead: it boots one, on hardware that is imitated.")
-    return lines
+    if not machine:
+        what = "A virtual machine brings a kernel of its own instead: it boots one, on hardware that is imitated."
+        return [*lines, what, _how_to_boot(document)]
+    lines.append(f"  virtual machine ({machine['kernel']}), process {machine['pid']} of this host")
+    for process in machine["processes"]:
+        lines.append(f"      {process['command']}: pid {process['inside']} inside, not to be seen outside")
+    return [*lines, *(f"  {what}: {vm}; container: {one}" for what, vm, one, _, _ in _figures(document))]
 
 
-def _machines() -> Markup:
-    one = [
-        tag("div", tag("b", title), tag("span", text), class_=f"pd-floor pd-{name}") for name, title, text in _MACHINE
-    ]
+def _how_to_boot(document: dict[str, Any]) -> str:
+    if document["can_boot"]:
+        return "None runs here now: `%lab stacks --boot` boots one (a few seconds)."
+    return "None can be booted here: user-mode Linux is not installed (Debian's package user-mode-linux)."
+
+
+def _floor(name: str, text: str, kind: str = "") -> Markup:
+    return tag("div", tag("b", name), tag("span", text), class_=f"pd-floor {kind}".strip())
+
+
+def _machines(document: dict[str, Any]) -> Markup:
+    machine = document["machine"]
+    if machine is None:
+        note = tag("p", "the principle. ", *with_code(_how_to_boot(document)), class_="pd-note")
+        towers = [_imagined("machine A"), _imagined("machine B")]
+        hypervisor = _floor("Hypervisor", "imitates hardware, for each machine", "pd-idea")
+    else:
+        text = f"one booted here, in {_time(machine['boot_ns'])}; the second is the principle"
+        note = tag("p", text, class_="pd-note")
+        towers = [_booted(machine), _imagined("another")]
+        used = f"process {machine['pid']} of this host, {byte_count(machine['resident_bytes'])}"
+        hypervisor = _floor("Hypervisor", f"user-mode Linux, {used}", "pd-engine")
     return tag(
         "section",
         tag("h3", "Virtual machines", class_="pd-title"),
-        tag("p", "the principle; none runs here", class_="pd-note"),
-        tag(
-            "div",
-            *(
-                tag("div", tag("h4", f"machine {letter}", class_="pd-title"), *one, class_="pd-tower")
-                for letter in "AB"
-            ),
-            class_="pd-towers",
-        ),
-        tag("div", tag("b", "Hypervisor"), tag("span", "imitates hardware for each"), class_="pd-floor pd-engine"),
-        tag("div", tag("b", "Hardware"), class_="pd-floor"),
+        note,
+        tag("div", *towers, class_="pd-towers"),
+        hypervisor,
         class_="pd-stack",
+    )
+
+
+def _imagined(name: str) -> Markup:
+    return tag(
+        "div",
+        tag("h4", name, class_="pd-title"),
+        _floor("Applications", "only the guest's kernel sees them", "pd-idea"),
+        _floor("Bins/Libs", "a whole installed system", "pd-idea"),
+        _floor("Guest OS", "a kernel for each, booted", "pd-idea"),
+        class_="pd-tower",
+    )
+
+
+def _booted(machine: dict[str, Any]) -> Markup:
+    items = [
+        tag("li", tag("code", _cut(process["command"])), tag("span", f"pid {process['inside']} inside, unseen outside"))
+        for process in machine["processes"]
+    ]
+    return tag(
+        "div",
+        tag("h4", "● booted here", class_="pd-title"),
+        tag("ul", *items, class_="pd-floor pd-app", aria_label="Applications of the virtual machine"),
+        _floor("Bins/Libs", "this host's files, read-only"),
+        _floor("Guest OS", f"{machine['kernel']}, {machine['process_count']} processes", "pd-kernel"),
+        class_="pd-tower",
+        data_key="machine",
     )
 
 
 def _containers(host: dict[str, Any], containers: list[dict[str, Any]]) -> Markup:
     towers = [_tower(container) for container in containers[:_TOWERS]]
-    if left := len(containers) - len(towers):
-        towers.append(tag("p", f"and {plural(left, 'more container')}", class_="pd-note"))
+    left = len(containers) - len(towers)
+    more = f"; {left} more in the table below" if left > 0 else ""
     empty = tag("p", "No container runs. Start one and watch this place.", class_="pd-note")
-    size = f"{plural(host['cpus'], 'CPU')}, {byte_count(host['memory_bytes'])} of memory, {host['machine']}"
+    daemon = f"process {host['engine_pid']}: starts and watches them; their system calls go straight to the kernel"
     return tag(
         "section",
         tag("h3", "Containers", class_="pd-title"),
-        tag("p", "as they run on this machine now", class_="pd-note"),
+        tag("p", f"as they run on this machine now{more}", class_="pd-note"),
         tag("div", *(towers or [empty]), class_="pd-towers"),
-        tag(
-            "div",
-            tag("b", "One kernel"),
-            tag("span", f"{host['kernel']}: the same for the host and every container"),
-            class_="pd-floor pd-guest",
-        ),
-        tag("div", tag("b", "Hardware"), tag("span", size), class_="pd-floor"),
+        _floor("Docker daemon", daemon, "pd-beside"),
         class_="pd-stack",
     )
 
@@ -119,7 +184,7 @@ def _tower(container: dict[str, Any]) -> Markup:
         tag(
             "li",
             tag("code", _cut(process["command"])),
-            tag("span", f"pid {process['inside']} inside, {process['pid']} outside", class_="pd-soft"),
+            tag("span", f"pid {process['inside']} inside, {process['pid']} outside"),
         )
         for process in processes[:_PROCESSES]
     ]
@@ -128,11 +193,49 @@ def _tower(container: dict[str, Any]) -> Markup:
     return tag(
         "div",
         tag("h4", container["name"], class_="pd-title"),
-        tag("ul", *items, class_="pd-floor pd-app", aria_label=f"Processes of {container['name']}"),
-        tag("div", tag("b", "Files"), tag("span", container["image"]), class_="pd-floor pd-libraries"),
+        tag("ul", *items, class_="pd-floor pd-app", aria_label=f"Applications: processes of {container['name']}"),
+        _floor("Bins/Libs", f"image {container['image']}"),
         class_="pd-tower",
         data_key=container["id"],
     )
+
+
+def _figures(document: dict[str, Any]) -> list[tuple[str, str, str, float, float]]:
+    """What was measured: (what, of the machine, of a container, and both as shares of the larger)."""
+    machine, start_ns = document["machine"], document["container_start_ns"]
+    figures = [("kernel", machine["kernel"], f"the host's, {document['host']['kernel']}", 0.0, 0.0)]
+    if start_ns:
+        longest = max(machine["boot_ns"], start_ns)
+        figures.append(
+            (
+                "from start to its first process",
+                _time(machine["boot_ns"]),
+                _time(start_ns),
+                machine["boot_ns"] / longest,
+                start_ns / longest,
+            )
+        )
+    figures.append(("memory set aside", byte_count(machine["memory_bytes"]), "none: what its processes use", 0.0, 0.0))
+    figures.append(("seen by the host", "one process", "each of its processes", 0.0, 0.0))
+    return figures
+
+
+def _measured(document: dict[str, Any]) -> Markup:
+    names = ("", "Virtual machine", "Container")
+    head = tag("tr", *(tag("th", name, scope="col") if name else tag("td", "") for name in names))
+    rows = [
+        tag(
+            "tr",
+            tag("th", what, scope="row"),
+            tag("td", machine, bar(wide) if wide else None),
+            tag("td", container, bar(narrow) if wide else None),
+        )
+        for what, machine, container, wide, narrow in _figures(document)
+    ]
+    table = tag(
+        "table", tag("caption", "Measured here"), tag("thead", head), tag("tbody", *rows), class_="pd-table pd-measured"
+    )
+    return scroll(table, "Measured here")
 
 
 def _namespaces(host: dict[str, Any], containers: list[dict[str, Any]]) -> Markup:
@@ -165,6 +268,10 @@ def _own_and_shared(container: dict[str, Any], host: dict[str, Any]) -> tuple[li
     for kind, inode in host["namespaces"].items():
         (shared if container["namespaces"].get(kind) == inode else own).append(kind)
     return own, shared
+
+
+def _time(duration_ns: int) -> str:
+    return f"{duration_ns / 1e9:.1f} s" if duration_ns >= 1e9 else f"{duration_ns / 1e6:.0f} ms"
 
 
 def _cut(command: str) -> str:

@@ -20,9 +20,23 @@ def container(name: str, *processes: dict[str, Any], **namespaces: int) -> dict[
     return {"id": name, "name": name, "image": "<app>", "namespaces": INODES | namespaces, "processes": list(processes)}
 
 
-HOST = {"kernel": "Linux 6.1", "machine": "x86_64", "cpus": 2, "memory_bytes": 4e9, "namespaces": INODES}
+HOST = {
+    "kernel": "Linux 6.1",
+    "engine_pid": 5,
+    "machine": "x86_64",
+    "cpus": 2,
+    "memory_bytes": 4e9,
+    "namespaces": INODES,
+}
+GUEST = {
+    "pid": 77, "kernel": "Linux 5.9", "processes": [{"inside": 1, "command": "init"}], "process_count": 30,
+    "memory_bytes": 90e6, "resident_bytes": 40e6, "boot_ns": 2_000_000_000,
+}  # fmt: skip
 MACHINE = {
     "host": HOST,
+    "machine": None,
+    "can_boot": True,
+    "container_start_ns": 0,
     "containers": [
         container("web", process(12, 3, 11, "b"), process(10, 1, 2, "<init>"), process(11, 2, 10, "a"), mnt=7, net=9),
         container("side", process(20, 1, 2, "sleep"), mnt=8, net=9),
@@ -36,6 +50,15 @@ def test_stacks_tell_own_namespaces_from_the_hosts() -> None:
     assert drawn.summary == "2 containers on one kernel, Linux 6.1"
     assert "namespaces of its own: mnt, net; the host's: pid, cgroup" in drawn.plain
     assert "&lt;init&gt;" in drawn.html
+
+
+def test_a_booted_machine_stands_beside_the_containers_with_both_times() -> None:
+    drawn = stacks.draw(MACHINE | {"machine": GUEST, "container_start_ns": 20_000_000})
+    check(drawn.bundle(Steady())["text/html"])
+    assert "from start to its first process: 2.0 s; container: 20 ms" in drawn.plain
+    assert "a kernel of its own, Linux 5.9" in drawn.summary
+    assert "%lab stacks --boot" in stacks.draw(MACHINE).plain
+    assert "not installed" in stacks.draw(MACHINE | {"can_boot": False}).plain
 
 
 def test_processes_stand_below_their_parents() -> None:

@@ -39,3 +39,20 @@ def test_clocks_are_left_vague() -> None:
 def test_what_only_looks_like_an_id_stays() -> None:
     text = "127.0.0.1:5000 123456789012 deadbeef notes-app:1.0 abcdefabcdef-x"
     assert Steady("seed").text(text) == text
+
+
+def test_names_that_the_engine_made_up_are_replaced_in_the_order_of_their_appearance() -> None:
+    def told(*names: str) -> list[str]:
+        steady = Steady("seed")
+        for name in names:
+            steady.know_name(name)
+        return [steady.text(name) for name in names]
+
+    assert told("sad_newton", "my-web", "odd_bohr1") == told("mad_fermi", "my-web", "big_hertz")
+    assert told("my-web") == ["my-web"]
+
+
+def test_the_numbers_that_a_machine_gives_are_left_vague() -> None:
+    steady = Steady("seed")
+    assert steady.text("pid 1 inside, 812 outside") == steady.text("pid 1 inside, 4711 outside")
+    assert steady.text("one kernel, Linux 6.18.44-fc-v669.") == steady.text("one kernel, Linux 5.4.0.")
