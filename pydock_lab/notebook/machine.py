@@ -52,6 +52,7 @@ echo "PYDOCK pid $guest"
 read -r _
 rm -rf "$scratch"
 kill -KILL $guest -$guest  # a group of processes, once it has begun
+wait
 """
 
 
