@@ -1,21 +1,15 @@
-"""Commands of Docker that one Linux host has no use for, or that are plugins: refused in Docker's words."""
+"""Commands of Docker that are plugins, or that go beyond what this client does: refused in Docker's words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.session import Session
 
-_NO_SWARM = (
-    "Error response from daemon: This node is not a swarm manager. "
-    'Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
-)
-_ONE_HOST = "pydock_lab is one host without a swarm: `docker compose` runs several services together"
 _LEGACY = "`docker build` builds with this engine's own builder; there are no other builders to choose from"
 
 _REFUSALS: Mapping[str, tuple[str, str]] = {
-    "swarm": ("Error response from daemon: swarm mode is not supported by this engine", _ONE_HOST),
-    **dict.fromkeys(("service", "stack", "node", "secret", "config"), (_NO_SWARM, _ONE_HOST)),
     "plugin": ("Error response from daemon: plugins are not supported by this engine", "drivers are built in: `local`"),
     "checkpoint": (
         "{program} checkpoint is only supported on a Docker daemon with experimental features enabled",
@@ -31,12 +25,29 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def refuse(argv: Sequence[str], program: str) -> None:
+_BEYOND = frozenset(
+    [
+        *(("swarm", verb) for verb in ("ca", "unlock", "unlock-key", "update")),
+        *(("service", verb) for verb in ("create", "rollback", "update")),
+        *(("node", verb) for verb in ("demote", "promote", "rm", "update")),
+    ]
+)
+"""Verbs of a swarm that learners don't need: a stack's file says the same."""
+
+
+def refuse(argv: Sequence[str], program: str, session: Session) -> None:
     """Refuse a command line that begins with one of these.
 
     Raises:
         CommandError: it does.
     """
+    if tuple(argv[:2]) in _BEYOND:
+        session.connection.request("GET", "/services")  # no swarm: that is said first, in the engine's words
+        line = " ".join((program, *argv[:2]))
+        raise CommandError(
+            f"{line} is not one of this client's commands",
+            hint=f"Docker's own CLI has it; `{program} stack deploy -c FILE NAME` makes services from a file",
+        )
     if argv and argv[0] in _REFUSALS:
         message, hint = _REFUSALS[argv[0]]
         raise CommandError(message.format(program=program), hint=hint)

@@ -47,7 +47,7 @@ def run_line(argv: Sequence[str], session: Session, *, program: str = "docker") 
         CommandError: as `execute`; UsageError for a wrong command line.
     """
     try:
-        refuse(argv, program)
+        refuse(argv, program, session)
         command, rest = find(argv, program=program)
         arguments = parse(command, rest)
     except HelpRequested as request:

@@ -1,6 +1,6 @@
 """The docker command grammar, once, as data: which commands there are, which flags and arguments they take.
 
-The table is `surface.json`; this module gives it types and finds a command in a
+The table is `surface.json`, with `compose.json` and `swarm.json`; this module gives it types and finds a command in a
 command line. Magics, `pydock`, completion, help and the reference page read the
 same table. What a command *does* stands in the module its `handler` names.
 
@@ -153,14 +153,16 @@ class Grammar:
 @functools.cache
 def load() -> Grammar:
     """Read the table (once)."""
-    document, compose = (
-        json.loads(Path(__file__).with_name(name).read_text("utf-8")) for name in ("surface.json", "compose.json")
+    document, compose, swarm = (
+        json.loads(Path(__file__).with_name(name).read_text("utf-8"))
+        for name in ("surface.json", "compose.json", "swarm.json")
     )
     inherited = {noun: tuple(Flag(*row) for row in rows) for noun, rows in compose["inherited"].items()}
-    entries = sorted((document["commands"] | compose["commands"]).items())
+    entries = sorted((document["commands"] | compose["commands"] | swarm["commands"]).items())
     commands = tuple(_command(name, entry, inherited.get(name.split()[0], ())) for name, entry in entries)
     by_name = {name: command for command in commands for name in command.names}
-    return Grammar(commands, document["nouns"] | compose["nouns"], tuple(document["common"]), inherited, by_name)
+    nouns = document["nouns"] | compose["nouns"] | swarm["nouns"]
+    return Grammar(commands, nouns, tuple(document["common"]), inherited, by_name)
 
 
 def _command(name: str, entry: dict[str, object], inherited: tuple[Flag, ...]) -> Command:

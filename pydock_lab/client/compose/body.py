@@ -77,7 +77,7 @@ def create_body(
     if service.mac_address:
         body["MacAddress"] = service.mac_address
     if service.healthcheck is not None:
-        body["Healthcheck"] = _healthcheck(service.healthcheck)
+        body["Healthcheck"] = healthcheck(service.healthcheck)
     if network is not None:
         endpoint = endpoint_settings(project, name, network, container, aliases=not oneoff)
         body["NetworkingConfig"] = {"EndpointsConfig": {project.networks[network].name: endpoint}}
@@ -198,7 +198,8 @@ def _port_bindings(service: Service) -> dict[str, list[dict[str, str]]]:
     return bindings
 
 
-def _healthcheck(check: Healthcheck) -> dict[str, Any]:
+def healthcheck(check: Healthcheck) -> dict[str, Any]:
+    """A probe as the API takes it; durations in nanoseconds."""
     if check.disable:
         return {"Test": ["NONE"]}
     found: dict[str, Any] = {"Test": check.test} if check.test else {}

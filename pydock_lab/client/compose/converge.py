@@ -18,6 +18,7 @@ from typing import Any
 from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.session import Session
 from pydock_lab.client.compose import body, labels
+from pydock_lab.client.compose.file_content import inline_content
 from pydock_lab.client.compose.graph import Cancellation, visit
 from pydock_lab.client.compose.model import FileObject, FileReference
 from pydock_lab.client.compose.problem import ComposeError
@@ -266,14 +267,7 @@ class Convergence:
                 exit_code=1,
                 hint="only a swarm keeps these; name a file, an environment variable or the content",
             )
-        if found.environment:
-            value = self._project.environment.get(found.environment)
-            if value is None:
-                raise ComposeError(
-                    f'environment variable "{found.environment}" required by {kind} "{source}" is not set', exit_code=1
-                )
-            return value.encode()
-        return found.content.encode() if found.content else None
+        return inline_content(self._project, kind, source, found)
 
     def _quietly(self, method: str, path: str, **query: Any) -> None:
         """Ask for something that may have happened already."""

@@ -44,6 +44,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.get("/system/df", h.get_disk_usage, allow_head=False),
         web.post("/auth", h.post_auth),
         web.get("/swarm", h.not_a_swarm, allow_head=False),
+        web.get("/swarm/unlockkey", h.not_a_swarm, allow_head=False),
         web.post("/swarm/{verb}", h.post_swarm),
         *(web.route("*", f"/{noun}", h.not_a_swarm) for noun in _SWARM_NOUNS),
         *(web.route("*", f"/{noun}/{{rest:.+}}", h.not_a_swarm) for noun in _SWARM_NOUNS),
@@ -131,7 +132,10 @@ class _System:
     async def post_swarm(self, request: web.Request) -> web.StreamResponse:
         """`docker swarm init` and its kind."""
         if request.match_info["verb"] in ("init", "join"):
-            raise NotImplementedYet("swarm mode is not supported by this engine")
+            raise NotImplementedYet(
+                "swarm mode is not supported by this engine",
+                hint="it is one machine; `docker compose` runs several services together on it",
+            )
         if request.match_info["verb"] == "leave":
             raise Unavailable("This node is not part of a swarm")
         return await self.not_a_swarm(request)

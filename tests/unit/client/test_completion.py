@@ -22,7 +22,7 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connection:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("con", ["container", "context"]),
+        ("con", ["config", "container", "context"]),
         ("container pr", ["prune"]),
         ("container li", ["list"]),
         ("run --na", ["--name"]),

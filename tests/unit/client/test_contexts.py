@@ -88,7 +88,7 @@ def test_flags_before_the_command() -> None:
         read_global_flags(["-H", "x", "--context", "y"])[0].connection()
 
 
-@pytest.mark.parametrize("noun", ["swarm", "service", "stack", "node", "secret", "plugin", "buildx", "trust"])
+@pytest.mark.parametrize("noun", ["plugin", "buildx", "trust"])
 def test_what_one_host_has_no_use_for_is_refused(environment: dict[str, str], tmp_path: Path, noun: str) -> None:
     with pytest.raises(CommandError) as caught:
         docker(f"{noun} ls", environment, tmp_path)
