@@ -1,67 +1,91 @@
-"""cgroup v2 alone, with controllers: a user-mode Linux kernel boots on this host's files and is asked."""
+"""cgroup v2 alone, with controllers: a user-mode Linux kernel boots on this host's files, and the daemon runs in it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from benchmarks.engines import write_rootfs_tar
 
 pytestmark = pytest.mark.root
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-GUEST = """
-import os, sys
-sys.path.insert(0, {root!r})
-from pydock_lab.daemon.linux import cgroups
-layout = cgroups.detect()
-print("FACT version", layout.version)
-cgroup = layout.cgroup("/pydock/guest")
-cgroup.prepare()
-cgroup.apply({{"memory": {{"limit": 33554432}}, "pids": {{"limit": 3}}, "cpu": {{"quota": 50000, "period": 100000}}}})
-for name in ("memory.max", "pids.max", "cpu.max"):
-    print("FACT", name, open("/sys/fs/cgroup/pydock/guest/" + name).read().strip())
-open("/sys/fs/cgroup/pydock/guest/cgroup.procs", "w").write("0")
-try:
-    for _ in range(5):
-        if os.fork() == 0:
-            os.read(os.pipe()[0], 1)
-except BlockingIOError:
-    print("FACT fork refused", flush=True)
+INIT = """#!/bin/sh
+mount -t proc p /proc; mount -t sysfs s /sys; mount -t cgroup2 c /sys/fs/cgroup
+mount -t tmpfs t /run; mount -t tmpfs t {scratch}; mount -t devpts d /dev/pts; ip link set lo up
+for module in $(find /usr/lib/uml/modules -name overlay.ko); do {busybox} insmod $module; done
+{python} -B {root}/tests/linux/guest_v2.py {root} {scratch} {tar}
+echo FACT end; echo o > /proc/sysrq-trigger; sleep 60
 """
 
 
-def test_limits_are_set_and_enforced(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the guest tells, by name."""
     kernel = shutil.which("linux.uml")
     if kernel is None:
         pytest.skip("machine: no user-mode Linux for this processor")
-    (tmp_path / "guest.py").write_text(GUEST.format(root=str(ROOT)))
-    init = tmp_path / "init.sh"
-    init.write_text(
-        "#!/bin/sh\nmount -t proc p /proc; mount -t sysfs s /sys; mount -t cgroup2 c /sys/fs/cgroup\n"
-        f"{sys.executable} -B {tmp_path}/guest.py; echo FACT end\necho o > /proc/sysrq-trigger; sleep 60\n"
-    )
+    outside = tmp_path_factory.mktemp("guest")
+    scratch, tar, init = outside / "scratch", outside / "rootfs.tar", outside / "init.sh"
+    scratch.mkdir()
+    write_rootfs_tar(tar)
+    words = {"scratch": scratch, "root": ROOT, "python": sys.executable, "tar": tar}
+    init.write_text(INIT.format(busybox=shutil.which("busybox"), **words))
     init.chmod(0o755)
     command = [kernel, "mem=512M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", f"init={init}"]
-    command += ["con=null", "con0=null,fd:1", "quiet"]
     guest = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [*command, "con=null", "con0=null,fd:1", "quiet"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=os.environ | {"TMPDIR": "/tmp"}, start_new_session=True,
     )  # fmt: skip
-    facts = []
+    told, console = [], b""
     try:
         assert guest.stdout is not None
         for line in guest.stdout:
-            if b"FACT" in line:
-                facts.append(line.decode().strip().partition("FACT ")[2])
+            console += line
             if b"FACT end" in line:
                 break
+            if b"FACT " in line:
+                told.append(json.loads(line.decode().strip().partition("FACT ")[2]))
     finally:
         os.killpg(guest.pid, 9)
         guest.wait()
         guest.stdout.close()
-    limits = ["version 2", "memory.max 33554432", "pids.max 3", "cpu.max 50000 100000", "fork refused", "end"]
-    assert facts == limits
+    assert ["left", []] in told, console.decode(errors="replace")
+    return dict(told)
+
+
+def test_limits_are_set_and_seen_inside(facts: dict[str, Any]) -> None:
+    assert facts["version"] == "2" and facts["warnings"] == []
+    inside = facts["inside"]
+    assert inside[:7] == ["0::/", "33554432", "16777216", "16777216", "50000 100000", "20", "6"]
+    assert inside[7:] == [
+        "mkdir: can't create directory 'x': Read-only file system",
+        "cat: can't open '/tmp/m': Operation not permitted",
+        "sh: can't fork: Resource temporarily unavailable",
+    ]
+
+
+def test_out_of_memory_is_told(facts: dict[str, Any]) -> None:
+    assert facts["greedy"] == [True, 137]
+
+
+def test_stats_are_dockers_on_v2(facts: dict[str, Any]) -> None:
+    assert facts["memory keys"] == ["failcnt", "limit", "stats", "usage"]
+    assert facts["limit"] == 64 << 20
+    assert facts["used"] == [True, True]
+    assert facts["pids"]["current"] in (1, 2) and facts["pids"]["limit"] == 2**64 - 1
+
+
+def test_update_pause_exec_and_kill(facts: dict[str, Any]) -> None:
+    assert facts["updated"] == [str(48 << 20), "0", "30000 100000", "7"]
+    assert facts["paused"] == ["paused", "1"]
+    assert facts["exec"] == "0::/\n"
+    assert facts["killed"] == 137

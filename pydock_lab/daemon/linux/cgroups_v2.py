@@ -11,7 +11,7 @@ import os
 import signal
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.linux import cgroups, devicefilter
 from pydock_lab.errors import KernelError
 
 
@@ -74,8 +74,6 @@ class CgroupV2:
         for name, value in (resources.get("unified") or {}).items():
             self._write(name, value, warnings, f"{name} discarded.")
         if resources.get("devices"):
-            from pydock_lab.daemon.linux import devicefilter
-
             try:
                 devicefilter.attach(self.directory, resources["devices"])
             except KernelError as error:
@@ -166,14 +164,14 @@ class CgroupV2:
             },
             "memory": {
                 "usage": cgroups.read_number(f"{self.directory}/memory.current"),
-                "max_usage": cgroups.read_number(f"{self.directory}/memory.peak"),
                 "limit": cgroups.read_number(f"{self.directory}/memory.max"),
-                "failcnt": cgroups.read_table(f"{self.directory}/memory.events").get("max", 0),
+                "failcnt": cgroups.read_table(f"{self.directory}/memory.events").get("oom", 0),
                 "stats": cgroups.read_table(f"{self.directory}/memory.stat"),
             },
             "pids": {
                 "current": cgroups.read_number(f"{self.directory}/pids.current"),
-                "limit": cgroups.read_number(f"{self.directory}/pids.max"),
+                # containerd's word for "max", which Docker passes on.
+                "limit": cgroups.read_number(f"{self.directory}/pids.max") or 2**64 - 1,
             },
             "blkio": self._blkio(),
         }
