@@ -32,7 +32,9 @@ def test_the_log_then_what_comes_nothing_lost_nothing_twice(
     daemon: Daemon, client: docker.DockerClient, busybox: str
 ) -> None:
     """Clients join while 30,000 lines are printed; each sees every one of them once and in order."""
-    script = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; printf end"
+    # It waits for the last client: to attach to one that has ended is to wait for its next start.
+    script = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; "
+    script += "while [ ! -e /enough ]; do sleep 0.05; done; printf end"
     box = client.containers.run(busybox, ["sh", "-c", script], detach=True)
     wires = []
     for count in (1, 5_000, 15_000):
@@ -40,6 +42,7 @@ def test_the_log_then_what_comes_nothing_lost_nothing_twice(
         wires.append(Wire(daemon))
         wires[-1].send("POST", f"/v1.47/containers/{box.id}/attach?logs=1&stream=1&stdout=1&stderr=1", *UPGRADE)
         assert wires[-1].head()[0] == "HTTP/1.1 101 UPGRADED"
+    assert box.exec_run("touch /enough").exit_code == 0
     whole = "".join(f"line {number}\n" for number in range(30_000)) + "end"
     for wire in wires:
         assert frames(wire.rest())[1].decode() == whole

@@ -53,6 +53,14 @@ def test_a_command_that_is_not_there(daemon: Daemon, box: Container) -> None:
     )
 
 
+def test_who_starts_it_says_whether_output_has_frames(client: docker.DockerClient, box: Container) -> None:
+    """docker-py starts without `tty` what was created with it, and then wants frames."""
+    terminal = client.api.exec_create(box.id, ["sh", "-c", "tty; echo err >&2"], tty=True)
+    assert client.api.exec_start(terminal, demux=True) == (b"/dev/pts/0\r\nerr\r\n", None)
+    plain = client.api.exec_create(box.id, ["echo", "raw"])
+    assert client.api.exec_start(plain, tty=True) == b"raw\n"
+
+
 def test_input_and_half_close(daemon: Daemon, box: Container) -> None:
     assert daemon.docker("exec", "-i", "box", "sh", "-c", "cat; echo end", stdin="in\n").stdout == "in\nend\n"
 

@@ -228,6 +228,12 @@ def test_link_on_a_network_of_ones_own_is_a_name(daemon: Daemon, lab: Lab) -> No
     try:
         assert ask(linking, "db") == f"0 {address(database, 'linked')}"
         assert ask(database, "db")[0] != "0"
+        # A link may come with a later connect, to a container that is not there yet.
+        network = lab.client.networks.get("linked")
+        network.disconnect(linking)
+        network.connect(linking, links=[("later", "cache")])
+        later = lab.run("linked", "later")
+        assert ask(linking, "cache") == f"0 {address(later, 'linked')}"
     finally:
         linking.remove(force=True)
 
@@ -251,6 +257,15 @@ def test_link_on_the_default_bridge(daemon: Daemon, lab: Lab) -> None:
             "DB_NAME=/legacy-web/db",
             "DB_ENV_COLOUR=red",
         } <= set(environment)
+        assert daemon.docker("ps", "--no-trunc", "--format", "{{.Names}}", "-f", "name=legacy-db").stdout == (
+            "legacy-db,legacy-web/db\n"
+        )
+        assert "cannot remove the default link name" in daemon.docker("rm", "--link", "legacy-web").stderr
+        assert daemon.docker("rm", "--link", "legacy-web/db").stdout == "legacy-web/db\n"
+        web.reload()
+        assert web.attrs["HostConfig"]["Links"] is None
+        assert "legacy-db" not in web.exec_run("cat /etc/hosts").output.decode()
+        assert "No such container" in daemon.docker("rm", "--link", "legacy-web/db").stderr
         database.stop(timeout=0)
         refused = daemon.docker("run", "--rm", "--name", "late", "--link", "legacy-db:db", "busybox", "true")
         assert "Cannot link to a non running container: /legacy-db AS /late/db" in refused.stderr

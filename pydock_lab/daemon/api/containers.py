@@ -13,7 +13,7 @@ from pydock_lab.daemon.api import containers_files, containers_streams
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.query import flag, number, to_end
 from pydock_lab.daemon.api.router import requested_version
-from pydock_lab.daemon.engine.containers import inspect, processes, signals
+from pydock_lab.daemon.engine.containers import inspect, links, processes, signals
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.engine import Engine
@@ -39,7 +39,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.post("/containers/{name}/rename", h.post_rename),
         web.post("/containers/{name}/resize", h.post_resize),
         web.post("/containers/{name}/update", h.post_update),
-        web.delete("/containers/{name}", h.delete_container),
+        web.delete("/containers/{name:.+}", h.delete_container),
         *containers_streams.routes(engine),
         *containers_files.routes(engine),
     ]
@@ -57,7 +57,8 @@ class _Containers:
             everything=flag(request, "all"),
             limit=number(request, "limit", 0),
         )
-        documents = [inspect.summary(container) for container in chosen]
+        known_as = links.names(self._containers.table)
+        documents = [inspect.summary(container, known_as.get(container.name, ())) for container in chosen]
         if flag(request, "size"):
             for container, document in zip(chosen, documents, strict=True):
                 await self._add_sizes(container, document)
@@ -156,7 +157,8 @@ class _Containers:
     async def delete_container(self, request: web.Request) -> web.StreamResponse:
         """`docker rm`."""
         if flag(request, "link"):
-            raise InvalidParameter("links are not supported", hint="connect both containers to one network instead")
+            self._containers.unlink(request.match_info["name"])
+            return web.Response(status=204)
         work = self._containers.remove(self._find(request), force=flag(request, "force"), volumes=flag(request, "v"))
         await to_end(work)
         return web.Response(status=204)

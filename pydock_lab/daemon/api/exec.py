@@ -79,11 +79,13 @@ class _Exec:
         client.hold()
         self._execs.check_startable(process)
         keys = parse_detach_keys(process.config.get("DetachKeys") or "")
-        await client.accept(hijack.content_type(process.tty, requested_version(request)))
+        # Framed or not is for whoever starts it to say, whatever it was created with (moby exec_routes.go).
+        raw = body.get("Tty", False)
+        await client.accept(hijack.content_type(raw, requested_version(request)))
         try:
-            await to_end(self._execs.start(process, Streams(client.fd, client.early, keys), size=size))
+            await to_end(self._execs.start(process, Streams(client.fd, client.early, keys, raw), size=size))
         except LabError as error:
-            await client.fail(error.message, tty=process.tty)
+            await client.fail(error.message, tty=raw)
             await self._execs.abandon(process)
         return client.response()
 

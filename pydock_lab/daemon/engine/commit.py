@@ -6,6 +6,7 @@ Source: moby daemon/commit.go.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import secrets
 import time
@@ -17,6 +18,7 @@ from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.images import Images
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import TRANSIENT, LayerStore
+from pydock_lab.errors import Conflict
 from pydock_lab.spec import timestamps
 from pydock_lab.spec.reference import Reference
 
@@ -66,13 +68,16 @@ class Committer:
         freeze = pause and record.state.status == "running"
         holder = f"{TRANSIENT}commit:{secrets.token_hex(8)}"
         if freeze:
-            await self._containers.lifecycle.pause(container)
+            # One that ends this moment is committed as well.
+            with contextlib.suppress(Conflict):
+                await self._containers.lifecycle.pause(container)
         try:
             upper = self._containers.launcher.upper(container.id)
             layer = await asyncio.to_thread(self._layers.snapshot, upper, record.chain_id, holder=holder)
         finally:
             if freeze:
-                await self._containers.lifecycle.unpause(container)
+                with contextlib.suppress(Conflict):
+                    await self._containers.lifecycle.unpause(container)
         try:
             document = self._document(container, config or {}, layer.diff_id, author, comment)
             image = self._images.create(self._images.changed(document, changes), reference, parent=record.image_id)

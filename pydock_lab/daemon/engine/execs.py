@@ -90,11 +90,13 @@ class Streams:
         fd: Connected socket.
         initial: What the client sent already.
         detach_keys: Key sequence that detaches.
+        raw: Output goes without frames, as clients with a terminal take it.
     """
 
     fd: int
     initial: bytes = b""
     detach_keys: bytes = b"\x10\x11"
+    raw: bool = False
 
 
 class Execs:
@@ -244,7 +246,7 @@ class Execs:
             stdin=config.get("AttachStdin", False),
             stdout=config.get("AttachStdout", False),
             stderr=config.get("AttachStderr", False),
-            tty=process.tty,
+            tty=streams.raw,
             initial=streams.initial,
             detach_keys=streams.detach_keys,
         )

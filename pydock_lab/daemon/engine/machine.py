@@ -63,7 +63,7 @@ def info(engine: Engine) -> dict[str, Any]:
         "ContainersRunning": states.count("running"),
         "ContainersPaused": states.count("paused"),
         "ContainersStopped": len(states) - states.count("running") - states.count("paused"),
-        "Images": len(engine.images.list()),
+        "Images": len(engine.images.list(everything=True)),
         "Driver": "overlay2",
         "DriverStatus": [
             ["Backing Filesystem", _file_system(config.data_root)],

@@ -119,6 +119,8 @@ class EngineNetworks:
                 await self._plug_in(container, record, settings)
             container.record.networks[key or record.name] = settings
             self._containers.table.save(container)
+            if container.state.running:
+                await self._containers.networking.ensure_names(container)
 
     async def _plug_in(self, container: Container, record: NetworkRecord, settings: dict[str, Any]) -> None:
         networking = self._containers.networking
@@ -135,7 +137,6 @@ class EngineNetworks:
             await self._networks.release(endpoint)
             raise
         endpoints[record.name] = endpoint
-        await networking.ensure_names(container)
         self._write_files(container)
         self._publish(record, "connect", container)
 

@@ -13,6 +13,7 @@ import signal
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups
+from pydock_lab.errors import KernelError
 
 # Nodes any container may make or use, besides those its config allows: Docker's
 # runtime adds the same. (type, major, minor, access)
@@ -127,8 +128,6 @@ class CgroupV1:
             ("period", "cpu", "cpu.cfs_period_us"),
             ("quota", "cpu", "cpu.cfs_quota_us"),
             ("burst", "cpu", "cpu.cfs_burst_us"),
-            ("realtimePeriod", "cpu", "cpu.rt_period_us"),
-            ("realtimeRuntime", "cpu", "cpu.rt_runtime_us"),
             ("cpus", "cpuset", "cpuset.cpus"),
             ("mems", "cpuset", "cpuset.mems"),
         ):
@@ -139,6 +138,18 @@ class CgroupV1:
                 cgroups.try_write(f"{self.directories[controller]}/{name}", value, warnings, f"CPU {key} discarded.")
             else:
                 warnings.append(f"Your kernel does not support CPU {key}. {key.capitalize()} discarded.")
+
+        self._apply_realtime(cpu)
+
+    def _apply_realtime(self, cpu: dict[str, Any]) -> None:
+        """Write real-time limits. Raises KernelError: without them a program would take a CPU for itself."""
+        for key, name in (("realtimePeriod", "cpu.rt_period_us"), ("realtimeRuntime", "cpu.rt_runtime_us")):
+            if cpu.get(key):
+                path = f"{self.directories.get('cpu', '')}/{name}"
+                try:
+                    cgroups.write(path, cpu[key])
+                except OSError as error:
+                    raise KernelError(f'write "{cpu[key]}"', error.errno or 0, path) from None
 
     def _apply_blkio(self, block: dict[str, Any], warnings: list[str]) -> None:
         directory = self.directories.get("blkio")

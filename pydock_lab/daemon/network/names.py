@@ -71,15 +71,17 @@ class Names:
         self._trace = trace
         self._make_socket = make_socket
         self._resolvers: dict[str, Resolver] = {}
+        self._customs: dict[str, Customs] = {}
         self._index: dict[str, dict[str, list[Endpoint]]] = {}
         self._told: dict[str, dict[str, list[str]]] = {}
 
     def serve(self, container_id: str, sockets: Sequence[int], customs: Customs) -> None:
         """Answer a container on the sockets that were opened in it (taken over)."""
         self.stop(container_id)
+        self._customs[container_id] = customs
         self._resolvers[container_id] = Resolver(
             sockets,
-            lambda query, limit: self._know(container_id, customs, query, limit),
+            lambda query, limit: self._know(container_id, self._customs[container_id], query, limit),
             Upstream(customs.servers, self._make_socket),
         )
         self._trace.emit("network", "resolver.opened", container_id, servers=list(customs.servers))
@@ -88,9 +90,14 @@ class Names:
         """Tell whether a container has a resolver."""
         return container_id in self._resolvers
 
+    def customize(self, container_id: str, customs: Customs) -> None:
+        """Hear what a container with a resolver knows now; whom it asks outside stays as it is."""
+        self._customs[container_id] = customs
+
     def stop(self, container_id: str) -> None:
         """Answer a container no more; no error if it has no resolver."""
         self._told.pop(container_id, None)
+        self._customs.pop(container_id, None)
         resolver = self._resolvers.pop(container_id, None)
         if resolver is not None:
             resolver.close()

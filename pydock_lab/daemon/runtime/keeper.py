@@ -34,7 +34,7 @@ from pydock_lab.daemon.runtime.process import Process
 from pydock_lab.daemon.runtime.request import EXIT_FILE, Attachment, ExecRequest, LaunchRequest, launch_request
 from pydock_lab.daemon.runtime.spare import Spares
 from pydock_lab.daemon.runtime.streams import Client
-from pydock_lab.errors import KernelError, LabError
+from pydock_lab.errors import InvalidParameter, KernelError, LabError
 
 # How long a keeper without daemon and without containers waits for a new daemon.
 GRACE_S = 5.0
@@ -121,7 +121,7 @@ class Keeper:
         try:
             self._operations[message["op"]](answer, message, fds)
         except LabError as error:
-            answer.error({"message": error.message, "kind": "kernel" if isinstance(error, KernelError) else "other"})
+            answer.error({"message": error.message, "kind": _kind(error)})
         except Exception as error:
             traceback.print_exc()
             answer.error({"message": f"{type(error).__name__}: {error}", "kind": "other"})
@@ -244,7 +244,7 @@ class Keeper:
         position = None
         if message["held"]:
             self._held[message["seq"]] = client
-            if process.log is not None and process.state == "running":
+            if process.log is not None and process.state in ("starting", "running"):
                 # What is in the log up to here the daemon sends; what comes now waits in the client's backlog.
                 position = process.log.position
                 for stream, text in process.unfinished_lines():
@@ -385,6 +385,12 @@ class Keeper:
             connection.close()
         self._listener.close()
         self.loop.close()
+
+
+def _kind(error: LabError) -> str:
+    if isinstance(error, InvalidParameter):
+        return "config"  # refused before anything was done
+    return "kernel" if isinstance(error, KernelError) else "other"
 
 
 def _inodes(steps: Sequence[Message]) -> dict[str, int]:

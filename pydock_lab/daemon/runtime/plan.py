@@ -20,6 +20,7 @@ from pydock_lab.daemon.linux import cgroups, mounts
 from pydock_lab.daemon.runtime.operations import devices, identity, namespaces, rootfs
 from pydock_lab.daemon.runtime.operations.base import Operation
 from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
+from pydock_lab.daemon.runtime.sysctls import check_sysctls
 
 Config = dict[str, Any]
 
@@ -89,6 +90,7 @@ def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
     if config.get("hostname") and "uts" in new:
         add(namespaces.SetHostname(config["hostname"], config.get("domainname", "")))
     if linux.get("sysctl"):
+        check_sysctls(linux["sysctl"], kinds)
         add(namespaces.SetSysctls(dict(linux["sysctl"]), request.rootless))
     plan.operations += _protection(config)
     plan.operations += _identity(plan, process, linux.get("seccomp"), single_id=request.single_id)

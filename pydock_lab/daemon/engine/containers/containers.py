@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydock_lab.daemon.config import DaemonConfig
-from pydock_lab.daemon.engine.containers import inspect, limits, listing, settings
+from pydock_lab.daemon.engine.containers import inspect, limits, links, listing, settings
 from pydock_lab.daemon.engine.containers.creation import Created, Creation
 from pydock_lab.daemon.engine.containers.files import ContainerFiles
 from pydock_lab.daemon.engine.containers.filewatch import FileWatch
@@ -215,6 +215,16 @@ class Containers:
             await self.lifecycle.end(container)
         async with container.lock:
             await self._discard(container, volumes=volumes)
+
+    def unlink(self, reference: str) -> None:
+        """Remove a link, `parent/alias`: from the parent's settings and, while it runs, its /etc/hosts.
+
+        Raises:
+            NotFound, Conflict: in Docker's words.
+        """
+        parent = links.unlink(reference, self.table)
+        if parent.state.running:
+            self.networking.write_files(parent, self.launcher.directory(parent.id))
 
     async def prune(self, filters: Filters) -> dict[str, Any]:
         """Remove all containers that do not run; return Docker's answer."""

@@ -8,6 +8,7 @@ ContainerSummary; compared with dockerd's answers.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from pydock_lab.daemon.engine.containers import ports
@@ -131,12 +132,17 @@ def _endpoint(settings: dict[str, Any], endpoint: Endpoint | None) -> dict[str, 
     }
 
 
-def summary(container: Container) -> dict[str, Any]:
-    """Return the entry of `GET /containers/json`, without sizes."""
+def summary(container: Container, links: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the entry of `GET /containers/json`, without sizes.
+
+    Args:
+        container: Any.
+        links: What linking containers call it: `/web/db`.
+    """
     record = container.record
     return {
         "Id": record.id,
-        "Names": [f"/{record.name}"],
+        "Names": [f"/{record.name}", *links],
         "Image": record.config["Image"],
         "ImageID": record.image_id,
         "Command": " ".join([record.path, *(_quoted(arg) for arg in record.args)]),

@@ -50,6 +50,7 @@ class Abilities:
     swappiness: bool = True
     oom_control: bool = True
     cpu: bool = True
+    cpu_realtime: bool = True
     cpuset: bool = True
     pids: bool = True
     block: bool = True
@@ -67,6 +68,7 @@ class Abilities:
                 swappiness=_has(memory, "memory.swappiness"),
                 oom_control=_has(memory, "memory.oom_control"),
                 cpu="cpu" in v1,
+                cpu_realtime=_has(v1.get("cpu", ""), "cpu.rt_period_us"),
                 cpuset="cpuset" in v1,
                 pids="pids" in v1,
                 block=bool(block),
@@ -81,6 +83,7 @@ class Abilities:
             swappiness=False,
             oom_control=False,
             cpu="cpu" in there,
+            cpu_realtime=False,
             cpuset="cpuset" in there,
             pids="pids" in there,
             block="io" in there,
@@ -102,6 +105,8 @@ class Abilities:
                 warnings.append(f"Your kernel does not support {lacking} discarded.")
         if not self.memory:
             host["MemorySwap"] = 0
+        if (host["CpuRealtimePeriod"] or host["CpuRealtimeRuntime"]) and not self.cpu_realtime:
+            raise InvalidParameter("kernel does not support CPU real-time scheduler")
         if host["NanoCpus"] and not self.cpu:
             raise InvalidParameter(
                 "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is "
@@ -160,6 +165,8 @@ def _check_cpu(host: dict[str, Any]) -> None:
         raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if 0 < host["CpuQuota"] < 1000:
         raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if 0 < host["CpuRealtimePeriod"] < host["CpuRealtimeRuntime"]:
+        raise InvalidParameter("cpu real-time runtime cannot be higher than cpu real-time period")
     for key, shown in (("CpusetCpus", "cpus"), ("CpusetMems", "mems")):
         if host[key] and not _CPU_SET.fullmatch(host[key]):
             raise InvalidParameter(f"Invalid value {host[key]} for cpuset {shown}: invalid format: {host[key]}")
@@ -191,7 +198,8 @@ def resources(host: dict[str, Any]) -> dict[str, Any]:
     if host["NanoCpus"]:
         cpu["period"], cpu["quota"] = 100_000, host["NanoCpus"] * 100_000 // 1_000_000_000
     for key, name in (("CpuShares", "shares"), ("CpuPeriod", "period"), ("CpuQuota", "quota"), ("CpusetCpus", "cpus"),
-                      ("CpusetMems", "mems")):  # fmt: skip
+                      ("CpusetMems", "mems"), ("CpuRealtimePeriod", "realtimePeriod"),
+                      ("CpuRealtimeRuntime", "realtimeRuntime")):  # fmt: skip
         if host[key]:
             cpu[name] = host[key]
     block: dict[str, Any] = {"weight": host["BlkioWeight"]} if host["BlkioWeight"] else {}

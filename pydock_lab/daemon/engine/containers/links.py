@@ -16,7 +16,7 @@ from pydock_lab.daemon.engine.containers import ports
 from pydock_lab.daemon.engine.containers.record import Container, Record
 from pydock_lab.daemon.engine.containers.table import ContainerTable
 from pydock_lab.daemon.network.endpoint import Endpoint
-from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure
+from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure
 
 _NOT_PASSED_ON = ("HOME", "PATH")
 
@@ -84,6 +84,41 @@ def check_links(host: dict[str, Any], parent: str, table: ContainerTable) -> Non
         shown.append(f"/{child.name}:/{parent}/{alias}")
     if host["NetworkMode"] in ("bridge", "default"):
         host["Links"] = shown
+
+
+def names(table: ContainerTable) -> dict[str, list[str]]:
+    """Return what linking containers call others: container name → `/parent/alias`, as `docker ps` shows it."""
+    found: dict[str, list[str]] = {}
+    for container in table:
+        for link in container.record.host_config["Links"] or []:
+            name, _, path = link.partition(":")
+            if path.startswith("/"):
+                found.setdefault(name.removeprefix("/"), []).append(path)
+    return found
+
+
+def unlink(reference: str, table: ContainerTable) -> Container:
+    """Take `parent/alias` out of the linking container's HostConfig and return that container (`docker rm --link`).
+
+    Raises:
+        NotFound: there is no such link.
+        Conflict: it is a container's own name.
+    """
+    parent, _, alias = reference.strip("/").rpartition("/")
+    if not parent:
+        table.get(alias)
+        raise Conflict("Conflict, cannot remove the default link name of the container")
+    try:
+        container = table.get(parent)
+    except NotFound:
+        raise NotFound(f"No such container: {reference}") from None
+    host = container.record.host_config
+    kept = [link for link in host["Links"] or [] if split_link(link)[1] != alias]
+    if kept == (host["Links"] or []):
+        raise NotFound(f"No such container: {reference}")
+    host["Links"] = kept or None
+    table.save(container)
+    return container
 
 
 def links_of(record: Record, table: ContainerTable) -> list[Link]:

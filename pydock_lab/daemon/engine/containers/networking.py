@@ -131,21 +131,27 @@ class Networking:
         """Answer a container's questions on the sockets that were opened in it, if any were."""
         if not sockets:
             return
-        record, resolv = container.record, self._resolv_conf(container)
+        self.networks.names.serve(container.id, sockets, self._customs(container))
+
+    def _customs(self, container: Container) -> Customs:
+        resolv = self._resolv_conf(container)
         links = {}
-        for settings in record.networks.values():
+        for settings in container.record.networks.values():
             for link in settings.get("Links") or []:
                 name, alias = split_link(link)
                 links[alias.lower()] = name
-        self.networks.names.serve(record.id, sockets, Customs(resolv.forwarders(), links, resolv.ndots))
+        return Customs(resolv.forwarders(), links, resolv.ndots)
 
     async def ensure_names(self, container: Container) -> None:
         """Give a running container its resolver, if it is on a network with names and has none.
 
-        It came onto its first such network just now, or an earlier daemon started it.
+        It came onto its first such network just now, or an earlier daemon started it. One that has a
+        resolver may have come with new links.
         """
         names = self.networks.names
-        if has_names(container.record) and not names.serves(container.id):
+        if names.serves(container.id):
+            names.customize(container.id, self._customs(container))
+        elif has_names(container.record):
             self.serve_names(container, await self._runtime.open_resolver(container.id, resolver.ADDRESS))
 
     def write_files(self, container: Container, directory: Path) -> None:

@@ -184,6 +184,8 @@ def _check_modes(host: dict[str, Any]) -> None:
         raise InvalidParameter('could not select device driver "" with capabilities: [[gpu]]')
     if host["Runtime"] not in ("runc", "io.containerd.runc.v2"):
         raise InvalidParameter(f"unknown or invalid runtime name: {host['Runtime']}")
+    if host["NetworkMode"] in ("container", "container:"):
+        raise InvalidParameter("invalid network mode: invalid container format container:<name|id>")
     for key in ("PidMode", "IpcMode", "UTSMode", "CgroupnsMode"):
         mode = host[key]
         joins = mode.startswith("container:") and key in ("PidMode", "IpcMode")

@@ -40,6 +40,30 @@ def test_order() -> None:
     assert order[-1] == "Execute"
 
 
+@pytest.mark.parametrize(
+    ("options", "name", "allowed"),
+    [
+        ({}, "net.ipv4.ip_forward", True),
+        ({"network": "host"}, "net.ipv4.ip_forward", False),
+        ({"network": "host"}, "net/ipv4/ip_forward", False),
+        ({}, "kernel.shmmax", True),
+        ({"ipc": "host"}, "kernel.shmmax", False),
+        ({"ipc": "host"}, "fs.mqueue.msg_max", False),
+        ({}, "kernel.domainname", True),
+        ({"uts": "host"}, "kernel.domainname", False),
+        ({}, "kernel.hostname", False),
+        ({}, "vm.swappiness", False),
+        ({}, "kernel/panic", False),
+    ],
+)
+def test_a_sysctl_of_the_host_is_refused(options: dict[str, Any], name: str, allowed: bool) -> None:
+    if allowed:
+        assert "SetSysctls" in names(plan(sysctls={name: "1"}, **options))
+    else:
+        with pytest.raises(InvalidParameter, match=f'sysctl "{name}"'):
+            plan(sysctls={name: "1"}, **options)
+
+
 def test_no_new_privileges_puts_the_filter_last() -> None:
     order = names(plan(no_new_privileges=True))
     assert order.index("InstallSeccomp") > order.index("SetCapabilities")
