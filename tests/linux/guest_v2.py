@@ -61,10 +61,9 @@ def state(name: str) -> dict[str, Any]:
     return dict(ask("GET", f"/containers/{name}/json")["State"])
 
 
-def limits_of(name: str) -> list[str]:
-    [directory] = glob.glob(f"/sys/fs/cgroup/pydock/{ask('GET', f'/containers/{name}/json')['Id']}")
-    names = ("memory.max", "memory.swap.max", "cpu.max", "pids.max")
-    return [open(f"{directory}/{name}").read().strip() for name in names]
+def cgroup_of(name: str, file: str) -> str:
+    with open(f"/sys/fs/cgroup/pydock/{ask('GET', f'/containers/{name}/json')['Id']}/{file}") as control:
+        return control.read().strip()
 
 
 def fact(name: str, value: Any) -> None:
@@ -104,9 +103,10 @@ def main() -> None:
     fact("pids", stats["pids_stats"])
     ask("POST", "/containers/busy/update", {"Memory": 48 * mib, "MemorySwap": 48 * mib, "NanoCpus": 300_000_000,
                                             "PidsLimit": 7})  # fmt: skip
-    fact("updated", limits_of("busy"))
+    names = ("memory.max", "memory.swap.max", "cpu.max", "pids.max")
+    fact("updated", [cgroup_of("busy", name) for name in names])
     ask("POST", "/containers/busy/pause")
-    fact("paused", [state("busy")["Status"], open(glob.glob("/sys/fs/cgroup/pydock/*/cgroup.freeze")[0]).read()[0]])
+    fact("paused", [state("busy")["Status"], cgroup_of("busy", "cgroup.freeze")])
     ask("POST", "/containers/busy/unpause")
     exec_id = ask("POST", "/containers/busy/exec", {"Cmd": ["cat", "/proc/self/cgroup"], "AttachStdout": True})["Id"]
     fact("exec", ask("POST", f"/exec/{exec_id}/start", {})[8:].decode())
@@ -117,8 +117,6 @@ def main() -> None:
     daemon.terminate()
     daemon.wait()
     fact("left", glob.glob("/sys/fs/cgroup/pydock*"))
-    if os.environ.get("GUEST_LOG"):
-        sys.stdout.write(open(f"{SCRATCH}/log").read())
 
 
 main()

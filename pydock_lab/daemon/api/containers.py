@@ -18,7 +18,7 @@ from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.errors import Conflict, InvalidParameter, NotFound
+from pydock_lab.errors import Conflict, NotFound
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:

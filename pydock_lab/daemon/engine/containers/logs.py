@@ -104,6 +104,7 @@ class _LogReader:
     def __init__(self, path: Path, query: LogQuery) -> None:
         self._path = path
         self._query = query
+        self._since, self._until = _to_the_second(query.since_ns), _to_the_second(query.until_ns + 1)
         self._rest = b""
         self._files = _open_files(path)
         self._left = -1 if query.end is None else self._cut(*query.end)
@@ -165,13 +166,11 @@ class _LogReader:
                 continue
             if not (query.stdout if line.stream == "stdout" else query.stderr):
                 continue
-            if query.since_ns or query.until_ns:
-                at_ns = parse_time_ns(line.time)
-                if at_ns < query.since_ns:
-                    continue
-                if query.until_ns and at_ns > query.until_ns:
-                    self.past_until = True
-                    break
+            if query.since_ns and _earlier(line.time, self._since, query.since_ns):
+                continue
+            if query.until_ns and not _earlier(line.time, self._until, query.until_ns + 1):
+                self.past_until = True
+                break
             message = self._decorate(line).encode("utf-8", "surrogateescape")
             if not query.tty:
                 output.append(struct.pack(">BxxxL", _STREAMS.get(line.stream, 1), len(message)))
@@ -213,6 +212,16 @@ class _LogReader:
                     file.close()
                 del self._files[:index]
                 return
+
+
+def _to_the_second(moment_ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment_ns // 1_000_000_000))
+
+
+def _earlier(written: str, second: str, moment_ns: int) -> bool:
+    """Compare a record's time with a moment and its second; most are told apart without being parsed."""
+    begins = written[: len(second)]
+    return begins < second if begins != second else parse_time_ns(written) < moment_ns
 
 
 _decode = msgspec.json.Decoder(Line).decode
