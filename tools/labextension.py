@@ -1,4 +1,4 @@
-"""Build the JupyterLab extension, when the package is built and by hand: `python -m tools.labextension`.
+"""Build the JupyterLab extension, when the package is built and by hand (`python -m tools.labextension [--check]`).
 
 TypeScript in `pydock_lab/labextension` becomes what JupyterLab loads, in
 `build/labextension/dist`: by JupyterLab's own builder, with a Node from the
@@ -143,12 +143,15 @@ def _home() -> Path:
 
 
 def main() -> None:
-    """Build whatever has been built before, and check the types with `--check`."""
+    """Build; with `--packages` only install what `--check` needs, which reads the types."""
     workshop = Workshop(Path(__file__).resolve().parent.parent)
-    if "--check" in sys.argv[1:]:
+    if "--packages" in sys.argv[1:]:
+        workshop.prepare()
+    elif "--check" in sys.argv[1:]:
         workshop.check()
-    workshop.build()
-    print(workshop.result)
+    else:
+        workshop.build()
+        print(workshop.result)
 
 
 if __name__ == "__main__":

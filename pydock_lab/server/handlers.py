@@ -26,7 +26,6 @@ from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from pydock_lab.client.commands.execute import run_line
-from pydock_lab.client.commands.failure import EngineError
 from pydock_lab.client.commands.session import Session
 from pydock_lab.client.connection import Connection
 from pydock_lab.client.screen import Screen
@@ -53,7 +52,7 @@ class PostHandler(APIHandler):
 
     def refuse(self, error: LabError, command: str = "") -> None:
         """Answer with an error."""
-        self.set_status(error.status_code if isinstance(error, EngineError) else 400)
+        self.set_status(400)
         self.finish({"command": command, "message": error.message, "hint": error.hint})
 
 

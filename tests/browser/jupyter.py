@@ -28,7 +28,7 @@ class Lab:
     """A running JupyterLab server.
 
     Attributes:
-        url: `http://127.0.0.1:PORT`.
+        url: `http://127.0.0.1:PORT`, with the server's base path.
         token: Lets a browser in.
         notebooks: The directory it shows.
     """
@@ -39,22 +39,24 @@ class Lab:
 
 
 @contextlib.contextmanager
-def jupyterlab(notebooks: Path, scratch: Path, environment: dict[str, str]) -> Iterator[Lab]:
+def jupyterlab(notebooks: Path, scratch: Path, environment: dict[str, str], *, base: str = "") -> Iterator[Lab]:
     """Start JupyterLab with its configuration, state and runtime files below `scratch`.
 
     Args:
         notebooks: What it shows.
         scratch: An empty directory.
         environment: Added to this process's; kernels inherit it.
+        base: Path below which everything is, as on a hub: `/user/ada`.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    lab = Lab(f"http://127.0.0.1:{port}", secrets.token_hex(16), notebooks)
+    lab = Lab(f"http://127.0.0.1:{port}{base}", secrets.token_hex(16), notebooks)
     own = {f"JUPYTER_{kind}_DIR": str(scratch / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     own |= {"JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "spaces")}
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={notebooks}", "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={lab.token}"]
+    command.append(f"--ServerApp.base_url={base}/")
     command += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command.append("--LabApp.expose_app_in_browser=True")  # to change the theme of an open page
     with (scratch / "jupyter.log").open("wb") as log:
