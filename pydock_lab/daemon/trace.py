@@ -46,7 +46,7 @@ class Trace:
         capacity: Steps remembered; an event is one, a launch as many as its plan has (about 1.5 KB each).
     """
 
-    def __init__(self, capacity: int = 8_000) -> None:
+    def __init__(self, capacity: int = 3_000) -> None:
         self._capacity = capacity
         self._remembered = 0
         self._events: deque[TraceEvent] = deque()

@@ -39,7 +39,7 @@ class ExecConfig(TypedDict, total=False):
     WorkingDir: str
 
 
-_ENDED_KEPT = 500
+_ENDED_KEPT = 100
 _decoder = msgspec.json.Decoder(ExecConfig)
 
 
@@ -290,9 +290,10 @@ class Execs:
             process.container.exec_ids.remove(process.id)
 
     def _drop_ended(self) -> None:
-        """Forget old execs; clients inspect one soon after its end."""
+        """Forget old execs and those of removed containers; clients inspect one soon after its end."""
         ended = [e for e in self._execs.values() if e.exit_code is not None]
-        for process in ended[:-_ENDED_KEPT]:
+        gone = [e for e in ended if not self._containers.table.holds(e.container)]
+        for process in {e.id: e for e in (*gone, *ended[:-_ENDED_KEPT])}.values():
             del self._execs[process.id]
 
     @staticmethod

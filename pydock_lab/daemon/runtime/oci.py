@@ -253,9 +253,9 @@ def _mounts(given: Sequence[Config], *, ipc: str, shm_bytes: int, privileged: bo
     if ipc == "none":
         defaults = [default for default in defaults if default[0] != "/dev/shm"]
     elif ipc == "host":
-        defaults = [default for default in defaults if default[0] not in ("/dev/shm", "/dev/mqueue")]
-        host = [bind("/dev/shm", "/dev/shm"), bind("/dev/mqueue", "/dev/mqueue")]
-        given = [*(mount for mount in host if os.path.isdir(mount["source"])), *given]
+        # A new mqueue file system shows the queues of the IPC namespace, here the host's.
+        defaults = [default for default in defaults if default[0] != "/dev/shm"]
+        given = [*([bind("/dev/shm", "/dev/shm")] if os.path.isdir("/dev/shm") else ()), *given]
     elif ipc.startswith("/"):
         # Who shares a container's IPC namespace shares its /dev/shm.
         defaults = [default for default in defaults if default[0] != "/dev/shm"]

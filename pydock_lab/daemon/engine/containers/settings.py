@@ -230,9 +230,7 @@ def merge_config(body: CreateBody, image: dict[str, Any], container_id: str, hos
     _merge_command(config, image)
     _merge_healthcheck(config, image)
     if not config["Hostname"] and not host["NetworkMode"].startswith("container:"):
-        config["Hostname"] = _host_name() if host["UTSMode"] == "host" else container_id[:12]
-        if host["NetworkMode"] == "host":
-            config["Hostname"] = _host_name()
+        config["Hostname"] = _host_name() if host["NetworkMode"] == "host" else container_id[:12]
     if config["WorkingDir"]:
         if not config["WorkingDir"].startswith("/"):
             raise InvalidParameter(
