@@ -17,6 +17,7 @@ from pydock_lab.notebook.html import Markup, frame, tag
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.units import byte_count, plural
+from pydock_lab.notebook.views.picture import reached
 
 _GONE = "The container and its writable layer are gone. The volume was never part of them."
 _STOPPED = "Not running, so nothing is mounted. Started again, it sees these files again."
@@ -36,7 +37,7 @@ def show(name: str, connection: Connection, steady: Steady, seen: dict[str, Any]
 
     view = VolumeLook(name, connection, seen).read()
     # A connection of its own: the view's thread looks while the cell's commands talk to the engine.
-    live = VolumeWidget(view, VolumeLook(name, Connection(), dict(seen)))
+    live = VolumeWidget(view, VolumeLook(name, None, dict(seen)))
     display(live._repr_mimebundle_()[0] | bundle(view, steady), raw=True)
 
 
@@ -45,11 +46,11 @@ class VolumeLook:
 
     Args:
         name: Of the volume.
-        connection: Used by one thread only.
+        connection: Used by one thread only; None for one of its own, made anew when the engine was gone.
         seen: `created`, of the volume that is remembered, and its `observers` by key; grows.
     """
 
-    def __init__(self, name: str, connection: Connection, seen: dict[str, Any]) -> None:
+    def __init__(self, name: str, connection: Connection | None, seen: dict[str, Any]) -> None:
         self.name = name
         self._connection = connection
         self._seen = seen
@@ -59,7 +60,9 @@ class VolumeLook:
         try:
             return self._read_or_gone()
         except LabError as error:
-            return self._document("unknown", [], f"The engine does not answer: {error.message}")
+            self._connection = None
+            ordered = [self._noted(observer) for observer in self._seen.get("observers", {}).values()]
+            return self._document("unknown", ordered, error.message)
 
     def _read_or_gone(self) -> dict[str, Any]:
         try:
@@ -75,6 +78,8 @@ class VolumeLook:
         Raises:
             EngineError: there is no such volume.
         """
+        if self._connection is None:
+            self._connection = reached()
         document = self._connection.lab(f"volumes/{self.name}/files")
         if self._seen.get("created") != document["created"]:  # another volume of the same name
             self._seen.update(created=document["created"], observers={})

@@ -100,10 +100,28 @@ class Notebook:
 
     def __init__(self, page: Page, lab: Lab, name: str) -> None:
         self.page = page
-        page.goto(f"{lab.url}/lab/tree/{name}?reset&token={lab.token}")
+        self._url = f"{lab.url}/lab/tree/{name}?reset&token={lab.token}"
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        self._open()
+
+    def _open(self) -> None:
+        self.page.goto(self._url)
         self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=60_000)
-        page.get_by_text(re.compile(r"Python 3.* \| Idle")).wait_for()  # the status bar: the kernel has answered
+        self._wait_for_idle()
+
+    def _wait_for_idle(self) -> None:
+        # The status bar: the kernel has answered.
+        self.page.get_by_text(re.compile(r"Python 3.* \| Idle")).wait_for(timeout=60_000)
+
+    def reload(self) -> None:
+        """Save the notebook and load the page again; its kernel goes on."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        self._open()
+
+    def restart_kernel(self) -> None:
+        """Restart it, without asking."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self._wait_for_idle()
 
     def close(self) -> None:
         """End the kernel and the page."""

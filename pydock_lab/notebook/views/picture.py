@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.errors import LabError
+from pydock_lab.errors import LabError, Unavailable
 from pydock_lab.notebook.html import Markup, frame
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
@@ -76,6 +76,18 @@ def show_live(
     display(live._repr_mimebundle_()[0] | picture.bundle(steady), raw=True)
 
 
+def reached() -> Connection:
+    """Connect to the engine where one runs: a view that is open must not start one that somebody has stopped.
+
+    Raises:
+        Unavailable: none runs.
+    """
+    connection = Connection()
+    if not connection.is_up:
+        raise Unavailable("no engine runs; the next command starts it")
+    return connection
+
+
 class _Look:
     """Draws anew, with a connection of its own; an engine that is gone leaves the last picture and says so."""
 
@@ -89,7 +101,7 @@ class _Look:
     def __call__(self) -> dict[str, str]:
         try:
             if self._connection is None:
-                self._connection = Connection()
+                self._connection = reached()
             self._last = self._draw(self._read(self._connection))
         except LabError as error:
             self._connection = None  # the next look finds the engine anew, wherever it is by then

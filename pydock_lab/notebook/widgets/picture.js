@@ -1,9 +1,7 @@
 /* A picture that the kernel draws: the page only puts in what has changed.
    Trait `view`: { html, summary, state }; `html` escapes what it shows; `summary` is read out when it
-   changes; `state` is "" or why the picture has stopped following the engine.
-   While the page is looked at it sends { type: "watch" }; { type: "alive" } comes back from the kernel. */
-
-const WATCH_MS = 8000, SILENT_MS = 30000;
+   changes; `state` is "" or why the picture has stopped following the engine. Stands behind pulse.js.
+   Elements with the same `data-same` are marked together; an element with `data-key` that arrives later glows. */
 
 /* What the reader does to the page, and the picture must not undo. */
 const READERS_OWN = new Set(["open"]);
@@ -18,12 +16,26 @@ function morph(old, fresh) {
   const before = [...old.childNodes], after = [...fresh.childNodes];
   after.forEach((child, i) => {
     const was = before[i];
-    if (!was) old.append(child);
-    else if (was.nodeType !== child.nodeType || was.nodeName !== child.nodeName || was.dataset?.key !== child.dataset?.key) was.replaceWith(child);
+    if (!was) { arrives(child); old.append(child); }
+    else if (was.nodeType !== child.nodeType || was.nodeName !== child.nodeName || was.dataset?.key !== child.dataset?.key) {
+      if (!before.some((other) => child.dataset?.key && other.dataset?.key === child.dataset.key)) arrives(child);
+      was.replaceWith(child);
+    }
     else if (child.nodeType === Node.TEXT_NODE) { if (was.data !== child.data) was.data = child.data; }
     else morph(was, child);
   });
   before.slice(after.length).forEach((child) => child.remove());
+}
+
+function arrives(element) { if (element.dataset?.key) element.classList.add("pd-new"); }
+
+/* What is one thing seen from several sides is marked on all of them. */
+function markSame(root) {
+  const mark = (event) => {
+    const same = event.type === "mouseover" || event.type === "focusin" ? event.target.closest?.("[data-same]")?.dataset.same : null;
+    root.querySelectorAll("[data-same]").forEach((each) => each.classList.toggle("pd-same", Boolean(same) && each.dataset.same === same));
+  };
+  for (const name of ["mouseover", "mouseleave", "focusin", "focusout"]) root.addEventListener(name, mark);
 }
 
 function render({ model, el }) {
@@ -36,7 +48,6 @@ function render({ model, el }) {
   said.setAttribute("aria-live", "polite");
   const picture = document.createElement("div");
   root.append(state, picture, said);
-  let heard = Date.now();
 
   function show() {
     const view = model.get("view");
@@ -44,35 +55,11 @@ function render({ model, el }) {
     fresh.innerHTML = `<div>${view.html}</div>`;
     morph(picture, fresh.content.firstElementChild);
     if (said.textContent !== view.summary) said.textContent = view.summary;
-    heartbeat();
   }
 
-  function heartbeat() {
-    const stopped = model.get("view").state;
-    const silent = stopped || (Date.now() - heard > SILENT_MS ? "the kernel does not answer" : "");
-    const text = silent ? `○ not live: ${silent}` : "● live";
-    if (state.textContent !== text) state.textContent = text;
-    state.classList.toggle("pd-silent", Boolean(silent));
-  }
-
-  function onChange() { heard = Date.now(); show(); }
-  function onMessage(message) { if (message.type === "alive") { heard = Date.now(); heartbeat(); } }
-  function watch() {
-    if (document.visibilityState === "visible") { try { model.send({ type: "watch" }); } catch { /* the kernel is gone; heartbeat says so */ } }
-    heartbeat();
-  }
-
-  model.on("change:view", onChange);
-  model.on("msg:custom", onMessage);
-  const timer = setInterval(watch, WATCH_MS);
   el.append(root);
-  show();
-  watch();
-  return () => {
-    clearInterval(timer);
-    model.off("change:view", onChange);
-    model.off("msg:custom", onMessage);
-  };
+  markSame(picture);
+  return pulse(model, state, show, () => model.get("view").state);
 }
 
 export default { render };

@@ -17,5 +17,5 @@ _HERE = Path(__file__).parent
 class PictureWidget(WatchedWidget):
     """One picture; its document is described in `picture.js`."""
 
-    _esm = _HERE / "picture.js"
+    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("pulse.js", "picture.js"))
     _css = (_HERE.parent / "theme.css").read_text() + (_HERE / "picture.css").read_text()

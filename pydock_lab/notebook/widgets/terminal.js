@@ -37,7 +37,7 @@ function render({ model, el }) {
   terminal.open(screen);
   terminal.textarea.setAttribute("aria-label", `Terminal: ${model.get("label")}. Shift+Escape leaves it`);
 
-  let expected = null, heard = Date.now(), told = "";
+  let expected = null, heard = Date.now(), told = "", gone = false;
   const send = (message) => { try { model.send(message); } catch { /* the kernel is gone; heartbeat says so */ } };
 
   function draw(packet, data) {
@@ -47,6 +47,7 @@ function render({ model, el }) {
 
   function onMessage(message, buffers) {
     heard = Date.now();
+    gone = false;
     const bytes = buffers?.length ? new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength) : new Uint8Array();
     if (message.type === "screen") { terminal.reset(); draw(message.packet, bytes); }
     else if (message.type === "out" && expected !== null) {
@@ -66,7 +67,8 @@ function render({ model, el }) {
 
   function heartbeat() {
     const ended = model.get("state") !== "running";
-    const text = ended ? `○ ${model.get("state")}` : Date.now() - heard > SILENT_MS ? "○ not live: the kernel does not answer" : "● live";
+    const text = ended ? `○ ${model.get("state")}` : gone ? "○ not live: the kernel was restarted"
+      : Date.now() - heard > SILENT_MS ? "○ not live: the kernel does not answer" : "● live";
     if (state.textContent !== text) state.textContent = text;
     root.classList.toggle("pd-ended", ended);
     terminal.options.disableStdin = ended;
@@ -78,6 +80,8 @@ function render({ model, el }) {
     heartbeat();
   }
 
+  function onComm() { gone = true; heartbeat(); send({ type: "watch" }); }
+
   terminal.attachCustomKeyEventHandler((event) => {
     if (event.key !== "Escape" || !event.shiftKey) return true;
     if (event.type === "keydown") back.focus();
@@ -88,6 +92,7 @@ function render({ model, el }) {
   resized.observe(screen);
   model.on("msg:custom", onMessage);
   model.on("change:state", heartbeat);
+  model.on("comm_live_update", onComm);
   const timer = setInterval(watch, WATCH_MS);
   measure();
   send({ type: "ready" });
@@ -98,6 +103,7 @@ function render({ model, el }) {
     resized.disconnect();
     model.off("msg:custom", onMessage);
     model.off("change:state", heartbeat);
+    model.off("comm_live_update", onComm);
     terminal.dispose();
   };
 }

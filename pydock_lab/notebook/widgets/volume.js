@@ -1,7 +1,6 @@
 /* A volume's data as the host and every container see it, live.
    Trait `view`: { volume, state, path, verdict, observers: [{ key, kind, title, image, state, path, writable,
-   files: [{ path, size, directory, text, identity }] | null, note }] }.
-   While the page is looked at it sends { type: "watch" }; { type: "alive" } comes back from the kernel. */
+   files: [{ path, size, directory, text, identity }] | null, note }] }. Stands behind pulse.js. */
 
 const ICONS = {
   host: "M3 4h14v9H3zM1 15.5h18",
@@ -9,7 +8,6 @@ const ICONS = {
   volume: "M3 5c0-1.7 14-1.7 14 0v10c0 1.7-14 1.7-14 0zM3 5c0 1.7 14 1.7 14 0M3 10c0 1.7 14 1.7 14 0",
 };
 const STATES = { running: "●", exited: "○", created: "○", paused: "‖", removed: "✕" };
-const WATCH_MS = 8000, SILENT_MS = 30000;
 
 function node(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -44,7 +42,6 @@ function render({ model, el }) {
   const verdict = node("p", { class: "pd-verdict", "aria-live": "polite" });
   const live = node("span", { class: "pd-live" });
   const known = new Map();
-  let heard = Date.now();
   root.append(head, cards, verdict);
 
   function mark(identity) {
@@ -97,7 +94,6 @@ function render({ model, el }) {
     cards.replaceChildren(...(view.observers || []).map((observer) => card(observer, known.has(observer.key))));
     lines();
     if (verdict.textContent !== view.verdict) verdict.textContent = view.verdict;
-    heartbeat();
   }
 
   /* The lines from the volume down to its observers are drawn for the first row of cards only. */
@@ -106,34 +102,11 @@ function render({ model, el }) {
     [...cards.children].forEach((element) => element.classList.toggle("pd-wrapped", element.offsetTop > top));
   }
 
-  function heartbeat() {
-    const silent = Date.now() - heard > SILENT_MS;
-    const text = silent ? "○ not live: the kernel does not answer" : "● live";
-    if (live.textContent !== text) live.textContent = text;
-    live.classList.toggle("pd-silent", silent);
-  }
-
-  function onChange() { heard = Date.now(); show(); }
-  function onMessage(message) { if (message.type === "alive") { heard = Date.now(); heartbeat(); } }
-  function watch() {
-    if (document.visibilityState === "visible") { try { model.send({ type: "watch" }); } catch { /* the kernel is gone; heartbeat says so */ } }
-    heartbeat();
-  }
-
-  model.on("change:view", onChange);
-  model.on("msg:custom", onMessage);
   const resized = new ResizeObserver(lines);
   resized.observe(cards);
-  const timer = setInterval(watch, WATCH_MS);
   el.append(root);
-  show();
-  watch();
-  return () => {
-    clearInterval(timer);
-    resized.disconnect();
-    model.off("change:view", onChange);
-    model.off("msg:custom", onMessage);
-  };
+  const end = pulse(model, live, show, () => (model.get("view").state === "unknown" ? model.get("view").verdict : ""));
+  return () => { resized.disconnect(); end(); };
 }
 
 export default { render };
