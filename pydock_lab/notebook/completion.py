@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MAGIC = re.compile(r"^(?:\s*[\w, ]+=)?\s*(%{1,2}|!)(\w+)\s(.*)$", re.DOTALL)
 _LAST_WORD = re.compile(r"\S*$")
-_OF_LAB = {"explain": "container", "instances": "image", "layers": "image", "volume": "volume"}
+_OF_LAB = {"explain": "container", "instances": "image", "layers": "image", "storage": "container", "volume": "volume"}
 
 Matcher = Callable[[CompletionContext], SimpleMatcherResult]
 

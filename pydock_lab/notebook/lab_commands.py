@@ -28,6 +28,7 @@ Commands:
   requests COMMAND...   What a docker command asks of the engine, and what that does
   stacks [--boot|--off] Virtual machines and this machine's containers, side by side
   stats                 What each container uses, now and in the last minute
+  storage CONTAINER     Where a container's files live, and what rm takes
   volume NAME           One volume's files as the host and every container see them"""
 
 
@@ -149,6 +150,13 @@ def _instances(lab: Lab, image: str) -> None:
     picture.show_live(lambda connection: instances.read(connection, image), instances.draw, lab.connection, lab.steady)
 
 
+def _storage(lab: Lab, container: str) -> None:
+    from pydock_lab.notebook.views import picture, storage
+
+    first = storage.Reader(container)
+    picture.show_live(first, storage.draw, lab.connection, lab.steady, fresh=first)
+
+
 def _compose(lab: Lab, project: str = "") -> None:
     from pydock_lab.notebook.views import picture, projects
 
@@ -197,6 +205,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "requests": _Command(_requests, "COMMAND [ARG...]", 1, None),
     "stacks": _Command(_stacks, "[--boot|--off]", most=1),
     "stats": _Command(_stats),
+    "storage": _Command(_storage, "CONTAINER", 1, 1),
     "volume": _Command(_volume, "NAME", 1, 1),
 }
 

@@ -36,6 +36,7 @@ NOUNS = (
     "lab_images",
     "lab_network",
     "lab_registry",
+    "lab_storage",
     "catalog",
 )
 

@@ -78,7 +78,7 @@ def _files(root: str, path: str) -> list[dict[str, Any]] | None:
     if not root:
         return None
     try:
-        directory = _open_below(root, path)
+        directory = open_below(root, path)
     except OSError:
         return None  # the container ended meanwhile, or the way there leads over a link
     found: list[dict[str, Any]] = []
@@ -89,7 +89,7 @@ def _files(root: str, path: str) -> list[dict[str, Any]] | None:
     return sorted(found, key=lambda file: file["path"])
 
 
-def _open_below(root: str, path: str) -> int:
+def open_below(root: str, path: str) -> int:
     """Open a directory step by step without following links: an absolute one would lead out of `root`."""
     directory = os.open(root, os.O_PATH | os.O_DIRECTORY)
     for part in (part for part in path.split("/") if part):

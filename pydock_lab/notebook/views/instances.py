@@ -12,6 +12,7 @@ from typing import Any
 from pydock_lab.client.connection import Connection
 from pydock_lab.notebook.html import Markup, join, tag
 from pydock_lab.notebook.units import byte_count, plural
+from pydock_lab.notebook.views.launch import short_ids
 from pydock_lab.notebook.views.picture import Picture
 
 _CONTAINERS = 12
@@ -87,6 +88,7 @@ def _card(container: dict[str, Any]) -> Markup:
             tag("span", _MARKS[kind][0], class_=f"pd-{_MARKS[kind][1]}", aria_hidden="true"),
             tag("span", _MARKS[kind][2], class_="pd-sr"),
             tag("code", f" {path}"),
+            data_key=path,
         )
         for kind, path in container["changes"]
     ]
@@ -98,7 +100,9 @@ def _card(container: dict[str, Any]) -> Markup:
         tag("span", mark + state, class_="pd-A" if state == "running" else "pd-soft"),
         tag("p", f"its own layer: {byte_count(container['size'])}", class_="pd-note"),
         tag("ul", *items, aria_label=f"Changes in {container['name']}") if items else tag("p", "nothing written yet"),
-        tag("p", tag("code", container["upper"]), class_="pd-where") if container["upper"] else None,
+        tag("p", tag("code", short_ids(container["upper"]), title=container["upper"]), class_="pd-where")
+        if container["upper"]
+        else None,
         class_="pd-card",
         data_key=container["id"],
     )

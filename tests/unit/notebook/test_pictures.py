@@ -6,7 +6,17 @@ from typing import Any
 
 from pydock_lab.errors import Unavailable
 from pydock_lab.notebook.steady import Steady
-from pydock_lab.notebook.views import instances, launch, network_map, picture, processes, projects, requests, stacks
+from pydock_lab.notebook.views import (
+    instances,
+    launch,
+    network_map,
+    picture,
+    processes,
+    projects,
+    requests,
+    stacks,
+    storage,
+)
 from tests.unit.notebook.test_views import check
 
 INODES = {"mnt": 1, "pid": 2, "net": 3, "cgroup": 4}
@@ -155,3 +165,21 @@ def test_a_live_picture_outlives_its_engine_and_comes_back() -> None:
     look = picture._Look(read, draw, draw("first"), Steady())
     states = [look() for _ in range(3)]
     assert [(each["html"], each["state"]) for each in states] == [("one", ""), ("one", "gone"), ("two", "")]
+
+
+def test_storage_tells_what_rm_takes_and_what_stays() -> None:
+    base = {"destination": "/d", "writable": True, "image_has": [], "image_has_count": 0, "copied": False, "names": []}
+    named = base | {"type": "volume", "name": "data", "source": "/v", "anonymous": False, "files": 2, "size": 10}
+    unnamed = named | {"name": "ab" * 32, "anonymous": True, "gone": True}
+    bind = base | {"type": "bind", "name": "", "source": "/home", "anonymous": False, "files": 1, "size": 5}
+    bind |= {"image_has": ["<main>.py"], "image_has_count": 1}
+    upper = {"path": "/diff", "size": 3, "count": 1, "files": [{"kind": "C", "path": "/etc/my.conf", "size": 3}]}
+    document = {"id": "1", "name": "web", "image": "app", "state": "running", "layers": 2, "upper": upper}
+    drawn = storage.draw(document | {"mounts": [named, bind]})
+    check(drawn.bundle(Steady())["text/html"])
+    assert "copied up from the image" in drawn.html
+    assert "hides what the image has there: <main>.py" in drawn.plain
+    removed = storage.draw(document | {"state": "removed", "mounts": [named, unnamed]})
+    gone, stayed = removed.summary.split("Still there: ")
+    assert "writable layer" in gone and "anonymous volume abab" in gone
+    assert stayed == "named volume data, image app"
