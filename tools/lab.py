@@ -1,4 +1,7 @@
-"""`make lab`: prepare the base images, start JupyterLab at the first lesson and print its URL."""
+"""`make lab`: prepare the base images, start JupyterLab at the first lesson and print its URL.
+
+Its root is the project's, so that the lessons' links to the source open.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,10 @@ def main() -> int:
     except LabError as error:
         print(f"make lab: {error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)
         return 1
-    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={ROOT / 'notebooks'}", "--no-browser"]
-    command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")  # the URL that JupyterLab prints leads there too
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={ROOT}", "--no-browser"]
+    command.append(
+        f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}"
+    )  # the URL that JupyterLab prints leads there too
     if os.geteuid() == 0:
         command.append("--allow-root")
     return os.execv(sys.executable, [*command, *sys.argv[1:]])

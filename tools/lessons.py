@@ -23,6 +23,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from pydock_lab.client.daemon_start import answers_ping
+from tools import lesson_links
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = "lesson"
@@ -98,7 +99,7 @@ def main(arguments: list[str]) -> int:
         environment.setdefault("PYDOCK_WHEELHOUSE", str(ROOT / ".wheelhouse"))
         for lesson in lessons:
             print(f"running {lesson.name}", flush=True)
-            nbformat.write(run(lesson, environment), lesson)
+            nbformat.write(lesson_links.renew(run(lesson, environment)), lesson)
     return 0
 
 

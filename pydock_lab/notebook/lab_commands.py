@@ -26,6 +26,7 @@ Commands:
   network               Who is on which network, and which ports lead in
   processes             Containers' processes, with the pid on either side
   requests COMMAND...   What a docker command asks of the engine, and what that does
+  source FILE:NAME      The lines of this package that do something
   stacks [--boot|--off] Virtual machines and this machine's containers, side by side
   stats                 What each container uses, now and in the last minute
   storage CONTAINER     Where a container's files live, and what rm takes
@@ -138,6 +139,13 @@ def _events(lab: Lab) -> None:
     picture.show_live(timeline.read, timeline.draw, lab.connection, lab.steady)
 
 
+def _source(lab: Lab, where: str) -> None:
+    from pydock_lab.notebook import source_view
+    from pydock_lab.notebook.views import picture
+
+    picture.show_still(source_view.draw(source_view.find(where)), lab.steady)
+
+
 def _stats(lab: Lab) -> None:
     from pydock_lab.notebook.views import picture, stats
 
@@ -203,6 +211,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "network": _Command(_network),
     "processes": _Command(_processes),
     "requests": _Command(_requests, "COMMAND [ARG...]", 1, None),
+    "source": _Command(_source, "FILE:NAME", 1, 1),
     "stacks": _Command(_stacks, "[--boot|--off]", most=1),
     "stats": _Command(_stats),
     "storage": _Command(_storage, "CONTAINER", 1, 1),
