@@ -13,7 +13,7 @@ from pydock_lab.client.connection import Connection
 from pydock_lab.errors import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
-FIRST = "05-dockerfile-to-running-app.ipynb"
+FIRST = "00-start-here.ipynb"
 BASES = ("hello-world", "busybox", "alpine", "python", "redis")
 
 

@@ -23,7 +23,7 @@ from IPython.core.magic import no_var_expand
 from pydock_lab.errors import InvalidParameter, LabError
 from pydock_lab.notebook.failure import CommandFailed
 from pydock_lab.notebook.grading_magics import Desk
-from pydock_lab.notebook.statement import value_is_used
+from pydock_lab.notebook.statement import value_is_used, visible_names
 from pydock_lab.notebook.words import quote, split
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class LabMagics:
 
     def _words(self, line: str) -> list[str]:
         try:
-            return split(line, self.shell.user_ns, self._substitute)
+            return split(line, visible_names(self.shell.user_ns), self._substitute)
         except InvalidParameter as error:
             raise CommandFailed.of(error) from None
 

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 
 _ID = re.compile(r"(?<![0-9A-Za-z_.-])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9A-Za-z_-])")
 _AGE = re.compile(
-    r"(?:Less than a second|About a minute|About an hour|\d+ (?:second|minute|hour|day|week)s?)(?= ago| \(|$|\s{2}|<)"
+    r"(?:Less than a second|About a minute|About an hour|\d+ (?:second|minute|hour|day|week|month|year)s?)"
+    r"(?= ago| \(|$|\s{2}|<)"
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:?\d\d(?: [A-Z]{3,4})?|Z)?")
 _DURATION = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?: ms| s)(?!\w)")

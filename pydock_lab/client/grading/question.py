@@ -21,6 +21,9 @@ from pydock_lab.client.grading.phrases import PHRASES, find
 YES, NO = frozenset({"yes", "y", "true", "✓"}), frozenset({"no", "n", "false", "✕"})
 
 _GIVES = "gives"
+_TOO_EARLY = "this can't be found out yet: run the cells above"
+_LOOKS = frozenset({"inspect", "logs"})
+"""Commands that answer "no" where what they look at is not there; others can't tell."""
 _NO_SUCH = re.compile(r"no such (container|image|volume|network|object)|(network|volume) \S+ not found", re.IGNORECASE)
 _NOT_RUN = range(125, 128)
 """What `docker run` and `exec` return where the program could not be started."""
@@ -44,6 +47,8 @@ def ask(words: Sequence[str], connection: Connection) -> Finding:
         return found
     if len(words) == 1:
         value = words[0]
+        if value.startswith(("$", "{")):
+            raise CommandError(f"{value} is not worked out yet", hint=_TOO_EARLY)
         folded = value.casefold()
         return Finding(folded not in NO, f"it is {value}", value="" if folded in YES | NO else value)
     known = "\n".join(f"  {phrase}" for phrase in PHRASES)
@@ -61,13 +66,11 @@ def _ask_docker(words: list[str], connection: Connection) -> Finding:
     try:
         result = run_line(words, session)
     except CommandError as error:
-        if "inspect" in words[:2] and _NO_SUCH.search(error.message):
+        if _LOOKS & set(words[:2]) and _NO_SUCH.search(error.message):
             return Finding(False, error.message)
-        raise CommandError(
-            error.message, hint=error.hint or "this can't be found out yet: run the cells above"
-        ) from error
+        raise CommandError(error.message, hint=error.hint or _TOO_EARLY) from error
     if result.exit_code in _NOT_RUN:
-        raise CommandError((said.errors or said.text).strip(), hint="this can't be found out: run the cells above")
+        raise CommandError((said.errors or said.text).strip(), hint=_TOO_EARLY)
     printed = (said.text + result.text).strip()
     if wanted is not None:
         return Finding(printed == wanted, f"it gives {printed or 'nothing'}", value=printed)

@@ -98,3 +98,10 @@ def test_loading_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_magic_in_a_function_sees_its_variables(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = "noun = 'volume'\ndef page(noun):\n    %docker $noun --help\npage('image')\n%docker $noun --help\n"
+    assert shell.run_cell(cell).success
+    printed = capsys.readouterr().out
+    assert printed.index("Manage images") < printed.index("Manage volumes")

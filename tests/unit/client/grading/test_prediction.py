@@ -68,6 +68,12 @@ def test_what_can_not_be_asked_lists_what_can() -> None:
         score("a: yes", "a: is it raining")
 
 
+@pytest.mark.parametrize("value", ["$count", "{sizes[0]}"])
+def test_a_variable_that_is_not_there_is_no_answer(value: str) -> None:
+    with pytest.raises(CommandError, match="not worked out yet"):
+        score("a: yes", f"a: {value}")
+
+
 @given(right=st.lists(st.booleans(), min_size=1), points=st.floats(0.5, 100))
 def test_a_grade_lies_between_nothing_and_all_points_and_reads_as_a_number(right: list[bool], points: float) -> None:
     grade = Grade(Report([Line(each, "q", "a") for each in right]), points)
