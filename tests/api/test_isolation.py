@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,23 @@ def test_a_working_directory_stays_inside(daemon: Daemon, busybox: str, tmp_path
         assert not (tmp_path / "other").exists()
     finally:
         daemon.docker("rmi", "-f", "way-out")
+
+
+@pytest.fixture
+def shared_mount(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the host whose mounts are shared."""
+    subprocess.run(["mount", "-t", "tmpfs", "pd-test", str(tmp_path)], check=True)
+    subprocess.run(["mount", "--make-shared", str(tmp_path)], check=True)
+    yield tmp_path
+    subprocess.run(["umount", "-R", str(tmp_path)], check=True)
+
+
+def test_mounts_go_where_propagation_lets_them(daemon: Daemon, busybox: str, shared_mount: Path) -> None:
+    """One made in the container, in a volume that is shared, is seen by the host and by a slave, not by the others."""
+    script = "mkdir /shared/new; mount -t tmpfs t /shared/new; grep -o ' /[a-z]*/new ' /proc/self/mountinfo"
+    volumes = ("-v", f"{shared_mount}:/shared:rshared", "-v", f"{shared_mount}:/slave:rslave")
+    volumes += ("-v", f"{shared_mount}:/alone")
+    done = daemon.docker("run", "--rm", *volumes, "--cap-add", "SYS_ADMIN", busybox, "sh", "-c", script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.split()) == ["/shared/new", "/slave/new"]
+    assert (shared_mount / "new").is_mount()

@@ -182,9 +182,11 @@ def dockerd(scratch: Path, command: Path, image: Path) -> Iterator[str]:
     root.mkdir()
     host = f"unix://{root}/s"
     flags = ["--data-root", f"{root}/d", "--exec-root", f"{root}/x", "-p", f"{root}/pid", "--storage-driver", "vfs"]
-    flags += ["--bridge", "none", "--iptables=false", "--add-runtime", f"pydock={command}"]
+    flags += ["--add-runtime", f"pydock={command}"]
+    # Its bridge and rules are in a network namespace of its own.
+    alone = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     with (root / "log").open("w") as log:
-        process = subprocess.Popen(["dockerd", "-H", host, *flags], stdout=log, stderr=log)
+        process = subprocess.Popen([*alone, "dockerd", "-H", host, *flags], stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 60
         while docker(host, "version").returncode:
@@ -219,6 +221,29 @@ def test_dockerd_runs(dockerd: str) -> None:
     assert "/dev/pts/0" in shown
 
 
+def test_dockerd_puts_it_on_its_bridge(dockerd: str) -> None:
+    server = ("run", "-d", "--name", "web", "--runtime", "pydock", "-p", "8080:80")
+    assert docker(dockerd, *server, "box", "sh", "-c", "busybox nc -l -p 80 -e echo hello").returncode == 0
+    try:
+        address = docker(dockerd, "inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web").stdout.strip()
+        # The server may not listen yet.
+        ask = f"for i in 1 2 3 4 5 6 7 8 9; do busybox nc {address} 80 </dev/null && exit; sleep 0.2; done"
+        done = docker(dockerd, "run", "--rm", "--runtime", "pydock", "box", "sh", "-c", ask)
+        assert done.stdout == "hello\n", done.stderr
+    finally:
+        docker(dockerd, "rm", "-f", "web")
+
+
+def test_dockerd_hears_of_out_of_memory(dockerd: str) -> None:
+    limited = ("run", "--name", "greedy", "--runtime", "pydock", "--network", "none", "-m", "16m", "box")
+    script = "x=12345678; while :; do x=$x$x; done"
+    try:
+        assert docker(dockerd, *limited, "sh", "-c", script).returncode == 137
+        assert docker(dockerd, "inspect", "-f", "{{.State.OOMKilled}}", "greedy").stdout == "true\n"
+    finally:
+        docker(dockerd, "rm", "-f", "greedy")
+
+
 def test_dockerd_execs_pauses_and_stops(dockerd: str) -> None:
     run = ("run", "-d", "--name", "one", "--runtime", "pydock", "--network", "none", "-m", "32m")
     assert docker(dockerd, *run, "box", "sleep", "100").returncode == 0
@@ -230,6 +255,7 @@ def test_dockerd_execs_pauses_and_stops(dockerd: str) -> None:
         assert docker(dockerd, "unpause", "one").returncode == 0
         assert docker(dockerd, "update", "--pids-limit", "50", "one").returncode == 0
         assert "sleep 100" in docker(dockerd, "top", "one").stdout
+        assert docker(dockerd, "stats", "--no-stream", "--format", "{{.MemUsage}}", "one").stdout.endswith("/ 32MiB\n")
         assert docker(dockerd, "stop", "-t", "0", "one").returncode == 0
         assert docker(dockerd, "inspect", "-f", "{{.State.ExitCode}}", "one").stdout == "137\n"
     finally:

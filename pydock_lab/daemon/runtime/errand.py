@@ -93,7 +93,7 @@ def archive_plan(request: LaunchRequest, action: str, pid: int | None, path: str
         plan.operations = [JoinMounts(pid), transfer]
         return plan
     target = os.path.join(request.bundle, "rootfs")
-    plan.operations.append(rootfs.IsolateMounts("rslave"))
+    plan.operations += [rootfs.IsolateMounts(), rootfs.EnslaveMounts()]
     if request.root is not None:
         root = request.root
         plan.operations.append(rootfs.MountOverlay(list(root.lower), root.upper, root.work, target, root.userxattr))

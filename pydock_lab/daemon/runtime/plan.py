@@ -143,7 +143,10 @@ def _root(request: LaunchRequest, layout: cgroups.Layout) -> list[Operation]:
     target = os.path.join(request.bundle, "rootfs")
     listed = _mounts(config.get("mounts") or [], layout, config, request)
     shared = any(set(options) & {"shared", "rshared"} for _, _, options in listed.values())
-    operations: list[Operation] = [rootfs.IsolateMounts("rshared" if shared else "rslave")]
+    clones = [clone for clone, _, _ in listed.values() if clone is not None]
+    operations: list[Operation] = [rootfs.IsolateMounts()]
+    # What is taken from a mount that has become a slave can't share with the host any more.
+    operations += [*clones, rootfs.EnslaveMounts()] if shared else [rootfs.EnslaveMounts()]
     if request.root is not None:
         root = request.root
         operations.append(rootfs.MountOverlay(list(root.lower), root.upper, root.work, target, root.userxattr))
@@ -154,7 +157,7 @@ def _root(request: LaunchRequest, layout: cgroups.Layout) -> list[Operation]:
     if request.rootless:
         paths = [path for path, _, _ in devices.DEFAULT_NODES] + [node["path"] for node in nodes]
         operations.append(devices.CloneDevices(paths))
-    operations += [clone for clone, _, _ in listed.values() if clone is not None]
+    operations += clones if not shared else []
     operations.append(rootfs.PivotRoot(target))
     made = False
     for destination, (_, place, _) in listed.items():

@@ -31,20 +31,34 @@ OVERLAY_OPTION_BYTES = 4000  # mount(2) takes one page of options
 
 @dataclass
 class IsolateMounts(Operation):
-    """Make a mount namespace of our own and cut it off from the host's."""
+    """Make a mount namespace of our own."""
 
-    propagation: str
     where = "host"
 
     def describe(self) -> str:
         """Say so."""
-        return f"Unshare the mount namespace and make its mounts {self.propagation}: none made here shows on the host"
+        return "Unshare the mount namespace: a copy of the host's mounts to work on"
 
     def execute(self, context: Context) -> Findings:
-        """unshare(2), then the propagation of the whole tree."""
+        """unshare(2)."""
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        mounts.set_propagation("/", mounts.PROPAGATIONS[self.propagation])
         return {"inodes": {"mount": os.stat("/proc/thread-self/ns/mnt").st_ino}}
+
+
+@dataclass
+class EnslaveMounts(Operation):
+    """Cut a mount namespace off from the host's."""
+
+    where = "host"
+
+    def describe(self) -> str:
+        """Say so."""
+        return "Make its mounts rslave: none made here shows on the host"
+
+    def execute(self, context: Context) -> Findings:
+        """The propagation of the whole tree; pivot_root(2) refuses one in which mounts are shared."""
+        mounts.set_propagation("/", mounts.PROPAGATIONS["rslave"])
+        return None
 
 
 @dataclass

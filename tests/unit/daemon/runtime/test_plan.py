@@ -33,7 +33,8 @@ def names(made: Plan) -> list[str]:
 
 def test_order() -> None:
     order = names(plan(cgroupns="private"))
-    must = ["CreateCgroup", "UnshareCgroupNamespace", "AttachToBridge", "IsolateMounts", "MountOverlay", "PivotRoot"]
+    must = ["CreateCgroup", "UnshareCgroupNamespace", "AttachToBridge", "IsolateMounts", "EnslaveMounts"]
+    must += ["MountOverlay", "PivotRoot"]
     must += ["MountFilesystem", "MakeDevices", "MaskPaths", "DetachOldRoot", "ResolveUser", "InstallSeccomp"]
     must += ["SetCapabilities", "ChangeDirectory", "FindExecutable", "Execute"]
     assert [order.index(name) for name in must] == sorted(order.index(name) for name in must)
