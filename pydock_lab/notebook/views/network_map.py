@@ -1,5 +1,8 @@
 """`%lab network`: who is on which network, at which address, and which ports lead in from this host.
 
+On the lab's own engine also what the kernel says: bridges, both ends of each
+cable, the way of a packet to each published port, who reaches whom, the rules.
+
 Drawn like a bus plan: a network is a line across, a container a column, a dot
 on a line a place on that network.
 """
@@ -11,17 +14,21 @@ from typing import Any
 from pydock_lab.client.connection import Connection
 from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import plural
+from pydock_lab.notebook.views import packet_way
 from pydock_lab.notebook.views.picture import Picture
 
 _COLUMNS = 16
-_ROW_PX, _COLUMN_PX, _LEFT_PX = 62, 118, 190
+_ROW_PX, _COLUMN_PX, _LEFT_PX = 70, 164, 190
 
 
 def read(connection: Connection) -> dict[str, Any]:
     """Ask for the networks and the running containers."""
     networks = connection.request("GET", "/networks").json()
     containers = connection.request("GET", "/containers/json").json()
+    kernel = connection.lab("network") if connection.is_lab else {}
     return {
+        "kernel": kernel,
+        "links": _links(kernel),
         "networks": sorted((_network(network) for network in networks), key=lambda network: _rank(network)),
         "containers": [_container(entry) for entry in containers],
     }
@@ -32,10 +39,33 @@ def draw(document: dict[str, Any]) -> Picture:
     networks, containers = document["networks"], document["containers"]
     on = plural(len([n for n in networks if n["driver"] not in ("null", "host")]), "network")
     summary = f"{plural(len(containers), 'running container')} on {on}"
+    kernel, links = document["kernel"], document["links"]
+    published = kernel.get("published", [])
     html = join(
-        tag("p", summary, class_="pd-title"), _drawing(networks, containers[:_COLUMNS]), _table(networks, containers)
+        tag("p", summary, class_="pd-title"),
+        _drawing(networks, containers[:_COLUMNS], links),
+        packet_way.ways(published),
+        packet_way.reach(kernel.get("reach", []), sorted({one["name"] for one in containers if one["addresses"]})),
+        packet_way.rules(kernel.get("rules", []), kernel.get("backend", "")),
+        _table(networks, containers),
     )
-    return Picture("Networks", "\n".join([summary, *_plain(networks, containers)]), html, summary)
+    plain = [summary, *_plain(networks, containers), *packet_way.plain(published)]
+    return Picture("Networks", "\n".join(plain), html, summary)
+
+
+def _links(kernel: dict[str, Any]) -> dict[str, str]:
+    """Names in the kernel of bridges and cables: `{"net": "pd1-0", "net/web": "eth0, pd1v23"}`."""
+    found = {}
+    for network in kernel.get("networks", ()):
+        if network["bridge"]:
+            found[network["name"]] = network["bridge"]["name"]
+        for container in network["containers"]:
+            outside, inside = container["outside"], container["inside"]
+            if outside:
+                found[f"{network['name']}/{container['name']}"] = (
+                    f"{inside['name'] if inside else '?'}, {outside['name']}"
+                )
+    return found
 
 
 def _network(network: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +113,7 @@ def _plain(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -> 
     return lines
 
 
-def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -> Markup:
+def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]], links: dict[str, str]) -> Markup:
     shown = [n for n in networks if n["driver"] == "bridge" or any(n["name"] in c["addresses"] for c in containers)]
     width = _LEFT_PX + _COLUMN_PX * max(len(containers), 2) + 10
     bottom = _ROW_PX * len(shown) + 30
@@ -92,7 +122,9 @@ def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -
         y = _ROW_PX * row + 26
         parts.append(tag("line", x1=_LEFT_PX - 20, x2=width - 10, y1=y, y2=y, class_="pd-bus"))
         parts.append(tag("text", _cut(network["name"], 24), x=0, y=y - 2, class_="pd-strong"))
-        parts.append(tag("text", network["subnet"] or network["driver"], x=0, y=y + 14, class_="pd-label"))
+        parts.append(tag("text", network["subnet"] or network["driver"], x=0, y=y + 13, class_="pd-label"))
+        if bridge := links.get(network["name"]):
+            parts.append(tag("text", f"bridge {bridge}", x=0, y=y + 27, class_="pd-label"))
     for column, container in enumerate(containers):
         x = _LEFT_PX + _COLUMN_PX * column + 40
         rows = [row for row, network in enumerate(shown) if network["name"] in container["addresses"]]
@@ -102,6 +134,8 @@ def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -
             y = _ROW_PX * row + 26
             parts.append(tag("circle", cx=x, cy=y, r=5, class_="pd-dot"))
             parts.append(tag("text", container["addresses"][shown[row]["name"]], x=x + 8, y=y + 16, class_="pd-label"))
+            if cable := links.get(f"{shown[row]['name']}/{container['name']}"):
+                parts.append(tag("text", tag("title", cable), _cut(cable, 24), x=x + 8, y=y + 29, class_="pd-label"))
         parts.append(tag("rect", x=x - 44, y=bottom, width=104, height=26, rx=5, class_="pd-box"))
         parts.append(tag("text", _cut(container["name"], 15), x=x + 8, y=bottom + 17, text_anchor="middle"))
         if container["ports"]:
@@ -122,7 +156,7 @@ def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -
         viewBox=f"0 0 {width} {height}",
         role="img",
         class_="pd-drawing",
-        style=f"min-width:{min(width, 640)}px;max-width:{width}px",
+        style=f"min-width:{width if links else min(width, 640)}px;max-width:{width}px",
         xmlns="http://www.w3.org/2000/svg",
     )
     return scroll(svg, "Plan of the networks")

@@ -1,12 +1,13 @@
-"""`%lab compose`: the services of a Compose project, what each waits for, and how its containers are.
+"""`%lab compose`: a Compose project: what waits for what, how its containers are, and what they share.
 
 Read from the labels that Compose writes on what it makes, so it draws projects
-of any Compose, on any engine.
+of any Compose, on any engine. The drawing is in project_graph.py.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydock_lab.client.connection import Connection
@@ -14,13 +15,14 @@ from pydock_lab.errors import NotFound
 from pydock_lab.notebook.html import Markup, join, scroll, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
+from pydock_lab.notebook.views.project_graph import drawing, states
 
 _LABEL = "com.docker.compose."
-_BOX_W, _BOX_H, _GAP_X, _GAP_Y = 170, 58, 90, 22
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 
 
 def read(connection: Connection, project: str = "") -> dict[str, Any]:
-    """Ask for the containers of one project; without a name, of the only one.
+    """Ask for the containers and networks of one project; without a name, of the only one.
 
     Raises:
         NotFound: there is no such project, or several and none was named.
@@ -32,112 +34,116 @@ def read(connection: Connection, project: str = "") -> dict[str, Any]:
         raise NotFound(f"no such project: {project}" if project else "no Compose project has containers")
     if len(names) > 1:
         raise NotFound(f"there are several projects; name one of {', '.join(names)}")
+    short = f"{names[0]}_"
     services: dict[str, dict[str, Any]] = {}
     for entry in listed:
         labels = entry["Labels"]
         name = labels.get(f"{_LABEL}service", "?")
-        service = services.setdefault(name, {"name": name, "image": entry["Image"], "needs": {}, "containers": []})
+        empty: dict[str, Any] = {"needs": {}, "containers": [], "ports": [], "volumes": [], "networks": []}
+        service = services.setdefault(name, {"name": name, "image": entry["Image"], **empty})
         service["needs"] |= _needs(labels.get(f"{_LABEL}depends_on", ""))
-        service["containers"].append(
-            {"name": entry["Names"][0].lstrip("/"), "state": entry["State"], "status": entry["Status"]}
-        )
-    return {"project": names[0], "services": [services[name] for name in sorted(services)]}
+        service["containers"].append(_container(entry))
+        for kind, found in (("ports", _ports(entry)), ("volumes", _volumes(entry, short)), ("networks", _on(entry))):
+            service[kind] += [one for one in found if one not in service[kind]]
+    used = {name for service in services.values() for name in service["networks"]}
+    networks = [_network(one, short) for one in connection.request("GET", "/networks").json() if one["Name"] in used]
+    for service in services.values():
+        service["networks"] = sorted(name.removeprefix(short) for name in service["networks"])
+    return {
+        "project": names[0],
+        "services": [services[name] for name in sorted(services)],
+        "networks": sorted(networks, key=lambda network: str(network["name"])),
+    }
 
 
 def draw(document: dict[str, Any]) -> Picture:
     """Draw the graph from left (needs nobody) to right, and the table."""
-    services = document["services"]
-    running = sum(container["state"] == "running" for service in services for container in service["containers"])
-    total = sum(len(service["containers"]) for service in services)
+    services, networks = document["services"], document["networks"]
+    containers = [container for service in services for container in service["containers"]]
+    running = sum(container["state"] == "running" for container in containers)
+    ill = sum(container["health"] == "unhealthy" for container in containers)
     summary = (
-        f"{document['project']}: {plural(len(services), 'service')}, {running} of {plural(total, 'container')} running"
+        f"{document['project']}: {plural(len(services), 'service')}, {running} of "
+        f"{plural(len(containers), 'container')} running" + (f", {ill} unhealthy" if ill else "")
     )
     lines = [summary]
     for service in services:
-        needs = f"  needs {', '.join(service['needs'])}" if service["needs"] else ""
-        lines.append(f"  {service['name']} ({service['image']}) {_states(service)}{needs}")
-    html = join(tag("p", summary, class_="pd-title"), _drawing(services), _table(services))
+        lines.append(f"  {service['name']} ({service['image']}) {states(service)}{_more(service)}")
+    for network in networks:
+        lines.append(f"  network {network['name']} {network['subnet']}{' (no way out)' if network['internal'] else ''}")
+    html = join(tag("p", summary, class_="pd-title"), drawing(services, networks), _table(services))
     return Picture(f"Project {document['project']}", "\n".join(lines), html, summary)
 
 
+def _container(entry: dict[str, Any]) -> dict[str, str]:
+    health = _HEALTH.search(entry["Status"])
+    return {
+        "name": entry["Names"][0].lstrip("/"),
+        "state": entry["State"],
+        "status": entry["Status"],
+        "health": health[1] if health else "",
+    }
+
+
+def _ports(entry: dict[str, Any]) -> list[str]:
+    """`18080 → 80`; the address too where it is not all of them; IPv6 beside IPv4 is not repeated."""
+    found = set()
+    for port in entry.get("Ports") or ():
+        if port.get("PublicPort"):
+            address = "" if port.get("IP") in ("", "0.0.0.0", "::", None) else f"{port['IP']}:"
+            kind = "" if port["Type"] == "tcp" else f"/{port['Type']}"
+            found.add((port["PublicPort"], f"{address}{port['PublicPort']} → {port['PrivatePort']}{kind}"))
+    return [text for _, text in sorted(found)]
+
+
+def _volumes(entry: dict[str, Any], short: str) -> list[str]:
+    """`data → /data`; a directory of the host by its last part, a volume without a name left out."""
+    found = []
+    for mount in entry.get("Mounts") or ():
+        name = str(mount.get("Name") or "")
+        if mount["Type"] == "volume" and not re.fullmatch("[0-9a-f]{64}", name):
+            found.append(f"{name.removeprefix(short)} → {mount['Destination']}")
+        elif mount["Type"] == "bind":
+            found.append(f"./{mount['Source'].rpartition('/')[2]} → {mount['Destination']}")
+    return sorted(found)
+
+
+def _on(entry: dict[str, Any]) -> list[str]:
+    return list((entry.get("NetworkSettings") or {}).get("Networks") or {})
+
+
+def _network(network: dict[str, Any], short: str) -> dict[str, Any]:
+    pools = (network.get("IPAM") or {}).get("Config") or [{}]
+    return {
+        "name": network["Name"].removeprefix(short),
+        "subnet": pools[0].get("Subnet", ""),
+        "internal": bool(network.get("Internal")),
+    }
+
+
+def _more(service: dict[str, Any]) -> str:
+    parts = [
+        f"needs {', '.join(service['needs'])}" if service["needs"] else "",
+        f"ports {', '.join(service['ports'])}" if service["ports"] else "",
+        f"volumes {', '.join(service['volumes'])}" if service["volumes"] else "",
+        f"on {', '.join(service['networks'])}" if service["networks"] else "",
+    ]
+    return "".join(f"  {part}" for part in parts if part)
+
+
 def _needs(text: str) -> dict[str, str]:
-    """Read `redis:service_healthy:false,db:service_started`: service → condition."""
+    """Read `redis:service_healthy:false,db:service_started`: service → started, healthy or completed."""
     needs = {}
     for part in filter(None, text.split(",")):
         name, _, rest = part.partition(":")
-        needs[name] = rest.partition(":")[0].removeprefix("service_") or "started"
+        condition = rest.partition(":")[0].removeprefix("service_") or "started"
+        needs[name] = condition.partition("_")[0]
     return needs
 
 
-def columns(services: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Sort services into columns: everything that one needs stands to the left of it."""
-    known = {service["name"]: service for service in services}
-    depths: dict[str, int] = {}
-
-    def depth(name: str, above: tuple[str, ...] = ()) -> int:
-        if name not in depths:
-            needs = [need for need in known[name]["needs"] if need in known and need not in above]
-            depths[name] = 1 + max((depth(need, (*above, name)) for need in needs), default=-1)
-        return depths[name]
-
-    found: dict[int, list[dict[str, Any]]] = {}
-    for name in known:
-        found.setdefault(depth(name), []).append(known[name])
-    return [found[number] for number in sorted(found)]
-
-
-def _drawing(services: list[dict[str, Any]]) -> Markup:
-    laid_out = columns(services)
-    places = {
-        service["name"]: (column * (_BOX_W + _GAP_X) + 2, row * (_BOX_H + _GAP_Y) + 2)
-        for column, stack in enumerate(laid_out)
-        for row, service in enumerate(stack)
-    }
-    width = len(laid_out) * (_BOX_W + _GAP_X) - _GAP_X + 4
-    height = max(map(len, laid_out)) * (_BOX_H + _GAP_Y) - _GAP_Y + 4
-    parts: list[Markup] = []
-    for service in services:
-        x, y = places[service["name"]]
-        for need, condition in service["needs"].items():
-            if need not in places:
-                continue
-            from_x, from_y = places[need][0] + _BOX_W, places[need][1] + _BOX_H // 2
-            to_y, half = y + _BOX_H // 2, (from_x + x) // 2
-            parts.append(
-                tag("path", d=f"M{from_x} {from_y}C{half} {from_y} {half} {to_y} {x - 7} {to_y}", class_="pd-wire")
-            )
-            parts.append(tag("path", d=f"M{x} {to_y}l-8 -4v8z", class_="pd-head"))
-            parts.append(
-                tag("text", condition, x=half, y=(from_y + to_y) // 2 - 6, class_="pd-label", text_anchor="middle")
-            )
-    for service in services:
-        x, y = places[service["name"]]
-        up = any(container["state"] == "running" for container in service["containers"])
-        parts.append(tag("rect", x=x, y=y, width=_BOX_W, height=_BOX_H, rx=6, class_="pd-box"))
-        parts.append(tag("text", service["name"][:22], x=x + 12, y=y + 22, class_="pd-strong"))
-        parts.append(tag("text", service["image"][:24], x=x + 12, y=y + 36, class_="pd-label"))
-        parts.append(tag("text", _states(service), x=x + 12, y=y + 50, class_="pd-label pd-up" if up else "pd-label"))
-    svg = tag(
-        "svg",
-        tag("title", "Services and what they wait for"),
-        tag("desc", "The table below says the same."),
-        *parts,
-        viewBox=f"0 0 {width} {height}",
-        role="img",
-        class_="pd-drawing",
-        style=f"min-width:{min(width, 560)}px;max-width:{width}px",
-        xmlns="http://www.w3.org/2000/svg",
-    )
-    return scroll(svg, "Graph of the services")
-
-
-def _states(service: dict[str, Any]) -> str:
-    running = sum(container["state"] == "running" for container in service["containers"])
-    return f"{'●' if running else '○'} {running} of {len(service['containers'])} running"
-
-
 def _table(services: list[dict[str, Any]]) -> Markup:
-    head = tag("tr", *(tag("th", name, scope="col") for name in ("Service", "Image", "Waits for", "Containers")))
+    names = ("Service", "Image", "Waits for", "Containers", "Ports", "Volumes", "Networks")
+    head = tag("tr", *(tag("th", name, scope="col") for name in names))
     rows = [
         tag(
             "tr",
@@ -145,6 +151,7 @@ def _table(services: list[dict[str, Any]]) -> Markup:
             tag("td", service["image"]),
             tag("td", ", ".join(f"{need} ({condition})" for need, condition in service["needs"].items()) or "nobody"),
             tag("td", *(tag("div", f"{c['name']}: {c['status'] or c['state']}") for c in service["containers"])),
+            *(tag("td", *(tag("div", one) for one in service[key])) for key in ("ports", "volumes", "networks")),
         )
         for service in services
     ]

@@ -12,6 +12,7 @@ from pydock_lab.notebook.views import (
     network_map,
     picture,
     processes,
+    project_graph,
     projects,
     requests,
     stacks,
@@ -131,23 +132,45 @@ def test_the_map_says_who_is_where_and_which_ports_lead_in() -> None:
         "internal": False,
     }
     web = {"id": "1", "name": "web", "addresses": {"bridge": "10.0.0.2"}, "ports": ["0.0.0.0:80 → 80/tcp"]}
-    drawn = network_map.draw({"networks": [network], "containers": [web]})
+    drawn = network_map.draw({"networks": [network], "containers": [web], "kernel": {}, "links": {}})
     check(drawn.bundle(Steady())["text/html"])
     assert "web                  10.0.0.2  from the host: 0.0.0.0:80 → 80/tcp" in drawn.plain
     assert ">port 80<" in drawn.html
 
 
 def service(name: str, **needs: str) -> dict[str, Any]:
-    containers = [{"name": f"{name}-1", "state": "running", "status": "Up"}]
-    return {"name": name, "image": "x", "needs": needs, "containers": containers}
+    containers = [{"name": f"{name}-1", "state": "running", "status": "Up", "health": ""}]
+    shared: dict[str, list[str]] = {"ports": [], "volumes": [], "networks": []}
+    return {"name": name, "image": "x", "needs": needs, "containers": containers, **shared}
 
 
 def test_services_stand_right_of_what_they_wait_for_even_in_a_circle() -> None:
     services = [service("web", db="healthy"), service("db"), service("proxy", web="started", gone="started")]
-    assert [[each["name"] for each in column] for column in projects.columns(services)] == [["db"], ["web"], ["proxy"]]
-    check(projects.draw({"project": "shop", "services": services}).bundle(Steady())["text/html"])
+    assert [[each["name"] for each in column] for column in project_graph.columns(services)] == [
+        ["db"],
+        ["web"],
+        ["proxy"],
+    ]
+    check(projects.draw({"project": "shop", "services": services, "networks": []}).bundle(Steady())["text/html"])
     circle = [service("a", b="started"), service("b", a="started")]
-    assert projects.columns(circle) and projects.draw({"project": "c", "services": circle}).summary
+    assert project_graph.columns(circle) and projects.draw({"project": "c", "services": circle, "networks": []}).summary
+
+
+def test_a_service_says_how_its_containers_are() -> None:
+    up, ill, ended = service("web"), service("worker"), service("migrate")
+    ill["containers"] = [{**ill["containers"][0], "health": health} for health in ("healthy", "unhealthy")]
+    ended["containers"][0] |= {"state": "exited", "status": "Exited (3) 2 hours ago"}
+    up |= {"ports": ["80 → 8000"], "volumes": ["data → <data>"], "networks": ["front"]}
+    networks = [{"name": "front", "subnet": "10.0.0.0/8", "internal": True}]
+    drawn = projects.draw({"project": "shop", "services": [up, ill, ended], "networks": networks})
+    check(drawn.bundle(Steady())["text/html"])
+    assert drawn.summary == "shop: 3 services, 3 of 4 containers running, 1 unhealthy"
+    assert [project_graph.states(one) for one in (up, ill, ended)] == [
+        "● running", "● 2 of 2 running, unhealthy", "○ exited (3)",
+    ]  # fmt: skip
+    assert "web (x) ● running  ports 80 → 8000  volumes data → <data>  on front" in drawn.plain
+    assert "network front 10.0.0.0/8 (no way out)" in drawn.plain
+    assert "▤ data → &lt;data&gt;" in drawn.html
 
 
 def test_a_live_picture_outlives_its_engine_and_comes_back() -> None:
