@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,82 @@ services:
         process.terminate()
         process.communicate(timeout=30)
         project.run("down", "-t", "0")
+
+
+def test_up_watch_syncs_restarts_runs_and_rebuilds(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
+    for name in ("src", "conf", "data"):
+        (tmp_path / name).mkdir()
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM busybox\nCMD echo first; exec sleep 1000\n")
+    project = Project(daemon, tmp_path)
+    project.write("""
+name: watching
+services:
+  web:
+    build: .
+    stop_signal: SIGKILL
+    develop:
+      watch:
+        - {path: ./src, action: sync, target: /app, ignore: [skip/]}
+        - {path: ./conf, action: sync+restart, target: /conf}
+        - {path: ./data, action: sync+exec, target: /data, exec: {command: [touch, /ran]}}
+        - {path: ./Dockerfile, action: rebuild}
+""")
+
+    def inside(*words: str) -> str:
+        return daemon.docker("exec", "watching-web-1", *words).stdout
+
+    def until(true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not true():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def started() -> str:
+        return daemon.docker("inspect", "-f", "{{.State.StartedAt}}", "watching-web-1").stdout
+
+    process = project.popen("up", "--watch", "-t", "0")
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True)
+    reader.start()
+    try:
+        until(lambda: "Watch enabled\n" in said)
+        (tmp_path / "src" / "skip").mkdir()
+        (tmp_path / "src" / "skip" / "x").write_text("ignored")
+        (tmp_path / "src" / "b").write_text("two")
+        until(lambda: inside("cat", "/app/b") == "two")
+        assert inside("ls", "/app") == "b\n"
+        (tmp_path / "src" / "b").unlink()
+        until(lambda: inside("ls", "/app") == "")
+        before = started()
+        (tmp_path / "conf" / "c").write_text("three")
+        until(lambda: started() != before)
+        assert inside("cat", "/conf/c") == "three"
+        (tmp_path / "data" / "d").write_text("four")
+        until(lambda: inside("ls", "/ran") == "/ran\n")
+        assert inside("cat", "/data/d") == "four"
+        dockerfile.write_text("FROM busybox\nNONSENSE\n")  # an edit half done: it goes on
+        time.sleep(1)
+        dockerfile.write_text("FROM busybox\nCMD echo second; exec sleep 1000\n")
+        until(lambda: any("second" in line for line in said))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        reader.join(timeout=10)
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+        left = daemon.docker("ps", "-q", "--filter", "name=watching-").stdout
+        project.run("down", "-t", "0", "--rmi", "all")
+    assert left == ""
+
+
+def test_up_watch_needs_rules_and_the_foreground(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
+    project = Project(daemon, tmp_path)
+    project.write("services: {web: {image: busybox}}")
+    assert "none of the selected services is configured for watch" in project.run("up", "--watch", code=1).stderr
+    assert "--detach cannot be combined" in project.run("up", "--watch", "-d", code=1).stderr
+    assert project.ids("-a") == []
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import msgspec
 
 from pydock_lab.client.commands import container_files, container_run
 from pydock_lab.client.commands.arguments import Arguments, parse
+from pydock_lab.client.commands.compose_converge import bring_about
 from pydock_lab.client.commands.compose_project import Work, begin
-from pydock_lab.client.commands.compose_up import bring_about
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.grammar import load
 from pydock_lab.client.commands.session import Result, Session

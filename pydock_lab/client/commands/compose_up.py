@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydock_lab.client.commands.arguments import Arguments
+from pydock_lab.client.commands.compose_converge import bring_about
 from pydock_lab.client.commands.compose_project import Work, begin, scaled, timeout_of
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.attached import Attached
 from pydock_lab.client.compose.converge import Convergence, Policy
-from pydock_lab.client.compose.images import Images
-from pydock_lab.client.compose.resources import Resources
 from pydock_lab.client.compose.starting import Starting
-from pydock_lab.client.compose.state import Observed
+from pydock_lab.client.compose.state import Observed, observe
+
+if TYPE_CHECKING:
+    from pydock_lab.client.commands.compose_watch import Rules
 from pydock_lab.client.compose.stopping import in_reverse
 
 
@@ -24,6 +28,11 @@ def up(arguments: Arguments, session: Session) -> Result:
     _check_flags(arguments)
     work = begin(arguments, session, arguments.positional)
     work = replace(work, project=scaled(work.project, arguments.many("scale")))
+    rules: Rules = []
+    if arguments.on("watch"):
+        from pydock_lab.client.commands.compose_watch import rules_of
+
+        rules = rules_of(work, work.project.selected(arguments.positional, dependencies=False))
     detached = arguments.on("detach") or arguments.on("wait")
     started = time.time()
     selected, convergence = _create(arguments, work, _policy(arguments))
@@ -42,7 +51,13 @@ def up(arguments: Arguments, session: Session) -> Result:
     if attached is None:
         return Result(names=selected)
     containers = [one for name in selected for one in convergence.containers.get(name, ())]
-    return _in_foreground(arguments, work, attached, containers)
+    if not rules:
+        return _in_foreground(arguments, work, attached, containers)
+    stopped = _watched(work, rules, attached)
+    try:
+        return _in_foreground(arguments, work, attached, containers)
+    finally:
+        stopped.set()
 
 
 def create(arguments: Arguments, session: Session) -> Result:
@@ -65,41 +80,12 @@ def scale(arguments: Arguments, session: Session) -> Result:
     return Result(names=selected)
 
 
-def bring_about(
-    work: Work,
-    selected: tuple[str, ...],
-    policy: Policy,
-    *,
-    build: bool = False,
-    no_build: bool = False,
-    pull: str = "",
-    quiet: bool = False,
-) -> Convergence:
-    """Make networks, volumes, images and containers of services.
-
-    Args:
-        work: The command at work.
-        selected: Services, with those they depend on.
-        policy: When containers are replaced.
-        build: Build images that can be, even if they are there.
-        no_build: Build none.
-        pull: As `up --pull`.
-        quiet: Show no progress of pulls.
-    """
-    images = Images(work.session, work.project, work.report, work.cancellation)
-    ids = images.ensure(selected, build=build, no_build=no_build, pull=pull, quiet=quiet)
-    Resources(work.session, work.project, work.report, work.cancellation).make()
-    convergence = work.convergence()
-    convergence.create(selected, ids, policy)
-    return convergence
-
-
 def _check_flags(arguments: Arguments) -> None:
     if arguments.on("force-recreate") and arguments.on("no-recreate"):
         raise CommandError("--force-recreate and --no-recreate are incompatible")
     if arguments.on("build") and arguments.on("no-build"):
         raise CommandError("--build and --no-build are incompatible")
-    ends = arguments.on("abort-on-container-exit") or arguments.has("exit-code-from")
+    ends = arguments.on("abort-on-container-exit") or arguments.has("exit-code-from") or arguments.on("watch")
     if ends and (arguments.on("detach") or arguments.on("wait")):
         raise CommandError(
             "--detach cannot be combined with --abort-on-container-exit, --attach, --attach-dependencies or --watch"
@@ -154,6 +140,18 @@ def _attached_to(arguments: Arguments, work: Work, selected: Iterable[str]) -> s
     return shown - set(arguments.many("no-attach"))
 
 
+def _watched(work: Work, rules: Rules, attached: Attached) -> threading.Event:
+    """Follow the files beside the output; returns what ends it."""
+    from pydock_lab.client.commands.compose_watch import Watching
+
+    found = tuple(observe(work.session, work.project.name, oneoff=True))
+    watching, stopped = Watching(replace(work, found=found), rules, attached.adopt), threading.Event()
+    attached.lasting = True
+    threading.Thread(target=watching.until, args=(stopped,), name="watch", daemon=True).start()
+    work.session.say("Watch enabled")
+    return stopped
+
+
 def _in_foreground(arguments: Arguments, work: Work, attached: Attached, containers: list[Observed]) -> Result:
     """Show the output until all have ended or the user has had enough; then stop what runs."""
     code_from = arguments.text("exit-code-from")
@@ -171,6 +169,9 @@ def _in_foreground(arguments: Arguments, work: Work, attached: Attached, contain
         code = 130
     convergence = work.convergence()
     timeout = timeout_of(arguments)
+    if attached.adopted:
+        there = {one.id for one in observe(work.session, work.project.name)}
+        containers = [one for one in (*containers, *attached.adopted) if one.id in there]
     try:
         in_reverse(work.project, containers, lambda one: convergence.stop(one, timeout_s=timeout), work.cancellation)
     except KeyboardInterrupt:

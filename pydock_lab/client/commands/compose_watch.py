@@ -1,4 +1,4 @@
-"""`compose watch`: sync, rebuild or restart services when their files change.
+"""`compose watch` and `up --watch`: sync, rebuild or restart services when their files change.
 
 Source: compose-spec develop.md. Files are looked at twice a second: it works on
 every file system, also on those that report no changes.
@@ -9,20 +9,21 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pydock_lab.client.commands.arguments import Arguments
+from pydock_lab.client.commands.compose_converge import bring_about
 from pydock_lab.client.commands.compose_project import Work, begin
-from pydock_lab.client.commands.compose_up import bring_about
+from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.converge import Policy
 from pydock_lab.client.compose.model import Trigger
 from pydock_lab.client.compose.problem import ComposeError
-from pydock_lab.client.compose.starting import Starting
-from pydock_lab.client.compose.state import observe
+from pydock_lab.client.compose.starting import Starting, run_hook
+from pydock_lab.client.compose.state import Observed, observe
 from pydock_lab.dockerfile.ignore import Ignore
 
 _INTERVAL_S = 0.5
@@ -30,56 +31,97 @@ _INTERVAL_S = 0.5
 Snapshot = dict[Path, tuple[int, int]]
 
 
+Rules = list[tuple[str, Trigger]]
+
+
 def watch(arguments: Arguments, session: Session) -> Result:
     """Bring services up and keep them as their files are, until interrupted."""
     work = begin(arguments, session, arguments.positional)
-    selected = work.project.selected(arguments.positional, dependencies=False)
-    rules = [
-        (name, rule)
-        for name in selected
-        for develop in [work.project.services[name].develop]
-        for rule in (develop.watch if develop else ())
-    ]
-    if not rules:
-        raise ComposeError(
-            "none of the selected services is configured for watch, consider setting a 'develop' section", exit_code=1
-        )
+    rules = rules_of(work, work.project.selected(arguments.positional, dependencies=False))
     if not arguments.on("no-up"):
         everything = work.project.selected(arguments.positional, dependencies=True)
-        work = _brought_up(work, everything, build=False)
-    seen = [_snapshot(rule) for _, rule in rules]
+        work, _ = _brought_up(work, everything, build=False)
+    watching = Watching(work, rules)
     session.say("Watch enabled")
     with session.interruptible():
-        while True:
-            time.sleep(_INTERVAL_S)
-            for number, (name, rule) in enumerate(rules):
-                now = _snapshot(rule)
-                changed = {path for path in now.keys() | seen[number].keys() if now.get(path) != seen[number].get(path)}
-                seen[number] = now
-                if changed:
-                    work = _apply(work, name, rule, changed)
+        watching.until(threading.Event())
     return Result()
 
 
-def _apply(work: Work, name: str, rule: Trigger, changed: set[Path]) -> Work:
-    if rule.action == "rebuild":
-        work.report.line(f'Rebuilding service "{name}" after changes were detected...')
-        return _brought_up(work, (name,), build=True)
-    if rule.action in ("sync", "sync+restart", "sync+exec"):
-        work.report.line(f'Syncing service "{name}" after {len(changed)} changes were detected')
-        for container in [one for one in work.of((name,)) if one.running]:
-            _sync(work.session, container.id, rule, changed)
-    if rule.action in ("restart", "sync+restart"):
-        for container in work.of((name,)):
-            work.session.connection.request("POST", f"/containers/{container.id}/restart")
-            work.report.did("Container", container.name, "Restarted")
-    return work
+def rules_of(work: Work, services: Iterable[str]) -> Rules:
+    """Collect what the services' files say, by service.
+
+    Raises:
+        ComposeError: none of them says anything.
+    """
+    found = [
+        (name, rule)
+        for name in services
+        for develop in [work.project.services[name].develop]
+        for rule in (develop.watch if develop else ())
+    ]
+    if not found:
+        raise ComposeError(
+            "none of the selected services is configured for watch, consider setting a 'develop' section", exit_code=1
+        )
+    return found
 
 
-def _brought_up(work: Work, names: tuple[str, ...], *, build: bool) -> Work:
+class Watching:
+    """Files as they were, and what to do when they change.
+
+    Args:
+        work: The command at work.
+        rules: What to look at.
+        made: Is told the containers that a rebuild made.
+    """
+
+    def __init__(self, work: Work, rules: Rules, made: Callable[[Sequence[Observed]], None] | None = None) -> None:
+        self._work = work
+        self._rules = rules
+        self._made = made
+        self._seen = [_snapshot(rule) for _, rule in rules]
+
+    def until(self, stopped: threading.Event) -> None:
+        """Look, until it is time to stop."""
+        while not stopped.wait(_INTERVAL_S):
+            for number, (name, rule) in enumerate(self._rules):
+                now, before = _snapshot(rule), self._seen[number]
+                self._seen[number] = now
+                if changed := {path for path in now.keys() | before.keys() if now.get(path) != before.get(path)}:
+                    self._apply(name, rule, changed)
+
+    def _apply(self, name: str, rule: Trigger, changed: set[Path]) -> None:
+        work = self._work
+        if rule.action == "rebuild":
+            work.report.line(f'Rebuilding service "{name}" after changes were detected...')
+            try:
+                self._work, containers = _brought_up(work, (name,), build=True)
+            except CommandError as error:  # a Dockerfile in the middle of an edit: the next change has another go
+                work.report.line(f'Failed to rebuild service "{name}": {error.message}')
+                return
+            if self._made is not None:
+                self._made(containers)
+            return
+        running = [one for one in work.of((name,)) if one.running]
+        if rule.action in ("sync", "sync+restart", "sync+exec"):
+            work.report.line(f'Syncing service "{name}" after {len(changed)} changes were detected')
+            for container in running:
+                _sync(work.session, container.id, rule, changed)
+                if rule.action == "sync+exec" and rule.exec is not None:
+                    run_hook(work.session, container, rule.exec)
+        if rule.action in ("restart", "sync+restart"):
+            for container in running:
+                work.session.connection.request("POST", f"/containers/{container.id}/restart")
+                work.report.did("Container", container.name, "Restarted")
+
+
+def _brought_up(work: Work, names: tuple[str, ...], *, build: bool) -> tuple[Work, list[Observed]]:
+    """Make services what their file says; return the command with what there is now, and their containers."""
     convergence = bring_about(work, names, Policy(), build=build)
     Starting(work.session, work.project, work.report, work.cancellation, convergence.containers).start(names)
-    return replace(work, found=tuple(observe(work.session, work.project.name, oneoff=True)))
+    made = [one for name in names for one in convergence.containers.get(name, ())]
+    return replace(work, found=tuple(observe(work.session, work.project.name, oneoff=True))), made
 
 
 def _snapshot(rule: Trigger) -> Snapshot:

@@ -24,17 +24,23 @@ class Attached:
         prefix: Write the container's name before each line.
         colour: Colour it.
         timestamps: Show when each line was written.
+        lasting: Go on when all have ended: others may come (`up --watch`).
+        adopted: Those that came later.
     """
 
     def __init__(self, session: Session, services: Collection[str], *, since: float) -> None:
         self.prefix = True
         self.colour = False
         self.timestamps = False
+        self.lasting = False
+        self.adopted: list[Observed] = []
         self._session = session
         self._services = services
         self._since = since
         self._lines: Lines | None = None
         self._followers: dict[str, Follower] = {}
+        self._known: set[str] = set()
+        self._left: set[str] = set()
         self._ends: queue.Queue[tuple[Observed, int]] = queue.Queue()
 
     def until_end(self, containers: Sequence[Observed], *, abort: bool, code_from: str = "") -> int:
@@ -51,15 +57,13 @@ class Attached:
         shown = [one for one in containers if one.service in self._services]
         self._lines = Lines(self._session, [one.short_name for one in shown], prefix=self.prefix, colour=self.colour)
         self._session.say("Attaching to " + ", ".join(sorted(one.short_name for one in shown)))
+        self._left = {one.id for one in containers}
         for container in containers:
-            if container in shown:
-                self._follow(container)
-            threading.Thread(target=self._watch, args=(container,), daemon=True).start()
-        left = {one.id for one in containers}
+            self._begin(container)
         code = 0
-        while left:
+        while self._left or self.lasting:
             container, status = self._next()
-            left.discard(container.id)
+            self._left.discard(container.id)
             if follower := self._followers.get(container.id):
                 follower.join(timeout=2)
             self._lines.say(f"{container.short_name} exited with code {status}")
@@ -67,11 +71,26 @@ class Attached:
                 return status
         return code
 
+    def adopt(self, containers: Sequence[Observed]) -> None:
+        """Take in containers that were made meanwhile; those known already are left alone."""
+        for container in containers:
+            if container.id not in self._known and self._lines is not None:
+                self._left.add(container.id)
+                self.adopted.append(container)
+                self._lines.add(container.short_name)
+                self._begin(container)
+
     def close(self) -> None:
         """Show what is left and stop."""
         for follower in self._followers.values():
             follower.join(timeout=2)
             follower.close()
+
+    def _begin(self, container: Observed) -> None:
+        self._known.add(container.id)
+        if container.service in self._services:
+            self._follow(container)
+        threading.Thread(target=self._watch, args=(container,), daemon=True).start()
 
     def _next(self) -> tuple[Observed, int]:
         while True:
