@@ -204,15 +204,22 @@ class Connection:
                     yield json.loads(line)
 
     def lab_request(
-        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, stream: bool = False
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        document: Mapping[str, Any] | None = None,
+        stream: bool = False,
     ) -> Response:
-        """Ask for `/lab/PATH`; see `lab` and `request`."""
+        """Ask for `/lab/PATH`, with a JSON document where one is given; see `lab` and `request`."""
         endpoint = self.endpoint
         if not self._ping(endpoint)[1]:
             raise Unavailable(_NOT_OURS, hint=_NOT_OURS_HINT)
         target = f"/lab/{quote(path.lstrip('/'))}"
         try:
-            response = self._exchange(endpoint, method, target + _parameters(query))
+            body = None if document is None else json.dumps(document).encode()
+            response = self._exchange(endpoint, method, target + _parameters(query), body=body)
         except EngineError as error:
             if error.status_code == 404 and error.explanation == "page not found":
                 raise NotImplementedYet(f"this engine has no {target}") from error

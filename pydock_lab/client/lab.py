@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pydock_lab.client import registry
 from pydock_lab.client.commands.failure import CommandError, UsageError
 from pydock_lab.client.commands.session import Result, Session
 
@@ -69,13 +70,9 @@ def _wanted(least: int, most: int) -> str:
     return f"requires {least} {plural}" if least == most else f"requires at least {least} {plural}"
 
 
-def _become(module: str) -> Callable[[Sequence[str], Session], Result]:
+def _daemon(flags: Sequence[str], session: Session) -> Result:
     """Replace this process: the learner's wing never imports the engine's."""
-
-    def act(flags: Sequence[str], session: Session) -> Result:
-        os.execv(sys.executable, [sys.executable, "-m", module, *flags])
-
-    return act
+    os.execv(sys.executable, [sys.executable, "-m", "pydock_lab.daemon", *flags])
 
 
 def _doctor(words: Sequence[str], session: Session) -> Result:
@@ -172,11 +169,9 @@ COMMANDS: Mapping[str, LabCommand] = {
     "check": LabCommand("FILE|-", "Check work: a question to the engine on each line", (1, 1), _check),
     "completion": LabCommand("bash", "Print a script that completes commands in a shell", (1, 1), _completion),
     "__complete": LabCommand("LINE POINT", "Print what may stand at a point of a line", (2, 2), _complete),
-    "daemon": LabCommand("[OPTIONS]", "Run the engine in the foreground", (0, None), _become("pydock_lab.daemon")),
+    "daemon": LabCommand("[OPTIONS]", "Run the engine in the foreground", (0, None), _daemon),
     "doctor": LabCommand("", "Show which boundaries are real on this machine", (0, 0), _doctor),
     "explain": LabCommand("CONTAINER", "Show what the engine did to start a container", (1, 1), _explain),
-    "registry": LabCommand(
-        "serve [OPTIONS]", "Serve images to this machine or a class", (0, None), _become("pydock_lab.daemon.registry")
-    ),
+    "registry": LabCommand("COMMAND", "A registry for this machine or a class", (0, None), registry.run),
 }
 NAMES = frozenset({name.split()[0] for name in COMMANDS})

@@ -27,14 +27,14 @@ from pydock_lab.notebook.statement import value_is_used, visible_names
 from pydock_lab.notebook.words import quote, split
 
 if TYPE_CHECKING:
-    from pydock_lab.client.commands.session import Output, Result
+    from pydock_lab.client.commands.session import Output, Result, Session
     from pydock_lab.client.connection import Connection
     from pydock_lab.notebook.machine import Machine
     from pydock_lab.notebook.shown import Shown
     from pydock_lab.notebook.steady import Steady
 
 NOUNS = ("container", "image", "volume", "network", "system", "builder", "context", "compose")
-LINE_MAGICS = ("docker", *NOUNS, "lab", "check")
+LINE_MAGICS = ("docker", *NOUNS, "lab", "registry", "check")
 CELL_MAGICS = ("dockerfile", "docker", "container", "compose", "predict", "reveal", "check")
 
 _INTERRUPTED = (
@@ -108,7 +108,7 @@ class LabMagics:
             return magic
 
         functions: dict[str, Magic] = {noun: of_noun(noun) for noun in NOUNS}
-        return functions | {"docker": self.docker, "lab": self.lab, "check": self.check}
+        return functions | {"docker": self.docker, "lab": self.lab, "registry": self.registry, "check": self.check}
 
     def cell_functions(self) -> dict[str, Magic]:
         """The cell magics by name."""
@@ -160,6 +160,21 @@ class LabMagics:
 
         lab = Lab(self.connection, self.steady, self._seen, self.machine, self._command)
         return self._guarded(lambda: run(self._words(line), lab))
+
+    @_own_words
+    def registry(self, line: str) -> Shown:
+        """A registry of your own: `%registry up`, then push to it; `%registry --help` lists the commands."""
+        from pydock_lab.client.registry import ask
+        from pydock_lab.notebook.screen import Screen
+        from pydock_lab.notebook.shown import Shown
+
+        session = self._session(Screen(self.steady, quiet=True))
+        result = self._guarded(lambda: ask(self._words(line), session, program="%registry"))
+        shown = Shown.of(result, self.steady)
+        if not value_is_used():
+            shown.show()
+            shown.displayed = True
+        return shown
 
     @_own_words
     def predict(self, line: str, cell: str) -> None:
@@ -250,9 +265,13 @@ class LabMagics:
 
     def _run(self, argv: list[str], output: Output, stdin: str | None = None) -> Result:
         from pydock_lab.client.commands.execute import run_line
+
+        return run_line(argv, self._session(output, stdin))
+
+    def _session(self, output: Output, stdin: str | None = None) -> Session:
         from pydock_lab.client.commands.session import Session
 
-        session = Session(
+        return Session(
             connection=self.connection,
             output=output,
             stdin=None if stdin is None else io.BytesIO(stdin.encode()),
@@ -260,7 +279,6 @@ class LabMagics:
             environment=os.environ,
             patience=1,  # whoever presses the stop button wants the cell to stop
         )
-        return run_line(argv, session)
 
     def _guarded(self, act: Callable[[], T], *, hint: str | None = None) -> T:
         """Turn what commands raise into what a learner reads; `hint` is for an interrupt."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import urllib.request
 from contextlib import closing
 
@@ -49,3 +51,33 @@ def test_a_port_that_is_taken(client: docker.DockerClient) -> None:
     assert status == 409
     assert "address already in use" in str(answer["message"])
     assert ask(client, "POST", Port=70000)[0] == 400
+
+
+def test_the_commands(daemon: Daemon, client: docker.DockerClient, busybox: str) -> None:
+    def pydock(*words: str) -> str:
+        command = [sys.executable, "-m", "pydock_lab.client.cli", "-H", daemon.host, "registry", *words]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    try:
+        address = f"127.0.0.1:{port}"
+        assert f"docker push {address}/NAME" in pydock("up", "--port", str(port))
+        assert pydock("up").startswith(f"registry on {address}\n")
+        name = f"{address}/commands/app:1"
+        assert client.images.get(busybox).tag(name)
+        assert daemon.docker("push", name).returncode == 0
+        [line] = [line for line in pydock("ls").splitlines() if "commands/app" in line]
+        assert line.split()[:2] == [f"{address}/commands/app", "1"]
+        assert "sha256:" in line
+        assert pydock("gc", "--dry-run").endswith("0 manifests, 0 blobs, 0B\n")
+        assert pydock("down").startswith("registry stopped; its images stay in ")
+        assert "commands/app" in pydock("ls")
+        assert "unknown command: nosuch" in pydock("nosuch")
+        assert "unknown argument: --no" in pydock("gc", "--no")
+        assert "--port PORT is expected" in pydock("up", "--port", "x")
+        assert "serve [OPTIONS]" in pydock("--help")
+        client.images.remove(name)
+    finally:
+        ask(client, "DELETE")

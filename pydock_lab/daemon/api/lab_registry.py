@@ -1,10 +1,12 @@
 """`/lab/registry`: the daemon's embedded registry, up and down.
 
 POST {"Port": 5000} starts it (0 or nothing: any free port), GET tells where it is, DELETE stops it.
+`/lab/registry/images` lists what it keeps; POST `/lab/registry/gc` sweeps (`?delete-untagged=1`, `?dry-run=1`).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -23,6 +25,8 @@ def routes(engine: Engine) -> Iterable[web.RouteDef]:
         web.get("/lab/registry", handlers.get_registry),
         web.post("/lab/registry", handlers.post_registry),
         web.delete("/lab/registry", handlers.delete_registry),
+        web.get("/lab/registry/images", handlers.get_images),
+        web.post("/lab/registry/gc", handlers.post_gc),
     ]
 
 
@@ -50,6 +54,18 @@ class _Registry:
         """Stop it; its images stay."""
         await to_end(self._registry.stop())
         return self._status()
+
+    async def get_images(self, request: web.Request) -> web.Response:
+        """The tags it keeps, also while it does not run."""
+        return json_response(await asyncio.to_thread(self._registry.images))
+
+    async def post_gc(self, request: web.Request) -> web.Response:
+        """Delete the blobs that no manifest names."""
+        untagged, dry_run = (request.query.get(name, "") == "1" for name in ("delete-untagged", "dry-run"))
+        found = await to_end(
+            asyncio.to_thread(self._registry.collect, delete_untagged=untagged, dry_run=dry_run)
+        )
+        return json_response({"Manifests": found.manifests, "Blobs": found.blobs, "FreedBytes": found.freed_bytes})
 
     def _status(self) -> web.Response:
         address = self._registry.address

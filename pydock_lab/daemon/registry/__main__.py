@@ -1,4 +1,4 @@
-"""`python -m pydock_lab.daemon.registry serve`: the embedded registry as a process of its own."""
+"""`python -m pydock_lab.daemon.registry serve|gc`: the embedded registry as a process of its own, and its broom."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from pathlib import Path
 from pydock_lab import paths
 from pydock_lab.daemon.registry.server import RegistryServer
 from pydock_lab.daemon.registry.server_auth import Users
+from pydock_lab.daemon.registry.server_gc import GRACE_S, collect
 from pydock_lab.errors import InvalidParameter, LabError
 
 log = logging.getLogger("pydock.registry")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit status."""
+    """Serve until SIGTERM or SIGINT, or collect garbage; return the exit status."""
     flags = _parse(argv)
+    if flags.command == "gc":
+        return _collect(flags)
     level = logging.WARNING if flags.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     try:
@@ -36,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pydock registry", description="A registry for a classroom.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     serve = commands.add_parser("serve", help="serve images until Ctrl-C")
     serve.add_argument("--addr", default="127.0.0.1:5000", metavar="HOST:PORT", help="default 127.0.0.1:5000")
     serve.add_argument("--root", type=Path, default=paths.data_root() / "registry", help="where images are kept")
@@ -45,7 +48,28 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     serve.add_argument("--tls-cert", type=Path, default=None, metavar="FILE")
     serve.add_argument("--tls-key", type=Path, default=None, metavar="FILE")
     serve.add_argument("-q", "--quiet", action="store_true", help="no line for every request")
+    gc = commands.add_parser("gc", help="delete the blobs that no manifest names")
+    gc.add_argument("--root", type=Path, default=paths.data_root() / "registry", help="where images are kept")
+    gc.add_argument("--delete-untagged", action="store_true", help="manifests that no tag leads to go too")
+    gc.add_argument("--dry-run", action="store_true", help="only tell what would go")
+    gc.add_argument(
+        "--grace", type=float, default=GRACE_S, metavar="SECONDS", help=f"what is younger stays; default {GRACE_S}"
+    )
     return parser.parse_args(argv)
+
+
+def _collect(flags: argparse.Namespace) -> int:
+    if not (flags.root / "repositories").is_dir():
+        sys.stderr.write(f"pydock registry: {flags.root}: no registry keeps images there\n")
+        return 1
+    found = collect(
+        flags.root, delete_untagged=flags.delete_untagged, dry_run=flags.dry_run, grace_s=flags.grace
+    )
+    verb = "would be deleted" if flags.dry_run else "deleted"
+    for name in (*found.manifests, *(f"sha256:{value}" for value in found.blobs)):
+        sys.stdout.write(f"{verb}: {name}\n")
+    sys.stdout.write(f"{len(found.manifests)} manifests, {len(found.blobs)} blobs, {found.freed_bytes} bytes\n")
+    return 0
 
 
 def _listen(address: str) -> socket.socket:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.rootless.broker import Broker
@@ -16,6 +16,7 @@ from pydock_lab.errors import Conflict
 
 if TYPE_CHECKING:
     from pydock_lab.daemon.registry.server import RegistryServer
+    from pydock_lab.daemon.registry.server_gc import Collected
 
 _HOST = "127.0.0.1"
 
@@ -58,6 +59,25 @@ class EmbeddedRegistry:
             server, self._server = self._server, None
             if server is not None:
                 await server.stop()
+
+    def images(self) -> list[dict[str, Any]]:
+        """Return what it keeps: a row for each tag with digest, size in bytes and number of layers. Blocks."""
+        from pydock_lab.daemon.registry.server_storage import RegistryStorage
+
+        if not self.root.is_dir():
+            return []
+        storage = RegistryStorage(self.root)
+        return [
+            {"Repository": name, "Tag": tag} | storage.described(name, tag)
+            for name in storage.repositories()
+            for tag in storage.tags(name)
+        ]
+
+    def collect(self, *, delete_untagged: bool, dry_run: bool) -> Collected:
+        """Delete the blobs that no manifest names; see server_gc.py. Blocks."""
+        from pydock_lab.daemon.registry.server_gc import collect
+
+        return collect(self.root, delete_untagged=delete_untagged, dry_run=dry_run)
 
     def _listen(self, port: int) -> socket.socket:
         # Rootless, this process's own loopback is not the one that clients mean: the broker has the host's.

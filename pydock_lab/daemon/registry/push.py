@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from pydock_lab.daemon.registry.progress import LayerProgress, Progress
-from pydock_lab.daemon.registry.session import RegistrySession
+from pydock_lab.daemon.registry.session import BodyTooLarge, RegistrySession
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.distribution import Distribution, Origin
 from pydock_lab.daemon.store.images import Image
@@ -29,6 +29,8 @@ from pydock_lab.spec.reference import Reference
 _CONCURRENT_UPLOADS = 3
 _CHUNK = 1 << 20
 _LEVEL = 6
+_PIECE = 16 << 20
+_SMALLEST_PIECE = 64 << 10
 _RESUMES = 5
 _BACK_OFF_S = 0.2
 
@@ -186,39 +188,52 @@ class Push:
         if await self._is_there(digest):
             return
         headers = {"Content-Type": "application/octet-stream"}
-        url = _with_digest(await self._begin_upload(), digest)
+        url = _with_digest((await self._begin_upload())[0], digest)
         async with self._session.request("PUT", url, ok=(201,), data=raw, headers=headers):
             pass
 
     async def _put_file(self, origin: Origin, file: IO[bytes], line: LayerProgress) -> None:
-        """Send a layer as one stream; where the connection breaks, go on from what the registry has."""
-        location, sent = await self._begin_upload(), 0
-        for attempt in range(_RESUMES + 1):
+        """Send a layer as one stream, or in pieces where that is too much for the registry.
+
+        Where the connection breaks, go on from what the registry has.
+        """
+        (location, least), sent, attempt = await self._begin_upload(), 0, 0
+        piece = origin.size
+        while sent < origin.size:
+            end = min(sent + piece, origin.size)
             try:
-                location = await self._patch(location, file, sent, origin.size, line)
-                break
+                location = await self._patch(location, file, sent, end, origin.size, line)
+                sent = end
+                continue
+            except BodyTooLarge:
+                if piece <= max(least, _SMALLEST_PIECE):
+                    raise
+                piece = max(min(piece // 2, _PIECE), least, _SMALLEST_PIECE)
             except (Unavailable, SystemFailure):
                 if attempt == _RESUMES:
                     raise
                 await asyncio.sleep(_BACK_OFF_S * 2**attempt)
-                location, sent = await self._take_up(location)
+                attempt += 1
+            location, sent = await self._take_up(location)
         async with self._session.request("PUT", _with_digest(location, origin.digest), ok=(201,), retry=False):
             pass
 
-    async def _patch(self, location: str, file: IO[bytes], start: int, size: int, line: LayerProgress) -> str:
-        """Send a file from `start` to its end; return where the upload goes on."""
+    async def _patch(
+        self, location: str, file: IO[bytes], start: int, end: int, size: int, line: LayerProgress
+    ) -> str:
+        """Send the bytes of a file from `start` to before `end`; return where the upload goes on."""
 
         async def body() -> AsyncIterator[bytes]:
             sent = start
             file.seek(start)
-            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+            while chunk := await asyncio.to_thread(file.read, min(_CHUNK, end - sent)):
                 yield chunk
                 sent += len(chunk)
                 line.advance("Pushing", sent, size)
 
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size - start)}
-        if start:
-            headers["Content-Range"] = f"{start}-{size - 1}"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(end - start)}
+        if end - start < size:
+            headers["Content-Range"] = f"{start}-{end - 1}"
         async with self._session.request(
             "PATCH", location, ok=(202,), retry=False, data=body(), headers=headers
         ) as response:
@@ -231,11 +246,13 @@ class Push:
                 end = response.headers.get("Range", "").rpartition("-")[2]
                 if end.isdecimal() and int(end) > 0:  # `0-0` may mean one byte or none
                     return response.headers.get("Location", location), int(end) + 1
-        return await self._begin_upload(), 0
+        return (await self._begin_upload())[0], 0
 
-    async def _begin_upload(self) -> str:
+    async def _begin_upload(self) -> tuple[str, int]:
+        """Return where to send to, and the least size of a piece if the registry names one."""
         async with self._session.request("POST", "blobs/uploads/", ok=(202,)) as response:
-            return response.headers["Location"]
+            least = response.headers.get("OCI-Chunk-Min-Length", "")
+            return response.headers["Location"], int(least) if least.isdecimal() else 0
 
 
 def _with_digest(location: str, digest: str) -> str:

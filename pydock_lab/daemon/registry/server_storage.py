@@ -194,6 +194,24 @@ class RegistryStorage:
             raise RegistryError("MANIFEST_UNKNOWN", 404, detail={"name": name, "reference": reference}) from None
         return raw, media_type_of(msgspec.json.decode(raw)), digest
 
+    def described(self, name: str, tag: str) -> dict[str, Any]:
+        """Return a tag's digest, the bytes a pull of everything would bring, and the number of layers."""
+        raw, media_type, digest = self.manifest(name, tag)
+        layers: dict[str, int] = {}
+        total, left = len(raw), [msgspec.json.decode(raw)]
+        while left:
+            document = left.pop()
+            layers |= {part["digest"]: part.get("size", 0) for part in document.get("layers") or []}
+            total += (document.get("config") or {}).get("size", 0)
+            for part in document.get("manifests") or []:
+                with contextlib.suppress(RegistryError):
+                    inner = self.manifest(name, part["digest"])[0]
+                    total += len(inner)
+                    left.append(msgspec.json.decode(inner))
+        return {
+            "Digest": digest, "MediaType": media_type, "Size": total + sum(layers.values()), "Layers": len(layers)
+        }  # fmt: skip
+
     def put_manifest(self, name: str, reference: str, raw: bytes, content_type: str) -> tuple[str, str]:
         """Keep a manifest under a tag or its digest; return its digest and that of its subject or "".
 

@@ -49,6 +49,10 @@ class RateLimited(Unavailable):
     status = 429
 
 
+class BodyTooLarge(SystemFailure):
+    """The registry, or a proxy before it, takes no body of this size."""
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host[:port]` is this machine: spoken to without TLS if need be, as Docker does."""
     name = host.rsplit(":", 1)[0].strip("[]")
@@ -138,7 +142,7 @@ class RegistrySession:
             **options: aiohttp's: headers, data, params.
 
         Raises:
-            Unreachable, RateLimited, Unauthorized, Forbidden, NotFound, SystemFailure.
+            Unreachable, RateLimited, Unauthorized, Forbidden, NotFound, BodyTooLarge, SystemFailure.
         """
         response = await self._persist(method, path, ok, _TRIES if retry else 1, options)
         try:
@@ -327,4 +331,4 @@ async def _error(response: aiohttp.ClientResponse) -> LabError:
         wait = response.headers.get("Retry-After")
         hint = "the registry limits how often it may be asked" + (f"; again in {wait} s" if wait else "")
         return RateLimited(text if "toomany" in text else f"toomanyrequests: {text}", hint=hint)
-    return SystemFailure(text)
+    return BodyTooLarge(text) if response.status == 413 else SystemFailure(text)

@@ -1,18 +1,25 @@
 """`%lab requests COMMAND`: what a docker command asks the engine over HTTP, and what the engine then does.
 
 The lesson of the architecture, on a real command: the client only sends
-requests; everything else happens in the daemon, between a request and its answer.
+requests; everything else happens in the daemon, between a request and its answer,
+and for a pull or push between the daemon and a registry.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydock_lab.notebook.html import Markup, join, scroll, tag
-from pydock_lab.notebook.units import plural
+from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views.launch import milliseconds, short, short_ids
 from pydock_lab.notebook.views.picture import Picture
+from pydock_lab.notebook.views.sequence import Message
+from pydock_lab.notebook.views.sequence import draw as draw_sequence
 
+# Uploads are named by the registry: at great length, and with its state in the query.
+_UPLOAD_ID = re.compile(r"(?<=/uploads/)([\w-]{12})[\w-]+")
 _HIDDEN = frozenset({"duration_ns", "steps", "root", "mounts", "namespaces"})
 
 
@@ -26,11 +33,16 @@ def draw(command: str, events: list[dict[str, Any]]) -> Picture:
     rows = sorted((_row_of(event) for event in events), key=lambda row: row["began_ns"])
     start = rows[0]["began_ns"] if rows else 0
     asked = [row for row in rows if row["request"]]
+    registries = sorted({row["who"] for row in rows if row["registry"]})
     end = max((row["began_ns"] + row["took_ns"] for row in rows), default=0)
     summary = f"docker {command}: {plural(len(asked), 'request')} in {milliseconds(end - start)}"
+    if registries:
+        further = [row for row in rows if row["registry"]]
+        moved = byte_count(sum(row["bytes"] for row in further))
+        summary += f"; {len(further)} from the engine to {', '.join(registries)}, {moved}"
     lines = [summary]
     for row in rows:
-        who = "client → API" if row["request"] else f"  {row['who']}"
+        who = "client → API" if row["request"] else f"  → {row['who']}" if row["registry"] else f"  {row['who']}"
         lines.append(f"{milliseconds(row['began_ns'] - start):>12}  {who:<14} {row['text']}{row['answer']}")
     names = ("At", "Client → API", "Daemon", "Answer")
     head = tag("tr", *(tag("th", name, scope="col", class_="pd-num" if name == "At" else None) for name in names))
@@ -38,27 +50,56 @@ def draw(command: str, events: list[dict[str, Any]]) -> Picture:
     table = tag(
         "table", tag("caption", summary), tag("thead", head), tag("tbody", *body), class_="pd-table pd-requests"
     )
-    return Picture("Requests", "\n".join(lines), join(scroll(table, "Table")), summary)
+    diagram = scroll(_diagram(rows, registries, summary), "Sequence") if registries else None
+    return Picture("Requests", "\n".join(lines), join(diagram, scroll(table, "Table")), summary)
+
+
+def _diagram(rows: list[dict[str, Any]], registries: list[str], label: str) -> Markup:
+    """Client, engine and every registry; each request and its answer an arrow."""
+    messages = []
+    for row in rows:
+        if not (row["request"] or row["registry"]):
+            continue
+        source = 0 if row["request"] else 1
+        target = 1 if row["request"] else 2 + registries.index(row["who"])
+        answer = row["answer"].removeprefix("  → ")
+        text = row["text"].split("?")[0]
+        messages.append(Message(row["began_ns"], source, target, text))
+        messages.append(
+            Message(row["began_ns"] + row["took_ns"], target, source, answer, answer=True, bad=row["status"] >= 400)
+        )
+    return draw_sequence(["client", "engine", *registries], messages, label)
 
 
 def _row_of(event: dict[str, Any]) -> dict[str, Any]:
     data, took = event["data"], event["data"].get("duration_ns", 0)
+    row = {"began_ns": event["at_ns"] - took, "took_ns": took, "request": False, "registry": False, "answer": "",
+           "who": event["source"], "status": 0, "bytes": 0}  # fmt: skip
     if event["kind"] == "request.answered":
         answer = f"  → {data['status']} after {milliseconds(took)}"
         text = f"{data['method']} {short_ids(data['path'])}"
-        return {"began_ns": event["at_ns"] - took, "took_ns": took, "request": True, "text": text, "answer": answer,
-                "who": "api", "status": data["status"]}  # fmt: skip
+        return row | {"request": True, "text": text, "answer": answer, "who": "api", "status": data["status"]}
+    if event["kind"] == "registry.answered":
+        url, moved = urlsplit(data["url"]), data["sent"] + data["received"]
+        size = f", {byte_count(moved)} {'sent' if data['sent'] > data['received'] else 'received'}" if moved else ""
+        answer = f"  → {data['status']}{size} after {milliseconds(took)}"
+        path = _UPLOAD_ID.sub(lambda found: f"{found[1]}…", short_ids(url.path))
+        text = f"{data['method']} {path}"
+        return row | {"registry": True, "text": text, "answer": answer, "who": url.netloc, "status": data["status"],
+                      "bytes": moved}  # fmt: skip
     details = ", ".join(f"{key} {short(value)}" for key, value in data.items() if key not in _HIDDEN and value != "")
     steps = f", {plural(len(data['steps']), 'step')}" if data.get("steps") else ""
-    text = event["kind"].replace(".", " ") + (f": {details}" if details else "") + steps
-    return {"began_ns": event["at_ns"] - took, "took_ns": took, "request": False, "text": text, "answer": "",
-            "who": event["source"], "status": 0}  # fmt: skip
+    return row | {"text": event["kind"].replace(".", " ") + (f": {details}" if details else "") + steps}
 
 
 def _tr(row: dict[str, Any], start_ns: int) -> Markup:
     at = tag("td", milliseconds(row["began_ns"] - start_ns), class_="pd-num pd-soft")
-    if not row["request"]:
+    if not (row["request"] or row["registry"]):
         return tag("tr", at, tag("td", ""), tag("td", tag("b", row["who"]), f" {row['text']}"), tag("td", ""))
     colour = "pd-D" if row["status"] >= 400 else "pd-A"
-    answer = tag("td", tag("span", str(row["status"]), class_=colour), f" after {milliseconds(row['took_ns'])}")
+    status, _, rest = row["answer"].removeprefix("  → ").partition(" ")
+    answer = tag("td", tag("span", status.rstrip(","), class_=colour), "," if status.endswith(",") else "", f" {rest}")
+    if row["registry"]:
+        asked = tag("td", tag("b", f"→ {row['who']}"), " ", tag("code", row["text"]))
+        return tag("tr", at, tag("td", ""), asked, answer)
     return tag("tr", at, tag("td", tag("code", row["text"]), colspan=2), answer, class_="pd-request")

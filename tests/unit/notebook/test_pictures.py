@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydock_lab.errors import Unavailable
@@ -102,6 +103,29 @@ def test_requests_stand_in_the_order_in_which_they_began() -> None:
     check(drawn.bundle(Steady())["text/html"])
     assert [line.split()[2] for line in drawn.plain.splitlines()[1:]] == ["client", "engine"]
     assert drawn.summary == "docker run x: 1 request in 9.00 ms"
+
+
+def test_a_pull_is_a_sequence_with_the_registry() -> None:
+    def event(kind: str, at_ns: int, **data: Any) -> dict[str, Any]:
+        return {"kind": kind, "source": "registry", "at_ns": at_ns, "data": data}
+
+    asked = {"method": "POST", "path": "/images/create?fromImage=x", "status": 200, "duration_ns": 9_000_000}
+    url = "http://127.0.0.1:5000/v2/x/manifests/1"
+    told = {"method": "GET", "url": url, "status": 404, "sent": 0, "received": 1500, "duration_ns": 2_000_000}
+    drawn = requests.draw(
+        "pull x", [event("registry.answered", 5_000_000, **told), event("request.answered", 10_000_000, **asked)]
+    )
+    check(drawn.bundle(Steady())["text/html"])
+    assert drawn.summary == "docker pull x: 1 request in 9.00 ms; 1 from the engine to 127.0.0.1:5000, 1.5kB"
+    assert drawn.plain.splitlines()[2].split() == [
+        "2.00", "ms", "→", "127.0.0.1:5000", "GET", "/v2/x/manifests/1", "→", "404,", "1.5kB", "received", "after",
+        "2.00", "ms",
+    ]  # fmt: skip
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn.html)
+    assert texts[:3] == ["client", "engine", "127.0.0.1:5000"]
+    assert texts[3:] == [
+        "POST /images/create", "GET /v2/x/manifests/1", "404, 1.5kB received after 2.00 ms", "200 after 9.00 ms",
+    ]  # fmt: skip
 
 
 def test_an_image_is_there_once() -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from pydock_lab.daemon.registry import push
 from pydock_lab.daemon.registry.server import RegistryServer
+from pydock_lab.daemon.registry.server_errors import RegistryError
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.errors import LabError
 from pydock_lab.spec.reference import parse
@@ -122,3 +124,28 @@ async def test_a_line_that_breaks_for_good_is_told(line: tuple[Line, str], pushe
         await pusher.client.push(parse(f"{line[1]}/app:1"), image, progress=pusher.progress.append)
     pusher.database.close()
     assert not list(tmp_path.glob("registry/**/_manifests/*"))
+
+
+class Narrow(RegistryServer):
+    """A registry that takes no body of more than 256 KiB, as behind a proxy with a limit."""
+
+    async def _authenticate(self, request: web.Request) -> None:
+        self.pieces = [*getattr(self, "pieces", []), *([request.content_length] if request.method == "PATCH" else [])]
+        if (request.content_length or 0) > 256 << 10:
+            raise RegistryError("SIZE_INVALID", 413)
+
+
+async def test_a_layer_goes_in_pieces_where_it_is_too_much_at_once(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    server = Narrow(tmp_path / "registry")
+    await server.start(socket.create_server(("127.0.0.1", 0)))
+    pusher = Puller(tmp_path / "store", server.address)
+    image = image_of(pusher, 1 << 20)
+    try:
+        await pusher.client.push(parse(f"{server.address}/app:1"), image, progress=pusher.progress.append)
+    finally:
+        pusher.database.close()
+        await server.stop()
+    assert len([size for size in server.pieces if size <= 256 << 10]) > 4
+    for blob in (tmp_path / "registry" / "blobs").iterdir():
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
