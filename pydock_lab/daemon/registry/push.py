@@ -146,6 +146,7 @@ class Push:
             if domain != self._reference.domain or path == self._reference.path:
                 continue
             query = {"mount": origin.digest, "from": path}
+            self._session.add_scope(path)
             with contextlib.suppress(LabError):
                 async with self._session.request("POST", "blobs/uploads/", ok=(201, 202), params=query) as response:
                     if response.status == 201:

@@ -120,8 +120,13 @@ class RegistrySession:
 
     def add_scope(self, repository: str) -> None:
         """Ask for the right to read another repository too (cross-repository mount)."""
-        self._scopes.append(f"repository:{repository}:pull")
-        self._authorization = None
+        scope = f"repository:{repository}:pull"
+        if scope in self._scopes:
+            return
+        self._scopes.append(scope)
+        # A token says what it is for; basic credentials are for everything.
+        if self._authorization is not None and self._authorization.startswith("Bearer "):
+            self._authorization = None
 
     def url(self, path: str) -> str:
         """A URL of the repository: `manifests/latest` → `https://HOST/v2/NAME/manifests/latest`."""
@@ -322,6 +327,9 @@ async def _error(response: aiohttp.ClientResponse) -> LabError:
     except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
         text = f"received unexpected HTTP status: {response.status} {response.reason or ''}".rstrip()
     if response.status == 401:
+        # A token was good, but not for this (RFC 6750, 3.1): no login will help.
+        if dict(_CHALLENGE.findall(response.headers.get("WWW-Authenticate", ""))).get("error") == "insufficient_scope":
+            return Forbidden("denied: requested access to the resource is denied")
         return Unauthorized(text)
     if response.status == 403:
         return Forbidden(text)
