@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from pydock_lab.client.commands.grammar import Command, Flag, Grammar
 
-_WIDTH = 80
-_HELP_FLAG = "help"
+_WIDTH = 79  # of a terminal with 80 columns
+_SLOP, _NARROWEST = 5, 24
+_REFER = (
+    "\n'json':             Print in JSON format\n"
+    "'TEMPLATE':         Print output using the given Go template.\n"
+    "Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"
+)
+_ONE = f"Format output using a custom template:{_REFER}"
+_TABLE = (
+    "Format output using a custom template:\n"
+    "'table':            Print output in table format with column headers (default)\n"
+    f"'table TEMPLATE':   Print output in table format using the given Go template{_REFER}"
+)
 
 
 def usage_line(command: Command) -> str:
@@ -89,11 +98,33 @@ def _option_lines(flags: tuple[Flag, ...]) -> str:
     column = max(len(text) for text in left) + 3
     lines: list[str] = []
     for text, flag in zip(left, flags, strict=True):
-        help_text = flag.help + _default_note(flag)
-        wrapped = textwrap.wrap(help_text, max(24, _WIDTH - column), break_on_hyphens=False) or [""]
+        wrapped = _wrapped(_help(flag) + _default_note(flag), column)
         lines.append(f"{text:<{column}}{wrapped[0]}".rstrip())
         lines += [" " * column + line for line in wrapped[1:]]
     return "\n".join(lines)
+
+
+def _help(flag: Flag) -> str:
+    """A flag's help as its page has it: the table keeps the long one in a line, for completion and the reference."""
+    if not flag.help.startswith("Format output using a custom template"):
+        return flag.help
+    one = "'table'" not in flag.help if ":" in flag.help else flag.shorthand == "f"  # `inspect -f`
+    return _ONE if one else _TABLE
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    """Break a flag's help where Docker's CLI does, which leaves some room for a last word (pflag flag.go, wrapN)."""
+    if _WIDTH - indent < _NARROWEST:
+        return text.split("\n")
+    room, lines = _WIDTH - indent - _SLOP, []
+    while len(text) >= room + _SLOP or "\n" in text:
+        newline, blank = text[:room].find("\n"), text[:room].rfind(" ")
+        at = newline if newline >= 0 else blank
+        if at <= 0:
+            break
+        lines.append(text[:at])
+        text = text[at + 1 :]
+    return [*lines, text]
 
 
 def _option(flag: Flag) -> str:

@@ -92,3 +92,13 @@ def test_help_pages_are_dockers(line: str) -> None:
         assert words(page)[:10] == words(real)[:10]
     else:
         assert page.split() == real.split()
+
+
+def test_help_is_broken_where_dockers_cli_breaks_it() -> None:
+    """As `docker 28.2 builder prune --help` and `docker ps --help` print it on 80 columns."""
+    page = command_page(load().command("builder", "prune"))
+    assert "-a, --all                  Remove all unused build cache, not just\n" in page
+    assert f"\n{' ' * 29}dangling ones\n" in page
+    page = command_page(load().command("container", "ls"))
+    assert f"--format string   Format output using a custom template:\n{' ' * 24}'table':            Print" in page
+    assert f"{' ' * 24}using the given Go template\n{' ' * 24}'json':             Print in JSON format\n" in page
