@@ -121,7 +121,9 @@ class LabMagics:
         @_own_words
         def compose(line: str, cell: str) -> Shown:
             """`docker compose …` with the cell's text as the Compose file: `%%compose up -d`."""
-            return self._command(["compose", "--file", "-", *self._words(line)], stdin=cell)
+            from pydock_lab.client.commands.advice import compose_notes
+
+            return self._noted(["compose", "--file", "-", *self._words(line)], cell, compose_notes(cell))
 
         docker = {"dockerfile": self.dockerfile, "docker": self.docker, "container": container, "compose": compose}
         return docker | {"predict": self.predict, "reveal": self.reveal, "check": self.check}
@@ -146,12 +148,7 @@ class LabMagics:
 
         words = self._words(line)
         context = _take_option(words, "--context") or "."
-        shown = self._command(["image", "build", "--file", "-", *words, context], stdin=cell)
-        notes = [note for note in dockerfile_notes(cell) if note not in shown.notes]
-        shown.notes += notes
-        if not value_is_used():
-            self._say(notes)
-        return shown
+        return self._noted(["image", "build", "--file", "-", *words, context], cell, dockerfile_notes(cell))
 
     @_own_words
     def lab(self, line: str) -> Any:
@@ -219,6 +216,15 @@ class LabMagics:
         shown = self._command(argv[:at] + argv[at + 1 :], stdin=stdin)
         name = argv[argv.index("--name") + 1] if "--name" in argv[:-1] else shown.container_id[:12]
         self._guarded(lambda: explain(name, shown.container_id, self.connection, self.steady))
+        return shown
+
+    def _noted(self, argv: list[str], cell: str, notes: list[str]) -> Shown:
+        """Run a command on the cell's text, and say what there is to say about the text."""
+        shown = self._command(argv, stdin=cell)
+        fresh = [note for note in notes if note not in shown.notes]
+        shown.notes += fresh
+        if not value_is_used():
+            self._say(fresh)
         return shown
 
     def _command(self, argv: list[str], *, stdin: str | None = None) -> Shown:

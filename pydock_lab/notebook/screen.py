@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import codecs
 import sys
-import time
 
 from pydock_lab.client.commands.session import BuildEvent, Progress, Stream, Terminal
 from pydock_lab.notebook.build_view import BuildView
@@ -23,9 +22,6 @@ LIMIT = 200_000
 """Characters of streamed output that one command may leave in the notebook."""
 TAIL = 2_000
 """Characters of the end that are shown where something was left out before them."""
-
-# ipykernel sends what is written within 0.2 s as one message, and what is flushed at once: ten a second together.
-_FLUSH_EVERY_S = 0.2
 
 
 class Screen:
@@ -49,7 +45,6 @@ class Screen:
         self._left = limit
         self._dropped = 0
         self._tail = ""
-        self._flushed_at = 0.0
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
         self._build: BuildView | None = None
         self._transfer: TransferView | None = None
@@ -67,7 +62,7 @@ class Screen:
             self.text += shown
         if shown and not self._quiet:
             sys.stdout.write(self._steady.text(shown))
-            self._flush()
+            _flush()
 
     def redraw(self, text: str) -> None:
         """Show a text in place of the output so far; only the last one is kept."""
@@ -76,7 +71,7 @@ class Screen:
 
             clear_output(wait=True)
             sys.stdout.write(self._steady.text(f"{text}\n"))
-            self._flush()
+            _flush()
         self.text = f"{text}\n"
 
     def progress(self, event: Progress) -> None:
@@ -124,15 +119,15 @@ class Screen:
             note = f"\n… {left_out:,} characters are left out here{rest and f'; {rest}'} …\n"
             sys.stdout.write(self._steady.text((note if left_out else "") + end))
 
-    def _flush(self) -> None:
-        now = time.monotonic()
-        if now - self._flushed_at >= _FLUSH_EVERY_S:
-            self._flushed_at = now
-            sys.stdout.flush()
-
     def _changed(self) -> None:
         if self._live is not None:
             self._live.changed()
+
+
+def _flush() -> None:
+    """Show what was written; a kernel's stdout does so by itself, five times a second (ipykernel iostream.py)."""
+    if not hasattr(sys.stdout, "flush_interval"):
+        sys.stdout.flush()
 
 
 class Capture:

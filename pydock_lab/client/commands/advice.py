@@ -1,7 +1,7 @@
 """What is no error and still surprises learners: one line of why, beside a command that worked.
 
 The rules stand for the places where course notes are loose (see hints.py for what
-fails). `notes_for` looks at a command line, `dockerfile_notes` at a Dockerfile;
+fails). `notes_for` looks at a command line, `dockerfile_notes` at a Dockerfile, `compose_notes` at a Compose file;
 the front end decides where to show them, never on the command's own output.
 """
 
@@ -47,6 +47,33 @@ def dockerfile_notes(text: str) -> list[str]:
         return []
     found = [note for rule in _DOCKERFILE_RULES for note in rule(list(nodes))]
     return list(dict.fromkeys(found))
+
+
+def compose_notes(text: str) -> list[str]:
+    """Return what there is to say about a Compose file; [] for one that doesn't parse."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        document = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return []
+    services = document.get("services") if isinstance(document, dict) else None
+    found: list[str] = []
+    for name, service in services.items() if isinstance(services, dict) else ():
+        if not isinstance(service, dict):
+            continue
+        if isinstance(service.get("depends_on"), list):
+            found.append(
+                f"{name}: depends_on as a list is the order of starting only; to wait until a service is ready it "
+                "needs `condition: service_healthy` and a healthcheck there"
+            )
+        found += [f"{name}: {note}" for note in _old(str(service.get("image", "")))]
+    return found
+
+
+def _old(image: str) -> Iterator[str]:
+    yield from (f"{image}: {why}" for prefix, why in _OLD.items() if re.match(rf"{prefix}(\.|-|$)", image))
 
 
 def _mounts(arguments: Arguments) -> Iterator[str]:
@@ -143,8 +170,7 @@ def _maintainer(nodes: list[Node]) -> Iterator[str]:
 def _old_base(nodes: list[Node]) -> Iterator[str]:
     for node in nodes:
         if node.keyword.upper() == "FROM" and node.arguments:
-            image = node.arguments[0]
-            yield from (f"FROM {image}: {why}" for prefix, why in _OLD.items() if re.match(rf"{prefix}(\.|-|$)", image))
+            yield from (f"FROM {note}" for note in _old(node.arguments[0]))
 
 
 _DOCKERFILE_RULES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pydock_lab.client.commands.advice import dockerfile_notes, notes_for
+from pydock_lab.client.commands.advice import compose_notes, dockerfile_notes, notes_for
 from pydock_lab.client.commands.arguments import parse
 from pydock_lab.client.commands.grammar import find
 
@@ -52,3 +52,12 @@ def test_a_good_dockerfile_gets_no_notes() -> None:
     text = 'FROM python:3\nLABEL maintainer="me"\nWORKDIR /app\nCOPY . .\nCMD ["flask", "run"]\n'
     assert dockerfile_notes(text) == []
     assert dockerfile_notes("NONSENSE") == []
+
+
+def test_compose_files() -> None:
+    """The notes' own file: its list of dependencies, its old Redis."""
+    text = "services:\n  redis: {image: 'redis:3.2-alpine'}\n  web: {build: ., depends_on: [redis]}\n"
+    old, order = compose_notes(text)
+    assert "redis:7" in old and "service_healthy" in order
+    assert compose_notes("services: {web: {depends_on: {db: {condition: service_healthy}}}}") == []
+    assert compose_notes("services: [") == compose_notes("nonsense") == compose_notes("") == []
