@@ -126,6 +126,11 @@ class Connection:
         return self.is_named or listens(paths.socket_path())
 
     @property
+    def is_own(self) -> bool:
+        """Whether the engine is the user's own daemon, which is started on first use."""
+        return self._named is None
+
+    @property
     def is_lab(self) -> bool:
         """Whether the engine is pydock_lab's own, with routes under /lab/."""
         return self._ping(self.endpoint)[1]

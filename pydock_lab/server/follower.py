@@ -32,7 +32,7 @@ class Follower:
 
     Attributes:
         last: The newest document, or None before the first: `{"type": "engine", …}` as `listing.look`
-            has it, or `{"type": "lost", "message", "hint"}`.
+            has it, or `{"type": "lost", "message", "hint", "is_own"}`: only the user's own engine can be started.
     """
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ class Follower:
 
     async def _follow(self, *, may_start: bool) -> None:
         while True:
+            connection = Connection()  # anew each time: the context in use may be another
             try:
-                connection = Connection()  # anew each time: the context in use may be another
                 if may_start or await asyncio.to_thread(_is_up, connection):
                     may_start = False
                     await self._follow_once(connection)
             except LabError as error:
-                self._publish({"type": "lost", "message": error.message, "hint": error.hint})
+                self._lose(connection, error.message, error.hint)
             await asyncio.sleep(_RETRY_S)
 
     async def _follow_once(self, connection: Connection) -> None:
@@ -87,7 +87,14 @@ class Follower:
                     await asyncio.sleep(_SETTLE_S)
         finally:
             stream.close()
-        self._publish({"type": "lost", "message": "The engine has stopped.", "hint": None})
+        self._lose(connection, "The engine has stopped.")
+
+    def _lose(self, connection: Connection, message: str, hint: str | None = None) -> None:
+        try:
+            is_own = connection.is_own
+        except LabError:  # the context in use is broken: that is the message
+            is_own = False
+        self._publish({"type": "lost", "message": message, "hint": hint, "is_own": is_own})
 
     def _publish(self, document: Document) -> None:
         if document != self.last:

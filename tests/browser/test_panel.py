@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Open
 from tests.browser.jupyter import ARTIFACTS, Lab, Notebook
-from tests.conftest import Daemon
+from tests.conftest import Daemon, start_daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.root]
 
@@ -148,6 +148,7 @@ def test_logs_terminal_and_port(notebook: Notebook, jupyter: Lab, page_server: D
 
     web.get_by_role("button", name="Terminal").click()
     terminal = page.locator(".jp-Terminal-body")
+    expect(page.get_by_role("tab", name="Shell in panel-web")).to_be_visible()
     terminal.locator("textarea").focus()  # its screen is a canvas: what the shell did is seen in the container
     page.keyboard.type("hostname > /data/seen; exit\n")
     expect(terminal).to_have_count(0)
@@ -160,6 +161,27 @@ def test_logs_terminal_and_port(notebook: Notebook, jupyter: Lab, page_server: D
     keep(panel, notebook, "panel-logs")
     page_server.docker("stop", "-t", "0", "panel-web")
     expect(page.locator(".pd-lab-logs-foot")).to_contain_text("○ ended")
+
+
+def test_the_panel_outlives_a_reload_and_waits_for_its_engine(
+    notebook: Notebook, jupyter: Lab, page_server: Daemon
+) -> None:
+    page, panel = notebook.page, panel_of(notebook)
+    expect(row(panel, "panel-web")).to_contain_text("running")
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(1500)  # JupyterLab saves its layout a second after it has changed
+    page.goto(f"{jupyter.url}/lab")
+    expect(row(panel, "panel-web")).to_contain_text("running")
+
+    page_server.stop()
+    expect(panel.get_by_role("alert")).to_be_visible()
+    assert_everybody_can_use(panel)
+    panel.evaluate("panel => { panel.style.width = '200px' }")
+    keep(panel, notebook, "panel-lost")
+    page_server.process = start_daemon(page_server.root).process
+    panel.get_by_role("button", name="Try again").click()
+    expect(row(panel, "panel-web")).to_contain_text("exited")
+    keep(panel, notebook, "panel-narrow")
 
 
 def assert_everybody_can_use(panel: Locator) -> None:

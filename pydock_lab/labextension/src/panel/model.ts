@@ -45,7 +45,7 @@ export class Model {
     socket.onclose = () => {
       if (this.socket === socket) {
         this.socket = null;
-        this.hear({ type: 'lost', message: 'The Jupyter server does not answer.', hint: null });
+        this.hear({ type: 'lost', message: 'The Jupyter server does not answer.', hint: null, is_own: false });
         this.retry = window.setTimeout(() => this.connect(), RETRY_MS);
       }
     };

@@ -78,7 +78,15 @@ class Hub {
 
   private async openTerminal(name: string): Promise<string> {
     const { terminal } = await this.model.wire.post<{ terminal: string }>('terminals', { name });
-    await this.app.commands.execute('terminal:open', { name: terminal });
+    const widget: Widget = await this.app.commands.execute('terminal:open', { name: terminal });
+    const label = `Shell in ${name}`; // a terminal numbers itself, and does so late
+    const keep = (): void => {
+      if (widget.title.label !== label) {
+        widget.title.label = label;
+      }
+    };
+    widget.title.changed.connect(keep);
+    keep();
     return 'In a tab; exit ends it, the container runs on.';
   }
 }

@@ -37,6 +37,13 @@ export class PanelWidget extends ReactWidget {
     return <Panel model={this.model} around={this.around} />;
   }
 
+  protected onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    if (this.isVisible) {
+      this.model.connect();
+    }
+  }
+
   protected onAfterShow(message: Message): void {
     super.onAfterShow(message);
     this.model.connect();
@@ -77,7 +84,7 @@ function Panel({ model, around }: { model: Model; around: Around }): React.JSX.E
           <p>{lost.message}</p>
           {lost.hint && <p>{lost.hint}</p>}
           <button type="button" className="jp-Button jp-mod-styled jp-mod-accept" onClick={() => model.start()}>
-            Start the engine
+            {lost.is_own ? 'Start the engine' : 'Try again'}
           </button>
         </div>
       )}

@@ -53,6 +53,8 @@ export interface Lost {
   type: 'lost';
   message: string;
   hint: string | null;
+  /** It is the user's own, which can be started. */
+  is_own: boolean;
 }
 
 /** What a command came to. */
