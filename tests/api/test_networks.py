@@ -260,3 +260,11 @@ def test_a_containers_own_mac_address_comes_back_with_its_first_network(
     finally:
         daemon.docker("rm", "-f", "addressed")
         daemon.docker("network", "rm", "first")
+
+
+def test_sctp_is_refused_as_docker_does_on_a_kernel_without_it(daemon: Daemon, busybox: str) -> None:
+    done = daemon.docker("run", "--rm", "--name", "sctp", "-p", "127.0.0.1:7779:80/sctp", busybox, "true")
+    assert done.returncode == 125
+    assert "driver failed programming external connectivity on endpoint sctp" in done.stderr
+    assert "Error starting userland proxy: protocol not supported" in done.stderr
+    daemon.docker("rm", "-f", "sctp")

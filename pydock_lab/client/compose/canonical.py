@@ -206,7 +206,7 @@ def _build(value: Any, directory: Path) -> dict[str, Any]:
             "shm_size": _bytes,
             "ulimits": _ulimits,
             "secrets": lambda found: [_reference(item) for item in found],
-            "ssh": lambda found: {k: v or "" for k, v in mapping(found).items()},
+            "ssh": lambda found: [f"{k}={absolute(v, directory)}" if v else k for k, v in mapping(found).items()],
             "tags": texts,
         },
     )

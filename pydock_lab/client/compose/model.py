@@ -45,7 +45,7 @@ class Build(Part):
     dockerfile_inline: str = ""
     entitlements: Texts = []
     args: Settings = {}
-    ssh: dict[str, Any] = {}
+    ssh: Texts = []
     labels: TextMap = {}
     cache_from: Texts = []
     cache_to: Texts = []

@@ -96,7 +96,8 @@ class HostPorts:
     def _open_binding(self, endpoint: Endpoint, binding: PortBinding) -> list[_Published]:
         """Open one binding on its address, or on every address of both families with the same port."""
         if binding.protocol not in ("tcp", "udp"):
-            raise InvalidParameter(f"unknown transport protocol: {binding.protocol}")
+            # SCTP: what Docker says where the kernel was built without it.
+            raise InvalidParameter("Error starting userland proxy: protocol not supported")
         addresses = [binding.host_ip] if binding.host_ip else ["0.0.0.0", *(["::"] if self._ipv6 else [])]
         last: LabError | None = None
         for port in self._candidates(binding):

@@ -140,6 +140,14 @@ services:
     assert found.services["web"].environment == {"A": "here", "B": "env_file", "C": "dotenv", "HOST": "h", "NONE": None}
 
 
+def test_keys_of_ssh_are_a_list_as_compose_prints_them(tmp_path: Path) -> None:
+    for ssh in ("[default, k=./key]", "{default: , k: ./key}"):
+        (tmp_path / "compose.yaml").write_text(f"services: {{web: {{build: {{context: ., ssh: {ssh}}}}}}}")
+        build = load(Source(directory=tmp_path)).services["web"].build
+        assert build is not None
+        assert build.ssh == ["default", f"k={tmp_path}/key"]
+
+
 def test_profiles(tmp_path: Path) -> None:
     text = """
 services:
