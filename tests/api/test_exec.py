@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -10,7 +12,7 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from tests.api.wire import UPGRADE, Wire, frames
+from tests.api.wire import UPGRADE, Wire, eventually, frames
 from tests.conftest import Daemon
 
 pytestmark = pytest.mark.root
@@ -115,3 +117,15 @@ def test_events_tell_of_it(client: docker.DockerClient, box: Container) -> None:
     box.exec_run("true")
     events = client.events(decode=True, since=since, until=client.info()["SystemTime"], filters={"container": box.id})
     assert [event["Action"] for event in events] == ["exec_create: true ", "exec_start: true ", "exec_die"]
+
+
+def test_keys_of_a_body_are_taken_in_any_case(wire: Wire, client: docker.DockerClient, box: Container) -> None:
+    """As docker-py sends the detach keys of its configuration."""
+    client.api._general_configs["detachKeys"] = "ctrl-p"
+    made = client.api.exec_create(box.id, "cat", stdin=True, tty=True)["Id"]
+    wire.send("POST", f"/v1.47/exec/{made}/start", *UPGRADE, body=b'{"Tty": true}')
+    wire.head()
+    wire.socket.sendall(b"\x10")
+    assert wire.rest() == b""
+    os.kill(client.api.exec_inspect(made)["Pid"], signal.SIGKILL)
+    eventually(lambda: not client.api.exec_inspect(made)["Running"])

@@ -40,13 +40,18 @@ class ExecConfig(TypedDict, total=False):
 
 
 _ENDED_KEPT = 100
-_decoder = msgspec.json.Decoder(ExecConfig)
+_decoder = msgspec.json.Decoder(dict[str, Any])
+_KEYS = {key.lower(): key for key in ExecConfig.__annotations__}
 
 
 def decode(body: bytes) -> ExecConfig:
-    """Read the body of a create request. Raises InvalidParameter."""
+    """Read the body of a create request. Raises InvalidParameter.
+
+    Go takes keys in any case, and docker-py relies on it: it sends `detachKeys`.
+    """
     try:
-        return _decoder.decode(body or b"{}")
+        document = _decoder.decode(body or b"{}")
+        return msgspec.convert({_KEYS.get(key.lower(), key): document[key] for key in document}, ExecConfig)
     except msgspec.DecodeError as error:
         raise InvalidParameter(f"invalid JSON: {error}") from None
 
