@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 
 import docker
@@ -129,3 +130,12 @@ def test_keys_of_a_body_are_taken_in_any_case(wire: Wire, client: docker.DockerC
     assert wire.rest() == b""
     os.kill(client.api.exec_inspect(made)["Pid"], signal.SIGKILL)
     eventually(lambda: not client.api.exec_inspect(made)["Running"])
+
+
+def test_output_waits_until_the_head_has_been_read(wire: Wire, client: docker.DockerClient, box: Container) -> None:
+    """docker-py would lose what comes along with the head."""
+    made = client.api.exec_create(box.id, ["echo", "hi"])["Id"]
+    wire.send("POST", f"/v1.47/exec/{made}/start", *UPGRADE, body=b"{}")
+    time.sleep(0.05)  # long enough for output to be there, had it not waited
+    assert wire.socket.recv(65536).endswith(b"\r\n\r\n")
+    assert frames(wire.rest()) == {1: b"hi\n"}

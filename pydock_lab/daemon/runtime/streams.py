@@ -11,9 +11,11 @@ Source: Docker's API, "Attach to a container" (stream format, hijacking).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
+import termios
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +26,8 @@ CHUNK_BYTES = 64 * 1024
 MEMORY_BYTES = 1024 * 1024
 SPILL_BYTES = 1024 * 1024 * 1024
 STALL_S = 10.0
+# How often and how long the first output waits for a client that has not read the answer's head yet.
+HEAD_POLL_S, HEAD_POLLS = 0.001, 500
 STREAM_NUMBERS = {"stdout": 1, "stderr": 2}
 
 
@@ -138,6 +142,7 @@ class Client:
         self._stdin_ended = False
         self._initial = initial
         self._held = held
+        self._polls = HEAD_POLLS if connection.family == socket.AF_UNIX else 0
         self._mask = 0
         self.open = True
         # Set by the process it is attached to.
@@ -175,6 +180,8 @@ class Client:
         if not self.open or self._ending:
             return
         raw = data if self.tty else struct.pack(">BxxxI", STREAM_NUMBERS[stream], len(data)) + data
+        if self._polls and not self._held:
+            self._wait_for_reader()
         if not len(self._backlog) and not self._held:
             try:
                 sent = self._socket.send(raw)
@@ -190,6 +197,20 @@ class Client:
             raw = raw[sent:]
         self._backlog.append(raw)
         self._update()
+
+    def _wait_for_reader(self) -> None:
+        """Hold output back until the client has read the head of the answer.
+
+        docker-py reads the head through a buffer that it then throws away, with whatever output came
+        along. Only a unix socket tells what its peer has not read yet (unix(7), SIOCOUTQ).
+        """
+        unread = struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0] if self.open else 0
+        self._polls = self._polls - 1 if unread else 0
+        if self._polls:
+            self._held = True
+            self._loop.after(HEAD_POLL_S, self._wait_for_reader)
+        elif self._held:
+            self.release()
 
     def finish(self) -> None:
         """Close once everything has been sent."""
