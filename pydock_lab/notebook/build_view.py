@@ -1,172 +1,248 @@
 """A build as it runs, and the still picture it leaves.
 
-Fed with `BuildEvent`s. The plain text has a line per step; what a step printed
-is in the HTML, and in the text while it runs or when it has failed.
+What is known of it stands in build_state.py; here it is drawn. The plain text has
+a line per step; what a step printed is in the HTML, and in the text while it runs
+or when it has failed.
 """
 
 from __future__ import annotations
 
-import re
-import time
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable
+from typing import Any
 
 from pydock_lab.client.commands.session import BuildEvent, Progress
-from pydock_lab.notebook.html import Markup, frame, tag
+from pydock_lab.errors import LabError
+from pydock_lab.notebook.build_state import BuildState, Stage, Step
+from pydock_lab.notebook.html import Markup, bar, tag
 from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
+from pydock_lab.notebook.units import byte_count, plural
+from pydock_lab.notebook.views import graph
+from pydock_lab.notebook.views.picture import Picture
 
 _TAIL_LINES = 8
-_KEPT_CHARACTERS = 20_000
-_BLANKS = re.compile(r"\s{2,}")  # what is left of a line continued by a backslash
-_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_LEAST_BAR = 0.05
+_FOLDED_CHARACTERS = 60_000
+"""What all steps together may have printed into the picture; the rest is in the engine's record."""
 _MARKS = {
     "running": ("●", "running"),
+    "waiting": ("…", "waiting"),
     "base": ("✓", "base"),
     "built": ("✓", "built"),
     "cached": ("↺", "cached"),
     "failed": ("✕", "failed"),
+    "canceled": ("–", "canceled"),
 }
+_COLOURS = {"running": "pd-C", "failed": "pd-D", "built": "pd-A", "base": "pd-A"}
 
-
-@dataclass
-class _Step:
-    number: int
-    text: str
-    state: str = "running"
-    began_at: float = field(default_factory=time.monotonic)
-    took_s: float = 0.0
-    output: str = ""
-
-    def end(self, state: str) -> None:
-        if self.state == "running":
-            self.state = "base" if self.text.upper().startswith("FROM ") and state == "built" else state
-            self.took_s = time.monotonic() - self.began_at
-
-    def lines(self) -> list[str]:
-        """What the step printed, without colours; of a line drawn again and again the last state."""
-        text = _COLOURS.sub("", self.output).replace("\r\n", "\n").rstrip()
-        return [line.rpartition("\r")[2] for line in text.split("\n")] if text else []
+ReadRecord = Callable[[str], dict[str, Any]]
 
 
 class BuildView:
-    """One build.
+    """One build; may be told of it and drawn from different threads.
 
     Args:
         steady: Makes ids and times stable where outputs are compared.
+        read: Asks the engine for the record of a build by its id; None where there are no records.
     """
 
-    def __init__(self, steady: Steady) -> None:
+    def __init__(self, steady: Steady, read: ReadRecord | None = None) -> None:
         self._steady = steady
-        self._steps: list[_Step] = []
-        self._total = 0
-        self._notices: list[str] = []
-        self._tags: list[str] = []
-        self._image_id = ""
-        self._error = ""
-        self._pulling = ""
+        self._read = read
+        self._state = BuildState()
+        self._lock = threading.Lock()
 
     def add(self, event: BuildEvent) -> None:
         """Take note of what the build said."""
-        self._total = event.steps or self._total
-        step = self._steps[-1] if self._steps else None
-        if event.kind != "notice":
-            self._pulling = ""
-        if event.kind == "step":
-            if step:
-                step.end("built")
-            self._steps.append(_Step(event.step, event.text))
-        elif event.kind == "cached" and step:
-            step.end("cached")
-        elif event.kind == "output" and step:
-            step.output = (step.output + event.text)[-_KEPT_CHARACTERS:]
-        elif event.kind == "committed" and step:
-            step.end("built")
-        elif event.kind == "notice":
-            self._notices.append(event.text.strip())
-        elif event.kind == "built":
-            self._image_id = event.id
-            if step:
-                step.end("built")
-        elif event.kind == "tagged":
-            self._tags.append(event.text)
-        elif event.kind == "error":
-            self.fail(event.text)
+        with self._lock:
+            self._state.add(event)
 
     def add_transfer(self, event: Progress) -> None:
         """Take note of the base image being pulled."""
-        if event.id or event.status.startswith("Status: "):
-            self._pulling = f"{event.id}: {event.status}" if event.id else ""
-        else:
-            self._notices.append(event.status)
+        with self._lock:
+            self._state.add_transfer(event)
 
     def fail(self, message: str) -> None:
         """The build ended with an error, which the cell itself will show."""
-        self._error = message
-        if self._steps:
-            self._steps[-1].end("failed")
+        with self._lock:
+            self._state.fail(message)
+
+    def look(self) -> None:
+        """Read the engine's record of the build, if it keeps one; an engine that is gone leaves what is known."""
+        if self._read is None or not self._state.id:
+            return
+        try:
+            record = self._read(self._state.id)
+        except LabError:
+            return
+        with self._lock:
+            self._state.absorb(record)
+
+    def picture(self) -> Picture:
+        """Draw the present state."""
+        with self._lock:
+            return draw(self._state, steady=bool(self._steady))
 
     def bundle(self) -> Bundle:
-        """Draw the present state."""
-        return {"text/plain": self._steady.text(self._plain()), "text/html": self._steady.text(str(self._html()))}
+        """The picture as a mimebundle."""
+        return self.picture().bundle(self._steady)
 
-    def _plain(self) -> str:
-        lines: list[str] = []
-        for step in self._steps:
-            mark, word = _MARKS[step.state]
-            lines.append(f"{step.number}/{self._total} {mark} {word:<8} {_BLANKS.sub(' ', step.text)}")
-            if step.state in ("running", "failed"):
-                lines += [f"      {line}" for line in step.lines()[-_TAIL_LINES:]]
-        pulling = [self._pulling] if self._pulling and not self._image_id else []
-        return "\n".join([*self._notices, *lines, *pulling, self._headline()])
 
-    def _html(self) -> Markup:
-        rows = [self._row(step) for step in self._steps]
-        notes = [self._pulling if not self._image_id else "", *self._notices]
-        notices = [tag("p", note, class_="pd-note") for note in notes if note]
-        table = tag(
-            "table",
-            tag("caption", self._headline(), aria_live="polite"),
-            tag("tbody", *rows),
-            class_="pd-table",
-        )
-        return frame(table, *notices, label="Build")
+def draw(state: BuildState, *, steady: bool = False) -> Picture:
+    """Draw a build.
 
-    def _headline(self) -> str:
-        if self._error:
-            return "The build failed"
-        if self._image_id:
-            name = ", ".join(self._tags) or self._image_id.removeprefix("sha256:")[:12]
-            cached = sum(step.state == "cached" for step in self._steps)
-            return f"Built {name}: {len(self._steps)} steps, {cached} from the cache"
-        done = max(len(self._steps) - 1, 0)
-        return f"Building: {done} of {self._total} steps done" if self._total else "Building"
+    Args:
+        state: What is known of it.
+        steady: Leave out what differs from run to run.
+    """
+    pulling = [state.pulling] if state.pulling and not state.image_id else []
+    stages = [stage for stage in state.stages if stage.needed]
+    parts: list[Markup] = [tag("p", headline(state), class_="pd-title"), _facts(state, steady=steady)]
+    parts += [tag("p", note, class_="pd-note") for note in (*pulling, *state.notices)]
+    if len(state.stages) > 1:
+        title, label = "Stages and what they take from each other", "Graph of the stages"
+        parts.append(graph.drawing(_nodes(state, steady=steady), title, label))
+    parts.append(_table(state, stages if len(state.stages) > 1 else [], steady=steady))
+    return Picture("Build", _plain(state, pulling), tag("div", *parts, class_="pd-build"), headline(state))
 
-    def _row(self, step: _Step) -> Markup:
+
+def headline(state: BuildState) -> str:
+    """How far it is, or how it ended, in one line."""
+    if state.error:
+        return "The build failed"
+    if state.image_id:
+        name = ", ".join(state.tags) or state.image_id.removeprefix("sha256:")[:12]
+        cached = sum(step.state == "cached" for step in state.steps)
+        return f"Built {name}: {len(state.steps)} steps, {cached} from the cache"
+    done = _done(state)
+    return f"Building: {done} of {state.total} steps done" if state.total else "Building"
+
+
+def _done(state: BuildState) -> int:
+    return sum(step.state not in ("running", "waiting") for step in state.steps)
+
+
+def _plain(state: BuildState, pulling: list[str]) -> str:
+    lines: list[str] = []
+    for step in state.steps:
         mark, word = _MARKS[step.state]
-        colour = {"running": "pd-C", "failed": "pd-D", "built": "pd-A", "base": "pd-A"}.get(step.state, "pd-soft")
-        took = "" if step.state in ("cached", "running") or self._steady else _seconds(step.took_s)
-        keyword, _, rest = _BLANKS.sub(" ", step.text).partition(" ")
-        return tag(
-            "tr",
-            tag("td", f"{step.number}/{self._total}", class_="pd-num pd-soft"),
-            tag("td", tag("span", f"{mark} {word}", class_=colour), style="white-space:nowrap"),
-            tag("td", tag("code", tag("b", keyword), " ", rest), self._output(step)),
-            tag("td", took, class_="pd-num pd-soft"),
-        )
-
-    def _output(self, step: _Step) -> Markup | None:
-        lines = step.lines()
-        if not lines:
-            return None
+        lines.append(f"{step.number}/{state.total} {mark} {word:<8} {step.instruction}")
         if step.state in ("running", "failed"):
-            return tag("pre", "\n".join(lines[-_TAIL_LINES:]), class_="pd-mono pd-soft", style="margin:2px 0")
-        count = f"{len(lines)} line" + ("s" if len(lines) != 1 else "") + " of output"
-        return tag(
-            "details",
-            tag("summary", count),
-            tag("pre", "\n".join(lines), class_="pd-mono pd-soft", style="margin:2px 0"),
-        )
+            lines += [f"      {line}" for line in step.lines()[-_TAIL_LINES:]]
+    return "\n".join([*state.notices, *lines, *pulling, headline(state)])
+
+
+def _facts(state: BuildState, *, steady: bool) -> Markup:
+    """Time and size, and how far it is as a bar."""
+    new = [step.size for step in state.steps if step.state == "built" and step.size is not None]
+    facts = [] if steady else [_seconds(state.took_s)]
+    if new:
+        facts.append(f"{byte_count(sum(new))} in {plural(len(new), 'new layer')}")
+    progress = bar(_done(state) / state.total) if state.total and not state.is_over else None
+    return tag("div", tag("p", ", ".join(facts), class_="pd-note") if facts else None, progress)
+
+
+def _nodes(state: BuildState, *, steady: bool) -> list[graph.Node]:
+    names = {stage.index: stage.name for stage in state.stages}
+    nodes = []
+    for stage in state.stages:
+        needs = {names[index]: "COPY" for index in stage.copies_from}
+        if stage.base_stage is not None:
+            needs[names[stage.base_stage]] = "FROM"
+        said, mood = _stage_state(state, stage, steady=steady)
+        nodes.append(graph.Node(stage.name, (f"FROM {stage.base}", said), needs, mood, faint=not stage.needed))
+    return nodes
+
+
+def _stage_state(state: BuildState, stage: Stage, *, steady: bool) -> tuple[str, str]:
+    """`✓ 4 steps, 2.1 s`, and the class of its colour."""
+    if not stage.needed:
+        return "not needed", ""
+    steps = [step for step in state.steps if step.stage == stage.index]
+    states = {step.state for step in steps}
+    took = "" if steady else f", {_seconds(sum(step.took_s for step in steps if step.state != 'cached'))}"
+    for found, mood in (("failed", "pd-D"), ("running", "pd-C"), ("canceled", "")):
+        if found in states:
+            return f"{_MARKS[found][0]} {found}{took}", mood
+    if not steps or "waiting" in states:
+        return "… waiting", ""
+    if states <= {"base", "cached"} and "cached" in states:
+        return f"↺ {plural(len(steps), 'step')}, cached", ""
+    return f"✓ {plural(len(steps), 'step')}{took}", "pd-up"
+
+
+def _table(state: BuildState, stages: list[Stage], *, steady: bool) -> Markup:
+    head = tag(
+        "tr",
+        *(tag("th", name, scope="col") for name in ("Step", "State", "Instruction")),
+        *(tag("th", name, scope="col", class_="pd-num") for name in ("Time", "Layer")),
+    )
+    longest = max((step.took_s for step in state.steps if step.state != "cached"), default=0)
+    budget = _FOLDED_CHARACTERS
+    bodies: list[Markup] = []
+    groups = [(stage, [step for step in state.steps if step.stage == stage.index]) for stage in stages]
+    before = [step for step in state.steps if not stages or step.stage is None]
+    for found, steps in ((None, before), *groups):
+        rows = []
+        if found is not None:
+            name = tag("th", "Stage ", tag("b", found.name), f" from {found.base}", colspan=5, scope="rowgroup")
+            rows.append(tag("tr", name))
+        for step in steps:
+            output, used = _output(step, budget, folded=state.is_over)
+            budget -= used
+            rows.append(_row(step, state.total, output, 0 if steady else longest))
+        if rows:
+            bodies.append(tag("tbody", *rows))
+    if not bodies:
+        return Markup("")
+    return tag("table", tag("thead", head), *bodies, class_="pd-table pd-build-steps", aria_label="Steps")
+
+
+def _row(step: Step, total: int, output: Markup | None, longest: float) -> Markup:
+    mark, word = _MARKS[step.state]
+    keyword, _, rest = step.instruction.partition(" ")
+    timed = longest and step.state not in ("cached", "waiting")
+    share = step.took_s / longest if timed else 0
+    size = "" if step.size is None else byte_count(step.size)
+    return tag(
+        "tr",
+        tag("td", f"{step.number}/{total}", class_="pd-soft", style="white-space:nowrap"),
+        tag(
+            "td", tag("span", f"{mark} {word}", class_=_COLOURS.get(step.state, "pd-soft")), style="white-space:nowrap"
+        ),
+        tag("td", tag("code", tag("b", keyword), " ", rest), _reason(step), output),
+        tag("td", _seconds(step.took_s) if timed else "", bar(share) if share >= _LEAST_BAR else None, class_="pd-num"),
+        tag("td", size, class_="pd-num"),
+    )
+
+
+def _reason(step: Step) -> Markup | None:
+    """Why it is in the cache or not; the state beside it says already that it is."""
+    return tag("div", step.reason.removeprefix("Cached: "), class_="pd-soft") if step.reason else None
+
+
+def _output(step: Step, budget: int, *, folded: bool) -> tuple[Markup | None, int]:
+    """What a step printed: its end while it runs or where it failed, else folded away, once all is over."""
+    lines = step.lines()
+    if not lines:
+        return None, 0
+    if step.state in ("running", "failed"):
+        return _pre(lines[-_TAIL_LINES:]), 0
+    count = plural(len(lines), "line") + " of output"
+    if not folded:  # a page that is sent again and again stays small
+        return tag("div", count, class_="pd-soft"), 0
+    text = "\n".join(lines)[-budget:] if budget > 0 else ""
+    return tag("details", tag("summary", count), _pre(text.split("\n"))), len(text)
+
+
+def _pre(lines: list[str]) -> Markup:
+    return tag("pre", "\n".join(lines), class_="pd-mono pd-soft pd-log", tabindex=0)
 
 
 def _seconds(seconds: float) -> str:
+    if seconds >= 60:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    if seconds < 0.001:
+        return "< 1 ms"
     return f"{seconds:.1f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"

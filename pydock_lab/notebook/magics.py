@@ -234,7 +234,7 @@ class LabMagics:
 
         quiet = value_is_used()
         label = "" if stdin is not None else f"docker {quote(argv)}"
-        screen = Screen(self.steady, quiet=quiet, terminal=label)
+        screen = Screen(self.steady, quiet=quiet, terminal=label, read_build=self._build_record)
         error, container_id = "interrupted", ""
         try:
             hint = _INTERRUPTED if "run" in argv[:2] else None
@@ -268,6 +268,10 @@ class LabMagics:
         self._said.update(fresh)
         if fresh:
             show_notes(fresh, self.steady)
+
+    def _build_record(self, build_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.connection.lab(f"builds/{build_id}")
+        return found
 
     def _run(self, argv: list[str], output: Output, stdin: str | None = None) -> Result:
         from pydock_lab.client.commands.execute import run_line

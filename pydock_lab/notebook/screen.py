@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import codecs
 import sys
+from typing import TYPE_CHECKING
 
 from pydock_lab.client.commands.session import BuildEvent, Progress, Stream, Terminal
-from pydock_lab.notebook.build_view import BuildView
+from pydock_lab.notebook.build_view import BuildView, ReadRecord
 from pydock_lab.notebook.live import Live
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.transfer_view import TransferView
+
+if TYPE_CHECKING:
+    from pydock_lab.notebook.moving import Moving
 
 LIMIT = 200_000
 """Characters of streamed output that one command may leave in the notebook."""
@@ -32,12 +36,21 @@ class Screen:
         quiet: Keep what the command prints without showing it: its value is assigned.
         limit: Characters kept of what is streamed.
         terminal: What to call a terminal in the cell; "" where the command is to have none.
+        read_build: Asks the engine for the record of a build; see build_view.py.
 
     Attributes:
         text: What the command wrote to stdout, up to the limit.
     """
 
-    def __init__(self, steady: Steady, *, quiet: bool = False, limit: int = LIMIT, terminal: str = "") -> None:
+    def __init__(
+        self,
+        steady: Steady,
+        *,
+        quiet: bool = False,
+        limit: int = LIMIT,
+        terminal: str = "",
+        read_build: ReadRecord | None = None,
+    ) -> None:
         self.text = ""
         self._terminal = terminal
         self._quiet = quiet
@@ -48,7 +61,8 @@ class Screen:
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
         self._build: BuildView | None = None
         self._transfer: TransferView | None = None
-        self._live: Live | None = None
+        self._live: Live | Moving | None = None
+        self._read_build = read_build
 
     def write(self, stream: Stream, data: str | bytes) -> None:
         """Show a piece of output at once."""
@@ -89,8 +103,8 @@ class Screen:
     def build(self, event: BuildEvent) -> None:
         """Show a step of a build."""
         if self._build is None:
-            self._build = BuildView(self._steady)
-            self._live = Live(self._build.bundle)
+            self._build = BuildView(self._steady, self._read_build)
+            self._live = self._moving(self._build)
         self._build.add(event)
         self._changed()
 
@@ -118,6 +132,12 @@ class Screen:
             left_out = self._dropped - len(end)
             note = f"\n… {left_out:,} characters are left out here{rest and f'; {rest}'} …\n"
             sys.stdout.write(self._steady.text((note if left_out else "") + end))
+
+    def _moving(self, build: BuildView) -> Moving:
+        from pydock_lab.notebook.moving import Moving
+        from pydock_lab.notebook.terminal import somebody_can_type
+
+        return Moving(build.look, build.picture, self._steady, on_page=somebody_can_type())
 
     def _changed(self) -> None:
         if self._live is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import BuildEvent, Progress
 
+_CHANGES, _VALUE = 3, 60
 _STEP = re.compile(r"^Step (\d+)/(\d+) : (.*?)\n?$", re.DOTALL)
 _RUNNING = re.compile(r"^ ---> Running in ([0-9a-f]+)\n?$")
 _CACHED = re.compile(r"^ ---> Using cache\n?$")
@@ -21,6 +22,39 @@ _REMOVED_LATER = re.compile(r"^ ---> Removed intermediate container ([0-9a-f]+)\
 _BUILT = re.compile(r"^Successfully built ([0-9a-f]+)\n?$")
 _TAGGED = re.compile(r"^Successfully tagged (.+?)\n?$")
 _NOTICE = re.compile(r"^\[?(Warning|WARNING|Notice|NOTICE)\b.*", re.DOTALL)
+
+
+def cache_reason(cache: Mapping[str, Any]) -> str:
+    """Say why a step is in the cache or not; "" where there is nothing to learn from it.
+
+    Args:
+        cache: What pydock_lab's engine says beside the stream and keeps in the build's record.
+    """
+    if cache["hit"]:
+        origin = cache["from"]
+        where = f"step {origin['step']} of build {origin['build'][:12]}" if origin["build"] else "--cache-from"
+        return f"Cached: from {where}"
+    reason = cache["reason"]
+    if reason["field"] in ("new", "no-cache"):
+        return ""
+    changes = "".join(f"; {change}" for change in map(_change, reason["changes"][:_CHANGES]) if change)
+    return f"Not cached: {reason['text']}{changes}"
+
+
+def _change(change: Mapping[str, str]) -> str:
+    """`app.py sha256:1f0c8… → sha256:77ab2…`; ids of parents tell a reader nothing."""
+    if change["name"] == "parent":
+        return ""
+    name = "" if change["name"] == "instruction" else f"{change['name'] or '.'}: "
+    return f"{name}{_shortened(change['before'])} → {_shortened(change['after'])}"
+
+
+def _shortened(value: str) -> str:
+    if not value:
+        return "nothing"
+    if value.startswith("sha256:"):
+        return value[:19]
+    return value if len(value) <= _VALUE else f"{value[: _VALUE - 1]}…"
 
 
 class BuildStream:
@@ -50,6 +84,9 @@ class BuildStream:
             self.image_id = str((document["aux"] or {}).get("ID") or self.image_id)
         elif "stream" in document:
             text = str(document["stream"])
+            if cache := document.get("cache"):
+                reason = cache_reason(cache)
+                yield self._made("reason", reason, raw=f" ---> {reason}\n" if reason else "")
             if text.startswith("sha256:"):  # all that a quiet build says
                 self.image_id = text.strip()
             yield self._event(text)

@@ -26,7 +26,7 @@ from pydock_lab.spec import reference
 _TAR_HEADER = 512
 _STDIN_DOCKERFILE = ".dockerfile.stdin"
 _OUTSIDE_DOCKERFILE = ".dockerfile.outside"
-_LOOK_AROUND = "`docker run --from-failed-step` opens a shell in the state just before the failed step"
+_LOOK_AROUND = "`container run --from-failed-step` opens a shell in the state just before the failed step"
 _NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares"}
 _TEXTS = {
     "cgroup-parent": "cgroupparent",
@@ -60,6 +60,9 @@ def build(arguments: Arguments, session: Session) -> Result:
     )
     stream = BuildStream()
     said: list[str] = []
+    build_id = response.header("X-Pydock-Build")
+    if build_id and not quiet:
+        session.output.build(BuildEvent("begun", 0, 0, "", build_id))
     with response:
         try:
             for line in response.iter_lines():
@@ -71,8 +74,8 @@ def build(arguments: Arguments, session: Session) -> Result:
                     else:
                         session.output.build(event)
         except CommandError as error:
-            if error.hint is None and "returned a non-zero code" in error.message and session.connection.is_lab:
-                error.hint = _LOOK_AROUND
+            if "returned a non-zero code" in error.message and session.connection.is_lab:
+                error.hint = f"{error.hint}; {_LOOK_AROUND}" if error.hint else _LOOK_AROUND
             if quiet:  # what led to the failure is shown after all
                 session.output.write("stderr", "".join(said))
             else:
@@ -82,7 +85,7 @@ def build(arguments: Arguments, session: Session) -> Result:
         session.path(arguments.text("iidfile")).write_text(stream.image_id)
     for output in outputs:
         output.write(session, stream.image_id)
-    write_cache(session, arguments.many("cache-to"), response.header("X-Pydock-Build"), stream.image_id)
+    write_cache(session, arguments.many("cache-to"), build_id, stream.image_id)
     return Result(text=stream.image_id if quiet else "", image_id=stream.image_id, names=tuple(tags))
 
 

@@ -46,7 +46,8 @@ class BuildEvent:
     """Something a build said.
 
     Attributes:
-        kind: `step` (an instruction begins), `cached`, `running` (in container `id`), `output`
+        kind: `begun` (build `id`, where the engine keeps a record of it), `step` (an instruction begins),
+            `reason` (why it is in the cache or not), `cached`, `running` (in container `id`), `output`
             (of the instruction), `committed` (as `id`), `removed` (container `id`), `notice`,
             `built` (image `id`), `tagged`, `error`.
         step, steps: 1-based number of the current instruction and how many there are; 0 before the first.
@@ -55,7 +56,20 @@ class BuildEvent:
         raw: The stream's own text, as the docker CLI prints it.
     """
 
-    kind: Literal["step", "cached", "running", "output", "committed", "removed", "notice", "built", "tagged", "error"]
+    kind: Literal[
+        "begun",
+        "step",
+        "reason",
+        "cached",
+        "running",
+        "output",
+        "committed",
+        "removed",
+        "notice",
+        "built",
+        "tagged",
+        "error",
+    ]
     step: int
     steps: int
     text: str

@@ -188,6 +188,10 @@ class Build:
                 platform=platform or options.platform or None,
             )
 
+        async def wait_for(other: Stage) -> Draft:
+            with work.waiting():
+                return await asyncio.shield(self._built[other.index])
+
         trees = Trees(
             program=self._program,
             context=self._context,
@@ -195,29 +199,33 @@ class Build:
             scratch=self._scratch,
             layers=self._shop.layers,
             memo=self._shop.memo,
-            built=self._wait_for,
+            built=wait_for,
             image=image,
             rootless=self._shop.config.rootless,
         )
 
         async def base() -> Draft:
-            return await self._base(stage, trees, image)
+            return await self._base(stage, trees, image, wait_for)
 
         async def find_tree(name: str) -> SourceTree:
             return await trees.find(name, stage) if name else self._tree
 
         own: list[Instruction] = [*labels]
-        return StageBuild(job, stage, output, number=number, labels=own, base=base, find_tree=find_tree)
+        work = StageBuild(job, stage, output, number=number, labels=own, base=base, find_tree=find_tree)
+        return work
 
-    async def _wait_for(self, stage: Stage) -> Draft:
-        return await asyncio.shield(self._built[stage.index])
-
-    async def _base(self, stage: Stage, trees: Trees, image: Callable[[str, str], Awaitable[Image]]) -> Draft:
+    async def _base(
+        self,
+        stage: Stage,
+        trees: Trees,
+        image: Callable[[str, str], Awaitable[Image]],
+        wait_for: Callable[[Stage], Awaitable[Draft]],
+    ) -> Draft:
         """Return what a stage begins with."""
         scope = self._arguments.for_from
         earlier = self._program.base_of(stage, scope)
         if earlier is not None and earlier.name not in self._options.contexts:
-            source = await self._wait_for(earlier)
+            source = await wait_for(earlier)
             if not source.parent:
                 return Draft.scratch()
             return _draft_on(self._shop.images.get(source.parent))

@@ -11,6 +11,7 @@ which of them changed. Rows of the `build_cache` table:
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ import msgspec
 from pydock_lab.daemon.store.database import Documents
 
 _SHOWN = 20
+_ALIKE, _COMPARED, _SHELL = 0.5, 300, "/bin/sh -c "
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,18 @@ class BuildCache:
                 continue
             score = 2 * (row["parent"] == document["parent"]) + 2 * (row["instruction"] == document["instruction"])
             score += row["files"] == document["files"] and row["arguments"] == document["arguments"]
-            if score >= 2 and (best is None or score >= best[0]):
+            nearer = score >= 2 and (best is None or score >= best[0])
+            if nearer and _alike(row["instruction"], document["instruction"]):
                 best = (score, row)
         return None if best is None else best[1]
+
+
+def _alike(before: str, after: str) -> bool:
+    """Whether one text may be the other one edited: that another command stood there once explains nothing."""
+    if before == after:
+        return True
+    before, after = before.removeprefix(_SHELL)[:_COMPARED], after.removeprefix(_SHELL)[:_COMPARED]
+    return difflib.SequenceMatcher(None, before, after, autojunk=False).ratio() >= _ALIKE
 
 
 def _differences(before: dict[str, str], after: dict[str, str]) -> list[dict[str, str]]:

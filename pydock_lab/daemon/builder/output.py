@@ -1,4 +1,9 @@
-"""The text of a build in the classic builder's words, as messages of Docker's JSON stream."""
+"""The text of a build in the classic builder's words, as messages of Docker's JSON stream.
+
+The classic builder has no words for why a step was or was not cached. The first
+message after the look into the cache carries it beside its text, as `cache`, which
+Docker's clients pass over and `pydock build` shows.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,7 @@ class Output:
         self.send = send
         self.room = room
         self._remove = remove
+        self._cache: dict[str, Any] | None = None
 
     def through(self, send: Callable[[Message], None], room: Callable[[], Awaitable[None]]) -> Output:
         """Return the same output that takes another way."""
@@ -34,7 +40,14 @@ class Output:
 
     def say(self, text: str) -> None:
         """Send text as it is."""
-        self.send({"stream": text})
+        message: Message = {"stream": text}
+        if self._cache is not None:
+            message["cache"], self._cache = self._cache, None
+        self.send(message)
+
+    def looked_up(self, found: dict[str, Any]) -> None:
+        """Tell with the next message what the cache answered: the record's `cache` of the step, without the key."""
+        self._cache = {name: value for name, value in found.items() if name != "key"}
 
     def step(self, number: int, total: int, text: str) -> None:
         """`Step 1/7 : FROM busybox`."""

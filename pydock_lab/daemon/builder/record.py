@@ -7,7 +7,9 @@ documents are plain dicts, kept in the `builds` table.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from pydock_lab.dockerfile.stages import Program, Stage
@@ -27,6 +29,16 @@ class StepRecord:
         """As the output counts; the triggers of an image share the number of their FROM."""
         return int(self.document["number"])
 
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While another stage has to be done first, which is no part of the step's duration."""
+        started = time.monotonic_ns()
+        self.note(waiting=True)
+        try:
+            yield
+        finally:
+            self.note(waiting=False, waited_ns=self.document["waited_ns"] + time.monotonic_ns() - started)
+
     def note(self, **fields: Any) -> None:
         """Add what is known by now."""
         self.document.update(fields)
@@ -39,7 +51,8 @@ class StepRecord:
     def end(self, state: str) -> None:
         """The step has ended: done, cached, failed or canceled; one that has ended stays as it is."""
         if self.document["state"] == "running":
-            self.note(state=state, duration_ns=time.monotonic_ns() - self._started)
+            duration_ns = time.monotonic_ns() - self._started - self.document["waited_ns"]
+            self.note(state=state, duration_ns=duration_ns)
 
 
 class BuildRecord:
@@ -99,6 +112,8 @@ class BuildRecord:
                 "state": "running",
                 "started_at_ns": time.time_ns(),
                 "duration_ns": 0,
+                "waiting": False,
+                "waited_ns": 0,
                 "cache": None,
                 "image": "",
                 "layer": None,

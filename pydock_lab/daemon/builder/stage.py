@@ -10,10 +10,11 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from pydock_lab.daemon.builder.arguments import BuildArguments
 from pydock_lab.daemon.builder.cache import Hit, Miss
@@ -104,6 +105,10 @@ class StageBuild:
         self._reuse = not job.options.no_cache and not {stage.name, str(stage.index)} & filtered
         self._record: StepRecord
 
+    def waiting(self) -> AbstractContextManager[None]:
+        """While the step that runs waits for another stage."""
+        return self._record.waiting()
+
     async def run(self) -> Draft:
         """Build the stage; return its image."""
         self._begin(self._stage.base)
@@ -181,7 +186,7 @@ class StageBuild:
             miss = Miss("no-cache", "the cache was not asked (--no-cache)")
         elif (found := self._cached(hit, prepared, draft)) is not None:
             image, origin = found
-            self._record.note(cache={"hit": True, "key": prepared.inputs.key, "from": origin})
+            self._note_cache({"hit": True, "key": prepared.inputs.key, "from": origin})
             trace.emit("builder", "cache.hit", record.id, step=self._record.number, origin=origin)
             return image
         elif hit is None:
@@ -191,9 +196,13 @@ class StageBuild:
         else:
             miss = Miss("image", "the image of the cached step has been removed")
         reason = {"field": miss.field, "text": miss.text, "changes": list(miss.changes)}
-        self._record.note(cache={"hit": False, "key": prepared.inputs.key, "reason": reason})
+        self._note_cache({"hit": False, "key": prepared.inputs.key, "reason": reason})
         trace.emit("builder", "cache.missed", record.id, step=self._record.number, reason=reason)
         return None
+
+    def _note_cache(self, found: dict[str, Any]) -> None:
+        self._record.note(cache=found)
+        self._output.looked_up(found)
 
     def _cached(self, hit: Hit | None, prepared: Prepared, draft: Draft) -> tuple[Image, dict[str, object]] | None:
         """Return a step's image and where it is from."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydock_lab.client.commands.session import BuildEvent
+from pydock_lab.errors import Unavailable
 from pydock_lab.notebook.build_view import BuildView
 from pydock_lab.notebook.steady import Steady
 
@@ -56,3 +59,88 @@ def test_a_failed_build_marks_the_step_that_failed() -> None:
     lines = view.bundle()["text/plain"].splitlines()
     assert "3/3 ✕ failed   RUN pip install <flask>" in lines
     assert lines[-2:] == ["      done", "The build failed"]
+
+
+def recorded(number: int, text: str, stage: int, state: str = "done", **fields: Any) -> dict[str, Any]:
+    step = {"number": number, "text": text, "stage": stage, "state": state, "instruction": text.split()[0]}
+    step |= {"started_at_ns": 0, "duration_ns": 2_100_000_000, "waiting": False, "waited_ns": 0}
+    return step | {"cache": None, "layer": None, "output": ""} | fields
+
+
+def stage(index: int, name: str, base: str, needs: list[int], needed: bool = True) -> dict[str, Any]:
+    return {"index": index, "name": name, "base": base, "needs": needs, "needed": needed}
+
+
+RECORD: dict[str, Any] = {
+    "stages": [stage(0, "tools", "busybox", []), stage(1, "", "tools", [0]), stage(2, "spare", "tools", [0], False)],
+    "steps": [
+        recorded(1, "FROM busybox AS tools", 0),
+        recorded(2, "COPY a /", 0, cache={"hit": True, "from": {"build": "a" * 64, "step": 3}}, state="cached"),
+        recorded(3, "FROM tools", 1, state="running", waiting=True),
+        recorded(
+            4,
+            "RUN make",
+            1,
+            state="running",
+            output="one\ntwo\n",
+            layer={"size": 1_500_000},
+            cache={
+                "hit": False,
+                "reason": {
+                    "field": "argument",
+                    "text": "ARG V changed",
+                    "changes": [{"name": "V", "before": "1", "after": ""}],
+                },
+            },
+        ),
+    ],
+}
+
+
+def test_the_record_tells_of_stages_that_run_at_once_and_of_reasons() -> None:
+    asked: list[str] = []
+
+    def read(build_id: str) -> dict[str, Any]:
+        asked.append(build_id)
+        return RECORD
+
+    view = BuildView(Steady(), read)
+    view.look()
+    assert not asked, "before the engine has named the build there is nothing to ask for"
+    view.add(BuildEvent("begun", 0, 0, "", id="b1"))
+    view.add(BuildEvent("step", 1, 4, "FROM busybox AS tools"))
+    view.look()
+    assert asked == ["b1"]
+    picture = view.picture()
+    for text in (
+        "from step 3 of build aaaaaaaaaaaa",
+        "Not cached: ARG V changed; V: 1 → nothing",
+        "… waiting",
+        "not needed",
+        ">1.5MB<",
+        ">one\ntwo<",
+        "Building: 2 of 4 steps done",
+    ):
+        assert text in picture.html
+    assert picture.html.count("<rect") == 3
+
+
+def test_an_engine_that_is_gone_leaves_what_is_known() -> None:
+    def read(build_id: str) -> dict[str, Any]:
+        raise Unavailable("no answer")
+
+    view = BuildView(Steady(), read)
+    view.add(BuildEvent("begun", 0, 0, "", id="b1"))
+    view.add(BuildEvent("step", 1, 2, "FROM busybox"))
+    view.look()
+    assert "1/2 ● running  FROM busybox" in view.picture().plain
+
+
+def test_a_talkative_build_stays_small() -> None:
+    view = BuildView(Steady())
+    for number in range(1, 41):
+        view.add(BuildEvent("step", number, 40, "RUN noise"))
+        view.add(BuildEvent("output", number, 40, "x" * 99_999))
+    assert len(view.picture().html) < 40_000
+    view.add(BuildEvent("built", 40, 40, "", id="b" * 12))
+    assert len(view.picture().html) < 120_000

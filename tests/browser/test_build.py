@@ -1,0 +1,118 @@
+"""A build in JupyterLab: it moves while it runs, says why, and leaves a still picture."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.browser.jupyter import Lab
+from tests.browser.test_views import assert_accessible
+from tests.conftest import Daemon
+
+pytestmark = [pytest.mark.browser, pytest.mark.root, pytest.mark.usefixtures("busybox")]
+
+SHOP = """%%dockerfile -t build-shop --build-arg GREETING={}
+FROM busybox AS tools
+RUN mkdir /tools && for i in 1 2 3 4 5 6 7 8 9; do echo "tool $i"; echo $i > /tools/$i; sleep 0.2; done
+
+FROM busybox AS pages
+ARG GREETING
+RUN head -c 300000 /dev/zero > /pad; echo $GREETING > /index.html; sleep 1
+
+FROM tools AS test
+RUN false
+
+FROM tools AS shop
+LABEL org.opencontainers.image.title="A small shop"
+COPY --from=pages /index.html /pad /www/
+RUN ls -l /www && cat /www/index.html
+CMD ["httpd", "-f", "-h", "/www"]
+"""
+FAILING = """%%dockerfile -t build-fails
+FROM busybox
+RUN echo one > /one
+RUN for i in 1 2 3; do echo "line $i"; done; echo "oh <no>"; exit 3
+"""
+
+
+def test_a_build_moves_and_then_stands_still(open_notebook: Open, jupyter: Lab, daemon: Daemon) -> None:
+    first, second = SHOP.format("hello"), SHOP.format("goodbye")
+    notebook = open_notebook("build.ipynb", "%load_ext pydock_lab", first, second, FAILING)
+    notebook.run("%load_ext")
+    cell = notebook.cell("GREETING=hello")
+    sent = count_updates(notebook.page)
+    cell.locator(".cm-content").click()
+    notebook.page.keyboard.press("Shift+Enter")
+    live = cell.locator(".pd-picture-live")
+    expect(live).to_contain_text("tool 3")  # what a step prints is there while it runs
+    expect(live.locator("tr", has_text="GREETING").filter(has_text="running")).to_have_count(1)  # beside the other
+    expect(live).to_contain_text(re.compile(r"Building: \d of 10 steps done"))
+    notebook.keep(cell, "build-running")
+
+    area = cell.locator(".jp-OutputArea")
+    expect(area).to_contain_text("Built build-shop:latest: 10 steps, 0 from the cache", timeout=30_000)
+    expect(live).to_have_count(0)
+    size, messages, span_s = sent()
+    assert messages <= 10 * span_s + 10
+    assert size < 60_000
+    expect(area.locator("svg.pd-drawing rect")).to_have_count(4)
+    expect(area.locator("svg.pd-drawing")).to_contain_text("not needed")
+    expect(area.locator("tr", has_text="index.html").first).to_contain_text(re.compile(r"300kB"))
+    area.locator("summary").first.click()
+    expect(area.locator("details[open]").first).to_contain_text("tool 9")
+    notebook.keep(cell, "build", widths=(1280, 600))
+    assert_accessible(notebook.page, area)
+
+    area = notebook.run("GREETING=goodbye").locator(".jp-OutputArea")
+    expect(area.locator("tr", has_text="Not cached: ARG GREETING changed")).to_contain_text("hello → goodbye")
+    expect(area.locator("tr", has_text="mkdir")).to_contain_text("↺ cached")
+    notebook.keep(area, "build-again", widths=(1280, 600))
+
+    area = notebook.run("build-fails").locator(".jp-OutputArea")
+    expect(area.locator("tr", has_text="✕ failed")).to_contain_text("line 3\noh <no>", use_inner_text=True)
+    expect(area).to_contain_text("`container run --from-failed-step` opens a shell")
+    notebook.keep(area, "build-failed", widths=(1280, 600))
+    assert_accessible(notebook.page, area)
+
+    kept = saved(notebook.page, jupyter, "build.ipynb")
+    outputs = [output for cell in kept.cells[1:] for output in cell.outputs if output.output_type == "display_data"]
+    assert [sorted(output.data) for output in outputs] == [["text/html", "text/plain"]] * 3
+    assert "✕ failed" in outputs[-1].data["text/plain"]
+
+
+def count_updates(page: Page) -> Any:
+    """Count what the kernel sends to the page's widgets from now on: largest message, how many, in how long."""
+    sizes: list[int] = []
+    times: list[float] = []
+    import time
+
+    def received(payload: str | bytes) -> None:
+        text = payload if isinstance(payload, str) else payload.decode(errors="replace")
+        if '"comm_msg"' in text or '"update_display_data"' in text or '"display_data"' in text:
+            sizes.append(len(text))
+            times.append(time.monotonic())
+
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameReceived", lambda frame: received(decoded(frame)))
+    return lambda: (max(sizes), len(sizes), times[-1] - times[0])
+
+
+def decoded(frame: dict[str, Any]) -> bytes | str:
+    """The bytes of a frame: Chromium has binary ones as base64."""
+    import base64
+
+    response = frame["response"]
+    return base64.b64decode(response["payloadData"]) if response["opcode"] == 2 else str(response["payloadData"])
+
+
+def saved(page: Page, jupyter: Lab, name: str) -> Any:
+    """Save the notebook; return it as it is in its file."""
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(500)
+    return nbformat.read(jupyter.notebooks / name, as_version=4)
