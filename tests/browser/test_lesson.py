@@ -41,7 +41,7 @@ def assert_cells_say(notebook: Notebook, said: dict[str, str]) -> None:
 
 def look_at_the_build(notebook: Notebook) -> None:
     build = notebook.run("%%dockerfile -t notes-app:1.0")
-    expect(build.locator(".pd-table caption")).to_contain_text("Built notes-app:1.0")
+    expect(build.locator(".pd-build .pd-title")).to_contain_text("Built notes-app:1.0")
     expect(build.locator(".pd-table tbody tr")).to_have_count(9)
     notebook.keep(build, "lesson05-build")
 

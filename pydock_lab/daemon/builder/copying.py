@@ -43,11 +43,15 @@ class Copier:
     Args:
         target: Where to.
         ownership: For all that is made.
+        lent: The sources are files of this build alone that nobody writes to again, such as an unpacked
+            context: where a copy would be the same in everything it shares their bytes (a hard link).
+            They go away with the build, so that the layer's file has one name again.
     """
 
-    def __init__(self, target: WritableRootfs, ownership: Ownership) -> None:
+    def __init__(self, target: WritableRootfs, ownership: Ownership, *, lent: bool = False) -> None:
         self.target = target
         self.ownership = ownership
+        self._lent = lent
         self._linked: dict[tuple[int, int], Path] = {}
         self._touched: list[tuple[Path, os.stat_result]] = []
 
@@ -145,6 +149,9 @@ class Copier:
             os.link(self._linked[inode], real, follow_symlinks=False)
             return
         if kind == stat.S_IFREG:
+            if self._takes_over(place, source, real):
+                self._linked[inode] = real
+                return
             _copy_content(source, real)
             self._linked[inode] = real
         elif kind == stat.S_IFLNK:
@@ -156,6 +163,19 @@ class Copier:
         else:
             os.mknod(real, place.status.st_mode, place.status.st_rdev)
         self._finish(place, real)
+
+    def _takes_over(self, place: Place, source: Path, real: Path) -> bool:
+        """Link a lent file instead of copying it, if owner and mode stay as they are; return whether that was done."""
+        status = place.status
+        same_owner = self.ownership.owner in (None, (status.st_uid, status.st_gid)) and not noted_owner(source)
+        same_mode = self.ownership.mode in (None, stat.S_IMODE(status.st_mode))
+        if not (self._lent and same_owner and same_mode and status.st_nlink == 1):
+            return False
+        try:
+            os.link(source, real, follow_symlinks=False)
+        except OSError:  # another file system, or one without links
+            return False
+        return True
 
     def _finish(self, place: Place, real: Path) -> None:
         """Owner, attributes, mode and times of a copy; chown comes first, it clears bits."""

@@ -125,7 +125,9 @@ class Draft:
         return " ".join([*self.shell, f"#(nop) {comment}"])
 
     def set_workdir(self, path: str) -> str:
-        """WORKDIR; return the absolute path."""
+        """WORKDIR; return the absolute path. Raises InvalidParameter for none: a variable without a value."""
+        if not path:
+            raise InvalidParameter("cannot normalize nothing")
         self.config["WorkingDir"] = self.absolute(path).rstrip("/") or "/"
         return self.workdir
 
@@ -139,7 +141,7 @@ class Draft:
             Its comment for the history, in the classic builder's words.
 
         Raises:
-            InvalidParameter: a port or a signal that is none.
+            InvalidParameter: a port, a signal or a path that is none.
         """
         match instruction:
             case Env(pairs=pairs):
@@ -156,6 +158,8 @@ class Draft:
                 self.config["ExposedPorts"] = {**(self.config.get("ExposedPorts") or {}), **exposed}
                 return "EXPOSE " + " ".join(ports)
             case Volume(paths=paths):
+                if "" in paths:  # a variable without a value
+                    raise InvalidParameter("VOLUME specified can not be an empty string")
                 volumes: dict[str, Any] = {path: {} for path in paths}
                 self.config["Volumes"] = {**(self.config.get("Volumes") or {}), **volumes}
                 return f"VOLUME [{' '.join(paths)}]"
@@ -241,7 +245,8 @@ def read_ports(text: str) -> list[str]:
     """
     match = _PORT.match(text)
     if match is None:
-        raise InvalidParameter(f"Invalid containerPort: {text.partition('/')[0]}")
+        # Before a colon stands a port of the host, which EXPOSE has no use for.
+        raise InvalidParameter(f"Invalid containerPort: {text.partition('/')[0].rpartition(':')[2]}")
     first, last, protocol = int(match[1]), int(match[2] or match[1]), (match[3] or "tcp").lower()
     if not 0 < first <= last <= 65535:
         raise InvalidParameter(f"Invalid containerPort: {text.partition('/')[0]}")
@@ -251,7 +256,8 @@ def read_ports(text: str) -> list[str]:
 
 
 def _signal(text: str) -> str:
-    if not (text.isdecimal() and 0 < int(text) < 65) and not _known_signal(text):
+    is_number = text.isdecimal() and text.isascii() and int(text) > 0  # Docker takes any
+    if not is_number and not _known_signal(text):
         raise InvalidParameter(f"Invalid signal: {text}")
     return text
 

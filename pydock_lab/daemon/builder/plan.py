@@ -204,8 +204,10 @@ class Planner:
         def write(target: WritableRootfs) -> None:
             owner = resolve_owner(instruction.chown, target) if instruction.chown else (0, 0)
             mode = int(instruction.chmod, 8) if instruction.chmod else None
-            copier = Copier(target, Ownership(None if keep_owner else owner, mode))
+            ownership = Ownership(None if keep_owner else owner, mode)
+            copiers = {lent: Copier(target, ownership, lent=lent) for lent in (False, True)}
             for each in found:
+                copier = copiers[each.tree.is_context]
                 files = each.tree.files()
                 place = files.resolve(each.source.place.path, follow=False)
                 if each.unpack and place is not None and not place.is_directory and contexts.is_tar(place.real[0]):
@@ -215,7 +217,7 @@ class Planner:
                     where = _below_parents(each, destination) if instruction.parents else destination
                     copier.copy(each.source, files, where)
             for heredoc in instruction.files:
-                copier.write(heredoc.text.encode(), heredoc.name, destination)
+                copiers[False].write(heredoc.text.encode(), heredoc.name, destination)
 
         return write
 

@@ -1,8 +1,10 @@
 """Whole builds on real stores, from scratch and without RUN: no privileges needed."""
 
 import asyncio
+import errno
 import gzip
 import io
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -326,3 +328,23 @@ async def test_builds_side_by_side(yard: Yard) -> None:
     records = await asyncio.gather(*(yard.build(f"FROM scratch\nCOPY f /{n}\n", {"f": b"F"}) for n in range(5)))
     assert {record["state"] for record in records} == {"succeeded"}
     assert len({record["image"] for record in records}) == 5
+
+
+async def test_files_lent_by_the_context_make_the_same_layers_as_copies(yard: Yard) -> None:
+    """A file of the context that several steps copy, one of them with another mode, is one of its own in each layer."""
+    files = {"a.txt": b"A" * 5000, "d/b.txt": b"B"}
+    steps = "FROM scratch\nCOPY a.txt /one\nCOPY --chmod=600 a.txt /two\nCOPY a.txt d /three/\nCOPY . /all/\n"
+    lent = await yard.build(steps, files, build_args={"SOURCE_DATE_EPOCH": "5"}, mtime=9)
+    found = {path: path.stat() for path in (yard.root / "layers").rglob("*") if path.is_file()}
+    modes = {path.name: oct(status.st_mode & 0o777) for path, status in found.items()}
+    assert (modes["one"], modes["two"], modes["a.txt"]) == ("0o644", "0o600", "0o644")
+    await yard.builder.close()  # what the build left to be removed is gone
+    assert {path.stat().st_nlink for path in found} == {1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", refuse_links)
+        copied = await yard.build(steps, files, build_args={"SOURCE_DATE_EPOCH": "5"}, mtime=9, no_cache=True)
+    assert copied["image"] == lent["image"]
+
+
+def refuse_links(*_: Any, **__: Any) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
