@@ -112,6 +112,20 @@ def test_no_cache_filter(daemon: Daemon, context: Path) -> None:
     assert built(daemon, "--no-cache-filter", "one", str(context)).count("Using cache") == 2
 
 
+def test_the_output_says_why(daemon: Daemon, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM busybox\nARG WHO\nCOPY a.txt /\nRUN echo $WHO for the reasons\n")
+    assert "Not cached" not in built(daemon, "--no-cache", "--build-arg", "WHO=me", str(context))
+    again = built(daemon, "--build-arg", "WHO=you", str(context))
+    assert " ---> Cached: from step 3 of build " in again
+    assert " ---> Not cached: ARG WHO changed; WHO: me → you\n ---> Running in " in again
+    (context / "a.txt").write_text("B\n")
+    assert " ---> Not cached: file a.txt changed; a.txt: sha256:" in built(
+        daemon, "--build-arg", "WHO=you", str(context)
+    )
+    plain = daemon.docker("build", "--build-arg", "WHO=them", str(context))
+    assert "ached: " not in plain.stdout, "Docker's own client gets Docker's own words"
+
+
 def test_check(daemon: Daemon, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM busybox AS Base\nENV API_KEY=x\nCMD run me\n")
     before = json.loads(pydock(daemon, "version", "--format", "json").stdout)

@@ -44,6 +44,7 @@ class BuildInputs:
     def __init__(self, arguments: Arguments, session: Session) -> None:
         self._secrets = dict(_secret(spec, session) for spec in arguments.many("secret"))
         self._agents = dict(_agent(spec, session) for spec in arguments.many("ssh"))
+        self._is_lab = session.connection.is_lab
         self._directories: dict[str, Path] = {}
         self._named: dict[str, str] = {}
         self._filter = [name for spec in arguments.many("no-cache-filter") for name in spec.split(",")]
@@ -61,6 +62,7 @@ class BuildInputs:
     def query(self) -> dict[str, Any]:
         """Return the parameters for the engine."""
         return {
+            "reasons": True if self._is_lab else None,
             "extras": True if self.travels else None,
             "ssh": json.dumps(self._agents) if self._agents else None,
             "buildcontexts": json.dumps(self._named) if self._named else None,

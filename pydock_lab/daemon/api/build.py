@@ -10,6 +10,7 @@ parameters of our own, which other engines don't know:
     nocachefilter   JSON list: stages that are built anew (--no-cache-filter)
     buildcontexts   JSON object: name → `docker-image://IMAGE` or a git URL (--build-context)
     ssh             JSON object: id → path of an agent's socket on this machine (--ssh)
+    reasons=1       messages carry what the cache answered, as `cache`
     extras=1        the tar holds, below `.pydock/`, `secrets/ID` (--secret) and
                     `contexts/NAME/…` (--build-context of a directory)
 
@@ -145,6 +146,7 @@ def read_options(request: web.Request) -> BuildOptions:
         extras=_flag(query, "extras"),
         contexts=_json(query, "buildcontexts", dict[str, str]) or {},
         ssh=_json(query, "ssh", dict[str, str]) or {},
+        reasons=_flag(query, "reasons"),
         no_cache_filter=tuple(_json(query, "nocachefilter", list[str]) or ()),
     )
 

@@ -242,7 +242,8 @@ class Builder:
         self._live[build.id] = record
         self._documents.put(build.id, {**record.document, "stages": [], "steps": []})
         voice = _Voice(messages, quiet=options.quiet)
-        work = Build(self._shop, options, record, Output(voice.send, messages.room, remove=options.remove), scratch)
+        output = Output(voice.send, messages.room, remove=options.remove, reasons=options.reasons)
+        work = Build(self._shop, options, record, output, scratch)
         try:
             image_id = await work.run(build.tar)
             self._tag(options, image_id, voice)

@@ -40,6 +40,7 @@ class BuildOptions:
         contexts: `--build-context`: name → `docker-image://…` or URL; those in the tar are not listed.
         ssh: `--ssh`: id → path of an agent's socket on this machine.
         no_cache_filter: Stages that are built anew, by name or number.
+        reasons: The stream tells beside its text why a step is in the cache or not.
     """
 
     dockerfile: str = "Dockerfile"
@@ -68,3 +69,4 @@ class BuildOptions:
     contexts: dict[str, str] = field(default_factory=dict)
     ssh: dict[str, str] = field(default_factory=dict)
     no_cache_filter: tuple[str, ...] = ()
+    reasons: bool = False

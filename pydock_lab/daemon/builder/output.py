@@ -1,8 +1,8 @@
 """The text of a build in the classic builder's words, as messages of Docker's JSON stream.
 
 The classic builder has no words for why a step was or was not cached. The first
-message after the look into the cache carries it beside its text, as `cache`, which
-Docker's clients pass over and `pydock build` shows.
+message after the look into the cache carries it beside its text, as `cache`, if the
+client has asked for it (`pydock build` does).
 """
 
 from __future__ import annotations
@@ -26,17 +26,26 @@ class Output:
         send: Takes each message, in order.
         room: Waits until the client has read most of them.
         remove: Intermediate containers are said to be removed.
+        reasons: What the cache answered is told, too.
     """
 
-    def __init__(self, send: Callable[[Message], None], room: Callable[[], Awaitable[None]], *, remove: bool) -> None:
+    def __init__(
+        self,
+        send: Callable[[Message], None],
+        room: Callable[[], Awaitable[None]],
+        *,
+        remove: bool,
+        reasons: bool = False,
+    ) -> None:
         self.send = send
         self.room = room
         self._remove = remove
+        self._reasons = reasons
         self._cache: dict[str, Any] | None = None
 
     def through(self, send: Callable[[Message], None], room: Callable[[], Awaitable[None]]) -> Output:
         """Return the same output that takes another way."""
-        return Output(send, room, remove=self._remove)
+        return Output(send, room, remove=self._remove, reasons=self._reasons)
 
     def say(self, text: str) -> None:
         """Send text as it is."""
@@ -47,7 +56,8 @@ class Output:
 
     def looked_up(self, found: dict[str, Any]) -> None:
         """Tell with the next message what the cache answered: the record's `cache` of the step, without the key."""
-        self._cache = {name: value for name, value in found.items() if name != "key"}
+        if self._reasons:
+            self._cache = {name: value for name, value in found.items() if name != "key"}
 
     def step(self, number: int, total: int, text: str) -> None:
         """`Step 1/7 : FROM busybox`."""
