@@ -49,6 +49,7 @@ class Steady:
         self.seed = seed
         self._known: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._kernels: dict[str, str] = {}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Steady:
@@ -71,12 +72,16 @@ class Steady:
         text = _TIME.sub("2020-01-01T00:00:00Z", text)
         text = _ID.sub(lambda match: self._id(match[0]), text)
         text = _AGE.sub("Some time", text)
-        text = _KERNEL.sub("6.1.0", text)
+        text = _KERNEL.sub(lambda match: self._kernel(match[0]), text)
         text = _PID.sub("1000", text)
         for name, shown in self._names.items():
             text = re.sub(rf"\b{name}\b", shown, text)
         text = _VOLUMES.sub("/var/lib/pydock/volumes/", text)
         return _DURATION.sub("0.0 s", text)
+
+    def _kernel(self, found: str) -> str:
+        """A version for each kernel in the order of their appearance: a virtual machine's is not the host's."""
+        return self._kernels.setdefault(found, f"6.{len(self._kernels) + 1}.0")
 
     def _id(self, found: str) -> str:
         short = found[:_SHORT]
