@@ -7,14 +7,16 @@ same list that is shown here.
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, bar, scroll, tag
+from pydock_lab.notebook.html import Markup, bar, join, scroll, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
 _HIDDEN = frozenset({"duration_ns", "steps", "root", "mounts"})
+_FOLDED = 3
 _LONG = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,7 +54,7 @@ def draw(name: str, events: list[dict[str, Any]]) -> Picture:
         "table",
         tag("caption", f"{label}: {summary}"),
         tag("thead", head),
-        tag("tbody", *(_row(row, longest) for row in rows)),
+        tag("tbody", *(_folded(group, longest) for group in _groups(rows))),
         class_="pd-table pd-steps-table",
     )
     return Picture(label, "\n".join(lines), scroll(table, label), summary)
@@ -79,6 +81,32 @@ def _rows(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Put steps of one kind that follow each other together, by their first words; what failed stands alone."""
+
+    def kind(row: dict[str, Any]) -> object:
+        return tuple(row["text"].split()[:2]) if row["step"] and not row["error"] else id(row)
+
+    return [list(group) for _, group in groupby(rows, key=kind)]
+
+
+def _folded(group: list[dict[str, Any]], longest_ns: int) -> Markup:
+    """One row, or one that opens to show the many it stands for."""
+    if len(group) < _FOLDED:
+        return join(*(_row(row, longest_ns) for row in group))
+    took = sum(row["took_ns"] for row in group)
+    words = " ".join(group[0]["text"].split()[:2])
+    items = [tag("li", row["text"], tag("span", f" {milliseconds(row['took_ns'])}", class_="pd-soft")) for row in group]
+    details = tag("details", tag("summary", f"{len(group)} × {words} …"), tag("ul", *items))
+    return tag(
+        "tr",
+        tag("td", group[0]["where"], class_="pd-soft"),
+        tag("td", details, class_="pd-step-of"),
+        tag("td", milliseconds(took), class_="pd-num"),
+        tag("td", bar(took / longest_ns)),
+    )
 
 
 def _row(row: dict[str, Any], longest_ns: int) -> Markup:

@@ -32,7 +32,10 @@ def draw(document: dict[str, Any]) -> Picture:
     for text in shared(containers):
         lines.append(text)
     notes = [tag("p", text, class_="pd-note") for text in shared(containers)]
-    html = join(tag("p", summary, class_="pd-title"), *(_table(container) for container in containers), *notes)
+    if not containers:
+        notes = [tag("p", "No container runs. Start one and watch this place.", class_="pd-note")]
+    table = _table(document["host"], containers) if containers else None
+    html = join(tag("p", summary, class_="pd-title"), table, *notes)
     return Picture("Processes", "\n".join(lines), html, summary)
 
 
@@ -65,20 +68,40 @@ def shared(containers: list[dict[str, Any]]) -> list[str]:
     return [f"{' and '.join(names)} are in the same namespaces: {', '.join(kinds)}." for names, kinds in told.items()]
 
 
-def _table(container: dict[str, Any]) -> Markup:
+def _table(host: dict[str, Any], containers: list[dict[str, Any]]) -> Markup:
     head = tag(
         "tr", *(tag("th", name, scope="col", class_="pd-num" if name != "Process" else None) for name in _HEADINGS)
     )
-    rows = [
+    bodies = [tag("tbody", *_rows(container, host), data_key=container["id"]) for container in containers]
+    table = tag("table", tag("thead", head), *bodies, class_="pd-table pd-tree")
+    return scroll(table, "Processes by container")
+
+
+def _rows(container: dict[str, Any], host: dict[str, Any]) -> list[Markup]:
+    inodes = container["namespaces"]
+    own = [kind for kind, inode in host["namespaces"].items() if inodes.get(kind) != inode]
+    title = tag(
+        "th",
+        container["name"],
         tag(
-            "tr",
-            tag("td", tag("span", tag("code", process["command"]), style=f"padding-left:{1.4 * depth:.1f}em")),
-            tag("td", tag("b", str(process["inside"])), class_="pd-num"),
-            tag("td", str(process["pid"]), class_="pd-num"),
-            tag("td", str(process["user"]), class_="pd-num"),
+            "span",
+            f" {container['image']}; its namespaces: {', '.join(own) or 'none, all are the host’s'}",
+            class_="pd-soft",
+        ),
+        colspan=len(_HEADINGS),
+        scope="rowgroup",
+    )
+    rows = [tag("tr", title, class_="pd-group")]
+    for depth, process in tree(container["processes"]):
+        indent = f"padding-left:{1 + 1.4 * depth:.1f}em"
+        branch = tag("span", "└ ", class_="pd-soft", aria_hidden="true") if depth else None
+        rows.append(
+            tag(
+                "tr",
+                tag("td", tag("span", branch, tag("code", process["command"]), style=indent)),
+                tag("td", tag("b", str(process["inside"])), class_="pd-num"),
+                tag("td", str(process["pid"]), class_="pd-num"),
+                tag("td", str(process["user"]), class_="pd-num"),
+            )
         )
-        for depth, process in tree(container["processes"])
-    ]
-    caption = tag("caption", f"{container['name']} ", tag("span", container["image"], class_="pd-soft"))
-    table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="pd-table")
-    return tag("div", scroll(table, container["name"]), data_key=container["id"])
+    return rows

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from itertools import pairwise
 from typing import Any
 
 from pydock_lab.client.connection import Connection
@@ -13,7 +15,7 @@ from pydock_lab.notebook.views.picture import Picture
 SPAN_S = 300
 _LANES = 14
 _LISTED = 40
-_LANE_PX, _LEFT_PX, _WIDTH_PX = 24, 170, 760
+_LANE_PX, _LEFT_PX, _WIDTH_PX, _CLOCK_PX = 24, 170, 760, 64
 _ENDS = frozenset(
     {"die", "kill", "stop", "destroy", "delete", "untag", "disconnect", "unmount", "oom", "prune", "remove"}
 )
@@ -66,8 +68,7 @@ def _drawing(document: dict[str, Any]) -> Markup:
     for event in document["events"]:
         lanes.setdefault((event["type"], event["name"]), []).append(event)
     shown = dict(list(lanes.items())[-_LANES:])
-    first = min(event["at_ns"] for lane in shown.values() for event in lane)
-    span = max(document["now_ns"] - first, 1_000_000_000)
+    places = _places(sorted({event["at_ns"] for lane in shown.values() for event in lane}), document["now_ns"])
     height = _LANE_PX * len(shown) + 26
     parts: list[Markup] = []
     for number, ((kind, name), lane) in enumerate(shown.items()):
@@ -76,16 +77,12 @@ def _drawing(document: dict[str, Any]) -> Markup:
         label = label if len(label) <= 26 else label[:25] + "…"
         parts.append(tag("text", label, x=0, y=y + 4, class_="pd-label"))
         parts.append(tag("line", x1=_LEFT_PX, x2=_LEFT_PX + _WIDTH_PX, y1=y, y2=y, class_="pd-lane"))
-        for event in lane:
-            x = round(_LEFT_PX + (_WIDTH_PX - 12) * (event["at_ns"] - first) / span + 6)
-            parts.append(_mark(event, x, y))
-    ago = f"{span / 1e9:.0f} s ago"
-    parts.append(tag("text", ago, x=_LEFT_PX, y=height - 4, class_="pd-label"))
-    parts.append(tag("text", "now", x=_LEFT_PX + _WIDTH_PX, y=height - 4, class_="pd-label", text_anchor="end"))
+        parts += [_mark(event, places[event["at_ns"]], y) for event in lane]
+    parts += _clocks(places, height)
     svg = tag(
         "svg",
         tag("title", "Events on a line of time"),
-        tag("desc", "The table below lists the same events."),
+        tag("desc", "Time is stretched where much happens. The table below lists the same events."),
         *parts,
         viewBox=f"0 0 {_LEFT_PX + _WIDTH_PX + 4} {height}",
         role="img",
@@ -93,7 +90,34 @@ def _drawing(document: dict[str, Any]) -> Markup:
         style="min-width:560px",
         xmlns="http://www.w3.org/2000/svg",
     )
-    return scroll(svg, "Line of time")
+    legend = tag(
+        "p",
+        tag("span", "●", class_="pd-A"), " begins something  ", tag("span", "✕", class_="pd-D"), " ends it  ",
+        tag("span", "○", class_="pd-soft"), " is anything else. Time is stretched where much happens.",
+        class_="pd-note",
+    )  # fmt: skip
+    return join(scroll(svg, "Line of time"), legend)
+
+
+def _places(times_ns: list[int], now_ns: int) -> dict[int, int]:
+    """Where each time stands, in pixels: a gap counts by its logarithm, so that a burst and a silence both fit."""
+    weights, reached = {times_ns[0]: 0.0}, 0.0
+    for before, after in pairwise([*times_ns, max(now_ns, times_ns[-1] + 1)]):
+        reached += 0.4 + math.log1p((after - before) / 20e6)
+        weights[after] = reached
+    return {at: round(_LEFT_PX + 6 + (_WIDTH_PX - 12) * weights[at] / reached) for at in times_ns}
+
+
+def _clocks(places: dict[int, int], height: int) -> list[Markup]:
+    """The time of day below the lanes: at the first event, and wherever there is room for more."""
+    marks, free_from = [], 0
+    for at_ns, x in places.items():
+        if x >= free_from and x < _LEFT_PX + _WIDTH_PX - _CLOCK_PX:
+            clock = time.strftime("%H:%M:%S", time.localtime(at_ns / 1e9))
+            marks.append(tag("text", clock, x=x - 6, y=height - 4, class_="pd-label"))
+            free_from = x + _CLOCK_PX
+    end = tag("text", "now", x=_LEFT_PX + _WIDTH_PX, y=height - 4, class_="pd-label", text_anchor="end")
+    return [*marks, end]
 
 
 def _mark(event: dict[str, Any], x: int, y: int) -> Markup:

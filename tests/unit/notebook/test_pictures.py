@@ -18,6 +18,7 @@ from pydock_lab.notebook.views import (
     requests,
     stacks,
     storage,
+    timeline,
 )
 from tests.unit.notebook.test_views import check
 
@@ -230,3 +231,25 @@ def test_storage_tells_what_rm_takes_and_what_stays() -> None:
     gone, stayed = removed.summary.split("Still there: ")
     assert "writable layer" in gone and "anonymous volume abab" in gone
     assert stayed == "named volume data, image app"
+
+
+def test_steps_of_one_kind_are_folded_and_what_failed_is_not() -> None:
+    steps = [{"description": f"Take hold of /{name}", "duration_ns": 1_000_000, "where": "host"} for name in "abcd"]
+    failed = [*steps[:3], steps[3] | {"error": "EPERM"}]
+    for some, folded in ((steps, "4 × Take hold"), (failed, "3 × Take hold")):
+        event = {"source": "runtime", "kind": "container.launched", "data": {"pid": 7, "steps": some}}
+        drawn = launch.draw("web", [event])
+        check(drawn.bundle(Steady())["text/html"])
+        assert folded in drawn.html
+        assert drawn.plain.count("Take hold of") == 4
+
+
+def test_a_burst_and_a_silence_both_fit_on_the_line_of_time() -> None:
+    def event(at_ns: int, action: str) -> dict[str, Any]:
+        return {"at_ns": at_ns, "clock": "", "type": "container", "name": "web", "action": action, "exit": ""}
+
+    events = [event(1_000_000_000, "create"), event(1_010_000_000, "start"), event(200_000_000_000, "die")]
+    drawn = timeline.draw({"now_ns": 201_000_000_000, "events": events})
+    check(drawn.bundle(Steady())["text/html"])
+    create, start = (int(float(x)) for x in re.findall(r'circle cx="(\d+)"', drawn.html))
+    assert start - create >= 10
