@@ -87,7 +87,7 @@ def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Put steps of one kind that follow each other together, by their first words; what failed stands alone."""
 
     def kind(row: dict[str, Any]) -> object:
-        return tuple(row["text"].split()[:2]) if row["step"] and not row["error"] else id(row)
+        return tuple(row["text"].split()[:3]) if row["step"] and not row["error"] else id(row)
 
     return [list(group) for _, group in groupby(rows, key=kind)]
 
@@ -97,7 +97,7 @@ def _folded(group: list[dict[str, Any]], longest_ns: int) -> Markup:
     if len(group) < _FOLDED:
         return join(*(_row(row, longest_ns) for row in group))
     took = sum(row["took_ns"] for row in group)
-    words = " ".join(group[0]["text"].split()[:2])
+    words = " ".join(group[0]["text"].split()[:3])
     items = [tag("li", row["text"], tag("span", f" {milliseconds(row['took_ns'])}", class_="pd-soft")) for row in group]
     details = tag("details", tag("summary", f"{len(group)} × {words} …"), tag("ul", *items))
     return tag(

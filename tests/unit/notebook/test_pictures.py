@@ -236,7 +236,7 @@ def test_storage_tells_what_rm_takes_and_what_stays() -> None:
 def test_steps_of_one_kind_are_folded_and_what_failed_is_not() -> None:
     steps = [{"description": f"Take hold of /{name}", "duration_ns": 1_000_000, "where": "host"} for name in "abcd"]
     failed = [*steps[:3], steps[3] | {"error": "EPERM"}]
-    for some, folded in ((steps, "4 × Take hold"), (failed, "3 × Take hold")):
+    for some, folded in ((steps, "4 × Take hold of"), (failed, "3 × Take hold")):
         event = {"source": "runtime", "kind": "container.launched", "data": {"pid": 7, "steps": some}}
         drawn = launch.draw("web", [event])
         check(drawn.bundle(Steady())["text/html"])
