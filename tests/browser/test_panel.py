@@ -176,11 +176,13 @@ def test_the_panel_outlives_a_reload_and_waits_for_its_engine(
     page_server.stop()
     expect(panel.get_by_role("alert")).to_be_visible()
     assert_everybody_can_use(panel)
-    panel.evaluate("panel => { panel.style.width = '200px' }")
     keep(panel, notebook, "panel-lost")
+    expect(panel.get_by_role("button", name="Try again")).to_be_enabled()
     page_server.process = start_daemon(page_server.root).process
-    panel.get_by_role("button", name="Try again").click()
-    expect(row(panel, "panel-web")).to_contain_text("exited")
+    expect(row(panel, "panel-web")).to_contain_text("exited", timeout=20_000)  # it has looked again by itself
+    assert panel.bounding_box()["width"] == 250  # the least that JupyterLab gives a side bar
+    assert panel.locator(".pd-lab-lists").evaluate("lists => lists.scrollWidth <= lists.clientWidth")
+    notebook.page.set_viewport_size({"width": 600, "height": 900})
     keep(panel, notebook, "panel-narrow")
 
 
