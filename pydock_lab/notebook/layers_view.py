@@ -81,7 +81,7 @@ def plain(view: dict[str, Any]) -> str:
         text = f"{step['keyword']} {step['text']}".strip()
         text = text if len(text) <= 56 else text[:55] + "…"
         lines.append(f"{number:>3}  {text:<56} {size:>8}  {_origin(step):<9} {counts}".rstrip())
-    return "\n".join(lines)
+    return "\n".join([*lines, *_wasted(view)])
 
 
 def html(view: dict[str, Any]) -> Markup:
@@ -91,7 +91,25 @@ def html(view: dict[str, Any]) -> Markup:
     head = tag("tr", *(tag("th", name, scope="col", class_="pd-num" if name == "Size" else None) for name in names))
     rows = [_row(step, largest) for step in view["steps"]]
     caption = tag("caption", f"Layers of {view['image']}: {_summary(view)}")
-    return frame(tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="pd-table"))
+    table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="pd-table")
+    first, *paths = _wasted(view) or [""]
+    items = [tag("div", tag("code", path.strip())) for path in paths]
+    waste = tag("details", tag("summary", first), *items) if paths else tag("p", first, class_="pd-note")
+    return frame(table, waste if first else None)
+
+
+def _wasted(view: dict[str, Any]) -> list[str]:
+    """What is stored for nothing, worst first; nothing where the engine does not tell."""
+    waste = view.get("waste")
+    if not waste:
+        return []
+    if not waste["wasted_bytes"]:
+        return ["Efficiency 100 %: no layer replaces or removes a file of another"]
+    share = f"{100 * waste['efficiency']:.1f}".removesuffix(".0")
+    lost = f"{byte_count(waste['wasted_bytes'])} of files that a later layer replaces or removes"
+    paths = [f"{byte_count(each['size']):>10}  {each['path']}" for each in waste["wasted"]]
+    left = waste["wasted_paths"] - len(paths)
+    return [f"Efficiency {share} %: {lost}", *paths, *([f"and {left:,} more"] if left > 0 else [])]
 
 
 def _row(step: dict[str, Any], largest: int) -> Markup:

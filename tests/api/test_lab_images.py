@@ -81,6 +81,7 @@ def test_wasted_bytes(client: docker.DockerClient, busybox: str) -> None:
         }
         assert told["wasted_bytes"] == 150_000
         assert told["efficiency"] == pytest.approx(1 - 150_000 / told["bytes"], abs=1e-4)
+        assert lab(client, "images/wasteful/layers")["waste"] == told, "the layers view tells the same"
         assert lab(client, f"images/{busybox}/waste")["wasted_bytes"] == 0
     finally:
         client.images.remove("wasteful")

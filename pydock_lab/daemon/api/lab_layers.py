@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydock_lab.daemon.engine.engine import Engine
+from pydock_lab.daemon.engine.images_files import ImageFiles
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import Change, chain_id
 from pydock_lab.errors import NotFound
@@ -21,6 +22,7 @@ from pydock_lab.errors import NotFound
 PAGE = 200
 _FIRST_FILES = 200
 _ALL_FIRST_FILES = 2000
+_FIRST_WASTED = 12
 _REMEMBERED_LAYERS = 64
 _NOP = "#(nop)"
 _SHELL = "/bin/sh -c "
@@ -59,7 +61,15 @@ class LayerReader:
         for step in self._steps(image):
             documents.append(self._step_document(step, min(left, _FIRST_FILES)))
             left -= len(documents[-1]["files"])
-        return {"image": name, "id": image.id, "size": image.size, "explained": True, "steps": documents}
+        view = {"image": name, "id": image.id, "size": image.size, "explained": True, "steps": documents}
+        return view | {"waste": self._waste(image)}
+
+    def _waste(self, image: Image) -> dict[str, Any]:
+        """Bytes that no container sees, and the worst paths; one layer hides nothing of another."""
+        if len(image.config["rootfs"]["diff_ids"]) < 2:
+            return {"wasted_bytes": 0, "efficiency": 1.0, "wasted": [], "wasted_paths": 0}
+        waste = ImageFiles(self._engine.layers, self._of_layer).waste(image)
+        return waste | {"wasted": waste["wasted"][:_FIRST_WASTED]}
 
     def files(
         self, name: str, step: int, *, offset: int, limit: int, search: str

@@ -7,11 +7,12 @@ are wasted. Efficiency is the part of all bytes that a container can see. Blocks
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pydock_lab.daemon.store.images import Image
-from pydock_lab.daemon.store.layers import Layer, LayerStore
+from pydock_lab.daemon.store.layers import Change, Layer, LayerStore
 
 _LISTED = 200
 
@@ -38,10 +39,16 @@ class Waste:
 
 
 class ImageFiles:
-    """Reads images file by file."""
+    """Reads images file by file.
 
-    def __init__(self, layers: LayerStore) -> None:
+    Args:
+        layers: Of this daemon.
+        changes: Reads what a layer (chain_id) changes; by default from the disk, each time.
+    """
+
+    def __init__(self, layers: LayerStore, changes: Callable[[str], list[Change]] | None = None) -> None:
         self._layers = layers
+        self._changes = changes or layers.changes
 
     def waste(self, image: Image) -> dict[str, Any]:
         """Return the bytes of an image that are stored for nothing, worst paths first."""
@@ -94,7 +101,7 @@ class ImageFiles:
         wasted: dict[str, Waste] = {}
         total = 0
         for layer in self._layers.stack(image.chain_id)[::-1]:
-            changes = self._layers.changes(layer.chain_id)
+            changes = self._changes(layer.chain_id)
             gone = {change.path for change in changes if change.kind == "D"}
             for path in [path for path in files if _is_below(path, gone)] if gone else []:
                 _count(wasted, path, files.pop(path))

@@ -1,6 +1,7 @@
 /* The layers of an image, instruction by instruction.
    Trait `view`: { image, id, size, explained, steps: [{ keyword, text, size, empty, base, cached, reason,
-   added, changed, deleted, files: [[kind, path, size], …] }] }; `step`: the index that is looked at.
+   added, changed, deleted, files: [[kind, path, size], …] }],
+   waste: { wasted_bytes, efficiency, wasted: [{ path, size }], wasted_paths } or nothing }; `step`: the index that is looked at.
    More files come on request: { type: "files", step, offset, search } → { …, files, total } or { …, error }. */
 
 const MARKS = { A: ["+", "added"], C: ["~", "changed"], D: ["−", "deleted"] };
@@ -94,8 +95,22 @@ function render({ model, el }) {
       node("div", { class: "pd-ribbon" }, ...segments),
       node("div", { class: "pd-time" }, play, slider),
       caption,
-      node("div", { class: "pd-panes" }, list, files));
+      node("div", { class: "pd-panes" }, list, files),
+      ...wasted());
     show();
+  }
+
+  /* Bytes that are pulled and stored, and no container sees. */
+  function wasted() {
+    const waste = view().waste;
+    if (!waste) return [];
+    const share = Number((100 * waste.efficiency).toFixed(1));
+    if (!waste.wasted_bytes) return [node("p", { class: "pd-note" }, "Efficiency 100 %: no layer replaces or removes a file of another")];
+    const left = waste.wasted_paths - waste.wasted.length;
+    return [node("details", { class: "pd-wasted" },
+      node("summary", {}, `Efficiency ${share} %: ${bytes(waste.wasted_bytes)} of files that a later layer replaces or removes`),
+      node("ul", {}, ...waste.wasted.map(({ path, size }) => file(["D", path, size])),
+        ...(left > 0 ? [node("li", { class: "pd-soft" }, `and ${left.toLocaleString("en")} more`)] : [])))];
   }
 
   function row(step, i, largest) {
@@ -199,7 +214,7 @@ function render({ model, el }) {
       node("span", { class: `pd-${kind}`, "aria-hidden": "true" }, MARKS[kind][0]),
       node("code", { class: kind === "D" ? "pd-gone" : "" }, node("span", { class: "pd-soft" }, path.slice(0, cut)), path.slice(cut)),
       node("span", { class: "pd-sr" }, MARKS[kind][1]),
-      node("span", { class: "pd-num pd-soft" }, kind === "D" ? "" : bytes(size)));
+      node("span", { class: "pd-num pd-soft" }, kind === "D" && !size ? "" : bytes(size)));
   }
 
   root.id = `pd-layers-${Math.random().toString(36).slice(2)}`;

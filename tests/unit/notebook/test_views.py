@@ -69,6 +69,18 @@ def check(html: str) -> None:
     assert "http" not in html.replace("http://www.w3.org", "")
 
 
+def test_layers_tell_what_is_wasted() -> None:
+    waste = {"wasted_bytes": 1500, "efficiency": 0.8745, "wasted_paths": 3, "wasted": [{"path": "/big", "size": 1400}]}
+    bundle = layers_view.bundle(LAYERS | {"waste": waste}, Steady())
+    told = [line.strip() for line in bundle["text/plain"].splitlines()[-3:]]
+    assert told == [
+        "Efficiency 87.5 %: 1.5kB of files that a later layer replaces or removes", "1.4kB  /big", "and 2 more",
+    ]  # fmt: skip
+    assert "<summary>Efficiency 87.5 %" in bundle["text/html"]
+    none = layers_view.bundle(LAYERS | {"waste": waste | {"wasted_bytes": 0, "wasted": []}}, Steady())
+    assert none["text/plain"].splitlines()[-1].startswith("Efficiency 100 %")
+
+
 def test_layers_as_text_and_html() -> None:
     bundle = layers_view.bundle(LAYERS, Steady())
     lines = bundle["text/plain"].splitlines()
