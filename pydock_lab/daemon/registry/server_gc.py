@@ -80,6 +80,7 @@ def collect(
     """
     found, swept = Collected(), Counter[str]()
     born_before = time.time() - grace_s
+    doomed: list[Path] = []
     for repository in _repositories(root / "repositories"):
         young = {path.name for path in _files(repository.directory / "_manifests") if not _is_old(path, born_before)}
         repository.mark(repository.tagged | young if delete_untagged else set(repository.manifests))
@@ -90,12 +91,14 @@ def collect(
         for path in _files(repository.directory / "_blobs"):
             if path.name not in repository.blobs and _is_old(path, born_before):
                 swept[path.name] += 1
-                if not dry_run:
-                    path.unlink(missing_ok=True)
+                doomed.append(path)
+    # Not before all are known: unlinking one renews the time of the blob's other links.
+    for path in doomed if not dry_run else []:
+        path.unlink(missing_ok=True)
     for path in _files(root / "blobs"):
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
-            # The repositories' links are counted; unlinking one has renewed the time of the others.
+            # A blob that was swept just now has a new time for that reason alone.
             links = status.st_nlink - (swept[path.name] if dry_run else 0)
             if links == 1 and (swept[path.name] or _is_old(path, born_before)):
                 found.blobs.append(path.name)
