@@ -245,7 +245,8 @@ class LabMagics:
             raise
         finally:
             screen.end(error, rest=_where_the_rest_is(argv, container_id))
-        self._learn_name(result.container_id)
+        if "--rm" not in argv:  # it is gone, and its name with it
+            self._learn_name(result.container_id)
         shown = Shown.of(result, self.steady, output=screen.text)
         if not quiet:
             shown.show()
@@ -256,7 +257,7 @@ class LabMagics:
     def _learn_name(self, container_id: str) -> None:
         """Where outputs are compared, a name that the engine made up is shown as another, always the same."""
         if self.steady and container_id:
-            with contextlib.suppress(LabError):  # run with --rm it is gone, and its name with it
+            with contextlib.suppress(LabError):  # somebody may have removed it meanwhile
                 document = self.connection.request("GET", f"/containers/{container_id}/json").json()
                 self.steady.know_name(document["Name"].lstrip("/"))
 
