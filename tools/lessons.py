@@ -27,7 +27,7 @@ from tools import lesson_links
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = "lesson"
-BASES = ("alpine", "hello-world", "python:3.12-alpine")
+BASES = ("alpine", "busybox", "hello-world", "python:3.12-alpine", "redis")
 """Images that are there before a lesson begins, so that its outputs don't tell of pulls."""
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _START_TIMEOUT_S = 60

@@ -25,7 +25,9 @@ from pydock_lab.client.global_flags import read_global_flags
 from pydock_lab.client.screen import Screen
 from pydock_lab.errors import LabError
 
-_LAB_COMMANDS = frozenset({"__complete", "catalog", "check", "completion", "daemon", "doctor", "explain", "registry"})
+_LAB_COMMANDS = frozenset(
+    {"__complete", "catalog", "check", "completion", "daemon", "doctor", "explain", "lesson", "registry"}
+)
 _INTERRUPTED = 130
 
 

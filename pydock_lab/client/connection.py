@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import docker
 
     from pydock_lab.client.contexts import ContextStore
+    from pydock_lab.client.lesson.ledger import Ledger
+    from pydock_lab.client.lesson.witness import Noted
 
 API_VERSION = "1.50"
 """The newest version of Docker's API the commands know; an older engine is spoken to in its own."""
@@ -47,6 +49,7 @@ class Connection:
         tls: For `host` and DOCKER_HOST; None for what DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH say.
         config: Directory of the client's configuration, or None for the user's.
         environment: Where those variables are looked up.
+        lesson: Name of the lesson whose ledger notes what is made through this connection; "" for none.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Connection:
         tls: TLSFiles | None = None,
         config: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        lesson: str = "",
     ) -> None:
         self._environment = os.environ if environment is None else environment
         self._host = host
@@ -65,6 +69,7 @@ class Connection:
         self._client: docker.DockerClient | None = None
         self._pinged: tuple[str, bool] | None = None
         self.config = ClientConfig(config, self._environment)
+        self._lesson = lesson
 
     @property
     def contexts(self) -> ContextStore:
@@ -120,6 +125,13 @@ class Connection:
         """Whether an engine was named somehow; otherwise it is the user's own daemon."""
         return self._named is not None
 
+    @cached_property
+    def ledger(self) -> Ledger | None:
+        """What the lesson made in this engine; None where there is no lesson."""
+        from pydock_lab.client.lesson.ledger import Ledger
+
+        return Ledger(self._lesson, self.address) if self._lesson else None
+
     @property
     def is_up(self) -> bool:
         """Whether the engine can be asked without starting it; one that was named is taken to be up."""
@@ -167,13 +179,18 @@ class Connection:
             Unavailable: nobody answers there.
         """
         endpoint = self.endpoint
+        noted = self._watched(path, document, query) if method == "POST" and self._lesson else None
         more = dict(headers or {})
         if document is not None:
             body = json.dumps(document).encode()
             more["Content-Type"] = "application/json"
         target = f"/v{self._ping(endpoint)[0]}{quote(path)}{_parameters(query)}"
         response = self._exchange(endpoint, method, target, body=body, headers=more)
-        return response if stream else response.loaded()
+        if not stream:
+            response.loaded()
+        if noted is not None:
+            noted(response)
+        return response
 
     def hijack(self, path: str, document: dict[str, Any] | None = None, **query: str | int) -> HijackedStream:
         """POST to the API and take the connection over (attach, exec start).
@@ -236,6 +253,12 @@ class Connection:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _watched(self, path: str, document: Any, query: Mapping[str, Any] | None) -> Noted | None:
+        from pydock_lab.client.lesson.witness import watch
+
+        assert self.ledger is not None
+        return watch(self, self.ledger, path, document, query)
 
     def _ping(self, endpoint: Endpoint) -> tuple[str, bool]:
         """Return the version of the API to speak, and whether the engine is ours; asked once."""

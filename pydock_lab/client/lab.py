@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydock_lab.client import registry
@@ -43,8 +44,8 @@ def run(words: Sequence[str], session: Session) -> Result:
     """
     name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
     command, rest = COMMANDS.get(name), list(words[len(name.split()) :])
-    if command is None or (rest in (["--help"], ["-h"]) and name == "catalog"):
-        return Result(text=_catalog_page())
+    if command is None:
+        return Result(text=_group_page(name))
     least, most = command.arguments
     if most is not None:  # the engine's own programs read their flags themselves
         if rest in (["--help"], ["-h"]):
@@ -60,7 +61,7 @@ def run(words: Sequence[str], session: Session) -> Result:
 def summaries() -> dict[str, str]:
     """Each command's line on the help page, by its first word."""
     found = {name: command.summary for name, command in COMMANDS.items() if " " not in name and name[0] != "_"}
-    return dict(sorted((found | {"catalog": "Base images that this machine makes itself"}).items()))
+    return dict(sorted((found | _GROUPS).items()))
 
 
 def _wanted(least: int, most: int) -> str:
@@ -148,12 +149,40 @@ def _catalog_export(words: Sequence[str], session: Session) -> Result:
     return Result(text="" if target == "-" else "\n".join([*names, f"saved in {target}"]), names=tuple(names))
 
 
-def _catalog_page() -> str:
-    rows = {name: command for name, command in COMMANDS.items() if name.startswith("catalog ")}
+def _lesson_ls(words: Sequence[str], session: Session) -> Result:
+    from pydock_lab.client.commands.tables import Table
+    from pydock_lab.client.lesson.ledger import all_ledgers
+
+    rows = [
+        {"Lesson": ledger.lesson, "Engine": ledger.address, "Made": str(len(ledger))} for ledger, _ in all_ledgers()
+    ]
+    headings = {"Lesson": "LESSON", "Engine": "ENGINE", "Made": "MADE"}
+    return Table(headings, tuple(headings), "*lab.lesson", quiet="Lesson").result(rows)
+
+
+def _lesson_reset(words: Sequence[str], session: Session) -> Result:
+    """Reset lessons from outside their notebooks: one that was deleted, or a class's at the end of a day."""
+    from pydock_lab.client.connection import Connection
+    from pydock_lab.client.lesson.ledger import all_ledgers
+    from pydock_lab.client.lesson.reset import reset
+
+    name = words[0]
+    found = [ledger for ledger, _ in all_ledgers() if name in (ledger.lesson, Path(ledger.lesson).stem)]
+    if not found:
+        raise CommandError(f"Error: no such lesson: {name}", hint="`pydock lesson ls` lists those that made something")
+    return Result(text="\n".join(str(reset(Connection(ledger.address), ledger)) for ledger in found))
+
+
+_GROUPS = {
+    "catalog": "Base images that this machine makes itself",
+    "lesson": "What notebooks made in the engine",
+}
+
+
+def _group_page(group: str) -> str:
+    rows = {name: command for name, command in COMMANDS.items() if name.startswith(f"{group} ")}
     lines = [f"  {name.split()[1] + ' ' + command.usage:<24} {command.summary}" for name, command in rows.items()]
-    return "\n".join(
-        ["Usage:  pydock catalog COMMAND", "", "Base images that this machine makes itself", "", "Commands:", *lines]
-    )
+    return "\n".join([f"Usage:  pydock {group} COMMAND", "", _GROUPS[group], "", "Commands:", *lines])
 
 
 def _listed(value: Any) -> str:
@@ -172,6 +201,8 @@ COMMANDS: Mapping[str, LabCommand] = {
     "daemon": LabCommand("[OPTIONS]", "Run the engine in the foreground", (0, None), _daemon),
     "doctor": LabCommand("", "Show which boundaries are real on this machine", (0, 0), _doctor),
     "explain": LabCommand("CONTAINER", "Show what the engine did to start a container", (1, 1), _explain),
+    "lesson ls": LabCommand("", "List the notebooks that made something", (0, 0), _lesson_ls),
+    "lesson reset": LabCommand("LESSON", "Remove what a notebook made, and nothing else", (1, 1), _lesson_reset),
     "registry": LabCommand("COMMAND", "A registry for this machine or a class", (0, None), registry.run),
 }
 NAMES = frozenset({name.split()[0] for name in COMMANDS})

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydock_lab.client.commands.failure import UsageError
 from pydock_lab.client.connection import Connection
+from pydock_lab.client.lesson.ledger import Ledger
 from pydock_lab.notebook.machine import Machine
 from pydock_lab.notebook.steady import Steady
 
@@ -17,6 +18,7 @@ _PAGE = """Usage:  %lab COMMAND
 See what stands behind Docker's commands
 
 Commands:
+  checkpoint [NAME]     Keep the files and settings of what this notebook made
   compose [PROJECT]     The services of a Compose project and what they wait for
   doctor                Which boundaries between containers are real on this machine
   events                What has happened in the last minutes, on a line of time
@@ -26,6 +28,8 @@ Commands:
   network               Who is on which network, and which ports lead in
   processes             Containers' processes, with the pid on either side
   requests COMMAND...   What a docker command asks of the engine, and what that does
+  reset                 Remove what this notebook made, and nothing else
+  restore [NAME]        Bring a checkpoint back
   source FILE:NAME      The lines of this package that do something
   stacks [--boot|--off] Virtual machines and this machine's containers, side by side
   stats                 What each container uses, now and in the last minute
@@ -201,7 +205,41 @@ def _requests(lab: Lab, *words: str) -> None:
         picture.show_still(requests.draw(" ".join(command), events), lab.steady)
 
 
+def _reset(lab: Lab) -> None:
+    from pydock_lab.client.lesson.reset import reset
+
+    report = reset(lab.connection, _ledger(lab))
+    lab.seen.clear()
+    _say(lab, str(report))
+
+
+def _checkpoint(lab: Lab, *name: str) -> None:
+    from pydock_lab.client.lesson.checkpoint import save
+
+    _say(lab, save(lab.connection, _ledger(lab), *name))
+
+
+def _restore(lab: Lab, *name: str) -> None:
+    from pydock_lab.client.lesson.checkpoint import restore
+
+    said, report = restore(lab.connection, _ledger(lab), *name)
+    if report.kept:
+        _say(lab, str(report))
+    _say(lab, f"{said} Containers that ran have started anew.")
+
+
+def _ledger(lab: Lab) -> Ledger:
+    ledger = lab.connection.ledger
+    assert ledger is not None, "a notebook's connection has a ledger"
+    return ledger
+
+
+def _say(lab: Lab, text: str) -> None:
+    sys.stdout.write(f"{lab.steady.text(text)}\n")
+
+
 _COMMANDS: Mapping[str, _Command] = {
+    "checkpoint": _Command(_checkpoint, "[NAME]", most=1),
     "compose": _Command(_compose, "[PROJECT]", most=1),
     "doctor": _Command(_doctor),
     "events": _Command(_events),
@@ -211,6 +249,8 @@ _COMMANDS: Mapping[str, _Command] = {
     "network": _Command(_network),
     "processes": _Command(_processes),
     "requests": _Command(_requests, "COMMAND [ARG...]", 1, None),
+    "reset": _Command(_reset),
+    "restore": _Command(_restore, "[NAME]", most=1),
     "source": _Command(_source, "FILE:NAME", 1, 1),
     "stacks": _Command(_stacks, "[--boot|--off]", most=1),
     "stats": _Command(_stats),

@@ -15,7 +15,7 @@ from tests.conftest import Daemon
 LESSONS = sorted((Path(__file__).parent.parent.parent / "notebooks").glob("*.ipynb"))
 
 # As `make lab` does; otherwise a first run tells of pulls that a second one does not make.
-BASES = ("alpine", "hello-world", "python:3.12-alpine")
+BASES = ("alpine", "busybox", "hello-world", "python:3.12-alpine", "redis")
 IGNORED = (
     # Differ in every run: when a cell ran, and the ids of widgets.
     "/cells/*/metadata/execution",

@@ -153,12 +153,21 @@ def _volume(nodes: list[Node]) -> Iterator[str]:
             )
 
 
+_SHELL_SYNTAX = re.compile(r"[;&|<>$`*?'\"\\()]")
+
+
 def _shell_form(nodes: list[Node]) -> Iterator[str]:
     for node in nodes:
         keyword = node.keyword.upper()
         if keyword in ("CMD", "ENTRYPOINT") and not node.is_json:
-            words = ", ".join(f'"{word}"' for word in node.original.split()[1:])
-            yield f"{keyword} as a line runs under /bin/sh, which passes no signals on: {keyword} [{words}] does"
+            line = node.original.partition(" ")[2].strip()
+            words = ", ".join(f'"{word}"' for word in line.split())
+            way_out = (
+                f"put the line into a script whose last command begins with exec, and use {keyword} [...]"
+                if _SHELL_SYNTAX.search(line)
+                else f"{keyword} [{words}] does"
+            )
+            yield f"{keyword} as a line runs under /bin/sh, which passes no signals on: {way_out}"
 
 
 def _maintainer(nodes: list[Node]) -> Iterator[str]:

@@ -23,6 +23,7 @@ DOCKERFILES = {
     'FROM x\nLABEL a="b" \\\n\tc="d"': "joined labels save nothing",
     "FROM x\nRUN mkdir /app\nWORKDIR /app": "WORKDIR /app makes the directory itself",
     "FROM x\nVOLUME /data": "anonymous volume",
+    "FROM x\nCMD migrate && serve": "a script whose last command begins with exec",
     "FROM x\nCMD flask run --host=0.0.0.0": 'CMD ["flask", "run", "--host=0.0.0.0"]',
 }
 
