@@ -23,7 +23,7 @@ def test_the_lesson_in_jupyterlab(open_notebook: Open) -> None:
             "name=Grace": "2 in the guest book: Ada, Grace",
             "-e FLASK_APP=app.py FLASK_DEBUG=1 notes-app": "must be lowercase",
             "notes-web-2": "3 in the guest book: Ada, Grace, Linus",
-            "left = %container ls": "Nothing of this lesson",
+            "%check nothing named notes-": "All is as it should be",
         },
     )
     expect(notebook.panel).not_to_contain_text("Traceback")
