@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
@@ -65,6 +66,21 @@ def main(argv: Sequence[str] | None = None, *, program: str = "pydock") -> int:
             connection.close()
 
 
+def script() -> NoReturn:
+    """Run this process's command line and end the process.
+
+    Nothing is left to do at this point but to free every object one by one: that
+    takes longer than many a command, and the kernel does it at once.
+    """
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = 141
+    os._exit(code)
+
+
 def _run(words: list[str], connection: Connection, screen: Screen, program: str) -> Result:
     from pydock_lab.client.commands.execute import run_line
 
@@ -100,4 +116,4 @@ def _fail(screen: Screen, message: str, hint: str | None, exit_code: int) -> int
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    script()

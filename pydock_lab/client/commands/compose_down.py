@@ -9,7 +9,6 @@ from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.compose_project import Work, begin, timeout_of
 from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.compose.body import image_name
 from pydock_lab.client.compose.graph import visit
 from pydock_lab.client.compose.resources import Resources
 from pydock_lab.client.compose.stopping import in_reverse
@@ -30,11 +29,11 @@ def down(arguments: Arguments, session: Session) -> Result:
     ]
     for name in named:
         work.project.service(name)
-    convergence, timeout, volumes = work.convergence(), timeout_of(arguments), arguments.on("volumes")
+    stopping, timeout, volumes = work.stopping, timeout_of(arguments), arguments.on("volumes")
     in_reverse(
         work.project,
         containers,
-        lambda one: convergence.remove(one, timeout_s=timeout, volumes=volumes),
+        lambda one: stopping.remove(one, timeout_s=timeout, volumes=volumes),
         work.cancellation,
     )
     if named:
@@ -52,10 +51,9 @@ def down(arguments: Arguments, session: Session) -> Result:
 def remove(arguments: Arguments, session: Session) -> Result:
     """Remove stopped containers."""
     work = begin(arguments, session, arguments.positional, files=False)
-    convergence = work.convergence()
     containers = work.of(arguments.positional)
     if arguments.on("stop"):
-        in_reverse(work.project, containers, convergence.stop, work.cancellation)
+        in_reverse(work.project, containers, work.stopping.stop, work.cancellation)
     else:
         containers = [one for one in containers if not one.running]
     if not containers:
@@ -87,6 +85,8 @@ def _confirmed(session: Session, names: str) -> bool:
 
 def _remove_images(work: Work, which: str) -> None:
     """`--rmi local`: those built without a name of their own; `all`: every image of a service."""
+    from pydock_lab.client.compose.body import image_name  # not worth its import to a `down` without --rmi
+
     services = work.project.services
     names = {image_name(work.project, name) for name in services if which == "all" or not services[name].image}
 

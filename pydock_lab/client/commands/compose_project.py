@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,17 +11,19 @@ from pydock_lab.client.commands import values
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Session
-from pydock_lab.client.compose.converge import Convergence
 from pydock_lab.client.compose.graph import Cancellation
 from pydock_lab.client.compose.load import Source, load
 from pydock_lab.client.compose.problem import NOT_FOUND, ComposeError
 from pydock_lab.client.compose.project import Project
 from pydock_lab.client.compose.report import OneAtATime, Report
 from pydock_lab.client.compose.state import Observed, observe, project_of_containers
+from pydock_lab.client.compose.stopping import Stopping
+
+if TYPE_CHECKING:
+    from pydock_lab.client.compose.converge import Convergence
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """A command at work on a project.
 
     Attributes:
@@ -69,8 +72,15 @@ class Work:
             )
         return found[0]
 
+    @property
+    def stopping(self) -> Stopping:
+        """What stops and removes containers."""
+        return Stopping(self.session, self.report)
+
     def convergence(self) -> Convergence:
         """What makes containers."""
+        from pydock_lab.client.compose.converge import Convergence  # half of what is read; `down` goes without
+
         return Convergence(self.session, self.project, self.report, self.cancellation, self.found)
 
 
@@ -150,7 +160,7 @@ def scaled(project: Project, entries: list[str]) -> Project:
             scale=int(number),
             deploy=deploy and msgspec.structs.replace(deploy, replicas=int(number)),
         )
-    return replace(project, services=services)
+    return msgspec.structs.replace(project, services=services)
 
 
 def timeout_of(arguments: Arguments) -> int | None:

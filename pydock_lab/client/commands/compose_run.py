@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 import msgspec
 
@@ -67,8 +66,7 @@ def run(arguments: Arguments, session: Session) -> Result:
     work = begin(arguments, session, (name,))
     work.project.service(name)
     if arguments.on("remove-orphans"):
-        convergence = work.convergence()
-        in_reverse(work.project, work.orphans, lambda one: convergence.remove(one), work.cancellation)
+        in_reverse(work.project, work.orphans, work.stopping.remove, work.cancellation)
     needed = tuple(one for one in work.project.selected((name,), dependencies=True) if one != name)
     if needed and not arguments.on("no-deps"):
         others = bring_about(work, needed, Policy(), quiet=arguments.on("quiet-pull"))
@@ -76,7 +74,9 @@ def run(arguments: Arguments, session: Session) -> Result:
         starting.start(needed)
         starting.await_conditions(name)
     service = _changed(arguments, session, work.project.services[name], command)
-    work = replace(work, project=replace(work.project, services={**work.project.services, name: service}))
+    work = msgspec.structs.replace(
+        work, project=msgspec.structs.replace(work.project, services={**work.project.services, name: service})
+    )
     identifier = _create(arguments, work, name)
     if arguments.on("detach"):
         session.connection.request("POST", f"/containers/{identifier}/start")

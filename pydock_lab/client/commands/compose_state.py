@@ -27,13 +27,13 @@ def stop(arguments: Arguments, session: Session) -> Result:
     """Stop containers without removing them."""
     work = begin(arguments, session, arguments.positional, files=False)
     containers = [one for one in work.of(arguments.positional) if one.running]
-    timeout, convergence = timeout_of(arguments), work.convergence()
+    timeout, stopping = timeout_of(arguments), work.stopping
 
     def one(container: Observed) -> None:
         service = work.project.services.get(container.service)
         for hook in service.pre_stop if service else ():
             run_hook(session, container, hook)
-        convergence.stop(container, timeout_s=timeout)
+        stopping.stop(container, timeout_s=timeout)
 
     in_reverse(work.project, containers, one, work.cancellation)
     return Result(names=tuple(one.name for one in containers))
@@ -72,8 +72,7 @@ def kill(arguments: Arguments, session: Session) -> Result:
         work.report.line("no container to kill")
     _each(work, running, "Killing", "Killed", f"kill?signal={signal}")
     if arguments.on("remove-orphans"):
-        convergence = work.convergence()
-        in_reverse(work.project, work.orphans, lambda one: convergence.remove(one), work.cancellation)
+        in_reverse(work.project, work.orphans, work.stopping.remove, work.cancellation)
     return Result()
 
 
@@ -99,13 +98,13 @@ def wait(arguments: Arguments, session: Session) -> Result:
     containers = work.of(arguments.positional)
     if not containers:
         raise ComposeError(f"no containers for project {work.project.name!r}".replace("'", '"'), exit_code=1)
-    code, convergence = 0, work.convergence()
+    code = 0
     for container in containers:
         document = session.connection.request("POST", f"/containers/{container.id}/wait").json()
         code = int(document["StatusCode"])
         session.say(f"container {container.short_name!r} exited with status code {code}".replace("'", '"'))
         if arguments.on("down-project"):
-            in_reverse(work.project, work.containers, convergence.remove, work.cancellation)
+            in_reverse(work.project, work.containers, work.stopping.remove, work.cancellation)
             break
     return Result(exit_code=code)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.compose_converge import bring_about
@@ -27,7 +28,7 @@ def up(arguments: Arguments, session: Session) -> Result:
     """Create and start a project's containers, in the foreground or with `-d` in the background."""
     _check_flags(arguments)
     work = begin(arguments, session, arguments.positional)
-    work = replace(work, project=scaled(work.project, arguments.many("scale")))
+    work = msgspec.structs.replace(work, project=scaled(work.project, arguments.many("scale")))
     rules: Rules = []
     if arguments.on("watch"):
         from pydock_lab.client.commands.compose_watch import rules_of
@@ -63,7 +64,7 @@ def up(arguments: Arguments, session: Session) -> Result:
 def create(arguments: Arguments, session: Session) -> Result:
     """Create a project's containers; none is started."""
     work = begin(arguments, session, arguments.positional)
-    work = replace(work, project=scaled(work.project, arguments.many("scale")))
+    work = msgspec.structs.replace(work, project=scaled(work.project, arguments.many("scale")))
     selected, _ = _create(arguments, work, _policy(arguments))
     return Result(names=selected)
 
@@ -72,7 +73,7 @@ def scale(arguments: Arguments, session: Session) -> Result:
     """Give services another number of containers."""
     names = tuple(entry.partition("=")[0] for entry in arguments.positional)
     work = begin(arguments, session, names)
-    work = replace(work, project=scaled(work.project, list(arguments.positional)))
+    work = msgspec.structs.replace(work, project=scaled(work.project, list(arguments.positional)))
     selected = work.project.selected(names, dependencies=not arguments.on("no-deps"))
     convergence = bring_about(work, selected, Policy(never=True))
     starting = Starting(session, work.project, work.report, work.cancellation, convergence.containers)
@@ -106,11 +107,10 @@ def _create(arguments: Arguments, work: Work, policy: Policy) -> tuple[tuple[str
     dependencies = arguments.command.flag("no-deps") is None or not arguments.on("no-deps")
     selected = work.project.selected(arguments.positional, dependencies=dependencies)
     if arguments.command.flag("always-recreate-deps") and arguments.on("always-recreate-deps"):
-        policy = replace(policy, forced=frozenset(selected) - frozenset(arguments.positional))
+        policy = msgspec.structs.replace(policy, forced=frozenset(selected) - frozenset(arguments.positional))
     orphans = work.orphans
     if orphans and arguments.on("remove-orphans"):
-        convergence = work.convergence()
-        in_reverse(work.project, orphans, lambda one: convergence.remove(one), work.cancellation)
+        in_reverse(work.project, orphans, work.stopping.remove, work.cancellation)
     elif orphans:
         names = " ".join(one.name for one in orphans)
         work.report.warn(
@@ -145,7 +145,7 @@ def _watched(work: Work, rules: Rules, attached: Attached) -> threading.Event:
     from pydock_lab.client.commands.compose_watch import Watching
 
     found = tuple(observe(work.session, work.project.name, oneoff=True))
-    watching, stopped = Watching(replace(work, found=found), rules, attached.adopt), threading.Event()
+    watching, stopped = Watching(msgspec.structs.replace(work, found=found), rules, attached.adopt), threading.Event()
     attached.lasting = True
     threading.Thread(target=watching.until, args=(stopped,), name="watch", daemon=True).start()
     work.session.say("Watch enabled")
@@ -167,13 +167,12 @@ def _in_foreground(arguments: Arguments, work: Work, attached: Attached, contain
     except KeyboardInterrupt:
         work.report.line("Gracefully stopping... (press Ctrl+C again to force)")
         code = 130
-    convergence = work.convergence()
-    timeout = timeout_of(arguments)
+    stopping, timeout = work.stopping, timeout_of(arguments)
     if attached.adopted:
         there = {one.id for one in observe(work.session, work.project.name)}
         containers = [one for one in (*containers, *attached.adopted) if one.id in there]
     try:
-        in_reverse(work.project, containers, lambda one: convergence.stop(one, timeout_s=timeout), work.cancellation)
+        in_reverse(work.project, containers, lambda one: stopping.stop(one, timeout_s=timeout), work.cancellation)
     except KeyboardInterrupt:
         in_reverse(work.project, containers, lambda one: _kill(work, one), type(work.cancellation)())
     attached.close()

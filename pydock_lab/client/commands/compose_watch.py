@@ -11,8 +11,9 @@ import posixpath
 import tarfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.compose_converge import bring_about
@@ -121,7 +122,7 @@ def _brought_up(work: Work, names: tuple[str, ...], *, build: bool) -> tuple[Wor
     convergence = bring_about(work, names, Policy(), build=build)
     Starting(work.session, work.project, work.report, work.cancellation, convergence.containers).start(names)
     made = [one for name in names for one in convergence.containers.get(name, ())]
-    return replace(work, found=tuple(observe(work.session, work.project.name, oneoff=True))), made
+    return msgspec.structs.replace(work, found=tuple(observe(work.session, work.project.name, oneoff=True))), made
 
 
 def _snapshot(rule: Trigger) -> Snapshot:

@@ -12,10 +12,11 @@ import contextlib
 import io
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from pydock_lab.client.commands.failure import CommandError, EngineError
+import msgspec
+
+from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Session
 from pydock_lab.client.compose import body, labels
 from pydock_lab.client.compose.file_content import inline_content
@@ -26,12 +27,12 @@ from pydock_lab.client.compose.project import Project
 from pydock_lab.client.compose.render import service_hash
 from pydock_lab.client.compose.report import Report
 from pydock_lab.client.compose.state import Observed
+from pydock_lab.client.compose.stopping import Gone, Stopping
 
-_TEMPORARY = re.compile(r"^[0-9a-f]{12}_")
+_TEMPORARY = r"[0-9a-f]{12}_"
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """When containers are replaced.
 
     Attributes:
@@ -73,6 +74,7 @@ class Convergence:
         found: Iterable[Observed],
     ) -> None:
         self._request = session.connection.request
+        self._stopping = Stopping(session, report)
         self._session = session
         self._project = project
         self._report = report
@@ -94,22 +96,6 @@ class Convergence:
             for peer in peers - needed.keys():
                 self.containers[peer] = self._of(peer)
         visit(needed, needed, lambda name: self._converge(name, images[name], policy), self._cancellation)
-
-    def remove(self, container: Observed, *, timeout_s: int | None = None, volumes: bool = False) -> None:
-        """Stop a container and remove it."""
-        with contextlib.suppress(_Gone):
-            if container.running:
-                self.stop(container, timeout_s=timeout_s)
-            self._report.did("Container", container.name, "Removing")
-            self._quietly("DELETE", f"/containers/{container.id}", force=True, v=volumes)
-        self._report.did("Container", container.name, "Removed")
-
-    def stop(self, container: Observed, *, timeout_s: int | None = None) -> None:
-        """Stop a container."""
-        self._report.did("Container", container.name, "Stopping")
-        with contextlib.suppress(_Gone):
-            self._quietly("POST", f"/containers/{container.id}/stop", t=timeout_s)
-        self._report.did("Container", container.name, "Stopped")
 
     def create_one(
         self, name: str, number: int, image_id: str, *, replaces: Observed | None = None, policy: Policy | None = None
@@ -133,12 +119,12 @@ class Convergence:
             document["Labels"][labels.REPLACE] = replaces.id
         made = self.make(name, temporary, document)
         if replaces:
-            with contextlib.suppress(_Gone):
+            with contextlib.suppress(Gone):
                 if replaces.running:
-                    self._quietly(
+                    self._stopping.ask(
                         "POST", f"/containers/{replaces.id}/stop", t=policy.stop_timeout_s if policy else None
                     )
-                self._quietly("DELETE", f"/containers/{replaces.id}", force=True)
+                self._stopping.ask("DELETE", f"/containers/{replaces.id}", force=True)
             self._request("POST", f"/containers/{made}/rename", query={"name": final})
         self._report.did("Container", final, what[1])
         return Observed(made, final, name, number, False, "created", image_id, document["Labels"])
@@ -183,15 +169,15 @@ class Convergence:
     def _converge(self, name: str, image_id: str, policy: Policy) -> None:
         wanted = self._project.services[name].replicas
         there = self._of(name)
-        for leftover in [one for one in there if _TEMPORARY.match(one.name) and labels.REPLACE in one.labels]:
-            self._quietly("DELETE", f"/containers/{leftover.id}", force=True, v=True)
+        for leftover in [one for one in there if re.match(_TEMPORARY, one.name) and labels.REPLACE in one.labels]:
+            self._stopping.ask("DELETE", f"/containers/{leftover.id}", force=True, v=True)
             there.remove(leftover)
         digest = service_hash(self._project.services[name])
         stale = {one.id for one in there if self._differs(name, one, digest, image_id, policy)}
         # What is stale goes first, then the highest numbers.
         there.sort(key=lambda one: (one.id in stale, one.number))
         for surplus in there[wanted:]:
-            self.remove(surplus, timeout_s=policy.stop_timeout_s)
+            self._stopping.remove(surplus, timeout_s=policy.stop_timeout_s)
         kept: list[Observed] = []
         for container in there[:wanted]:
             self._cancellation.check()
@@ -268,20 +254,6 @@ class Convergence:
                 hint="only a swarm keeps these; name a file, an environment variable or the content",
             )
         return inline_content(self._project, kind, source, found)
-
-    def _quietly(self, method: str, path: str, **query: Any) -> None:
-        """Ask for something that may have happened already."""
-        try:
-            self._request(method, path, query=query)
-        except EngineError as error:
-            if error.status_code == 404 or (error.status_code == 409 and "already in progress" in error.explanation):
-                raise _Gone from None
-            if error.status_code != 304:
-                raise
-
-
-class _Gone(Exception):
-    """It is not there any more."""
 
 
 def _peers_of(project: Project, name: str) -> set[str]:

@@ -10,37 +10,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from pydock_lab.client.compose.problem import ComposeError
 
 Path_ = tuple[str | int, ...]
 
-_NULL = re.compile(r"^(~|null|Null|NULL|)$")
-_TRUE = re.compile(r"^(true|True|TRUE)$")
-_FALSE = re.compile(r"^(false|False|FALSE)$")
-_INT = re.compile(r"^[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)$")
-_FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
+_WORDS: Mapping[str, bool | None] = {
+    **dict.fromkeys(("~", "null", "Null", "NULL", "")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INT = r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)"
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _SPECIAL = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
 _TAG = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True)
-class Reset:
+class Reset(msgspec.Struct, frozen=True):
     """`!reset`: what earlier files said here is taken back."""
 
 
-@dataclass(frozen=True)
-class Override:
+class Override(msgspec.Struct, frozen=True):
     """`!override`: this value replaces what earlier files said, instead of adding to it."""
 
     value: Any
 
 
-@dataclass
-class Document:
+class Document(msgspec.Struct):
     """One YAML document.
 
     Attributes:
@@ -51,7 +51,7 @@ class Document:
 
     path: Path
     value: Any
-    lines: Mapping[Path_, int] = field(default_factory=dict)
+    lines: Mapping[Path_, int] = {}
 
     def line(self, path: Path_) -> int:
         """The line of a value, or of what it stands in."""
@@ -156,15 +156,13 @@ class _Reader:
 
 def scalar(text: str) -> Any:
     """What an unquoted scalar means."""
-    if _NULL.match(text):
-        return None
-    if _TRUE.match(text):
-        return True
-    if _FALSE.match(text):
-        return False
-    if _INT.match(text):
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "-+.0123456789":
+        return text
+    if re.fullmatch(_INT, text):
         return _integer(text)
-    if _FLOAT.match(text) and text not in (".", "-", "+"):
+    if re.fullmatch(_FLOAT, text):
         return float(text)
     return _SPECIAL.get(text.lower(), text)
 

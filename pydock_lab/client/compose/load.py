@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,10 @@ from pydock_lab.client.compose.project import Project, nearest
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _OVERRIDES = ("compose.override.yml", "compose.override.yaml")
 _KINDS = ("networks", "volumes", "configs", "secrets")
-_NAME = re.compile(r"[^-_a-z0-9]")
+_NOT_IN_NAMES = r"[^-_a-z0-9]"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Where a project comes from: what Compose's own flags say.
 
     Attributes:
@@ -47,7 +45,7 @@ class Source:
     """
 
     directory: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
     files: tuple[str, ...] = ()
     text: str | None = None
     name: str = ""
@@ -305,7 +303,7 @@ def _project_name(source: Source, named: Any, directory: Path, environment: Mapp
 
 
 def _normal(name: str) -> str:
-    return _NAME.sub("", name.lower()).lstrip("_-")
+    return re.sub(_NOT_IN_NAMES, "", name.lower()).lstrip("_-")
 
 
 def _project(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from pydock_lab.client.compose.model import Dependency, FileObject, Network, Service, StoredVolume
 from pydock_lab.client.compose.problem import ComposeError
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(msgspec.Struct, frozen=True):
     """What a set of Compose files describes.
 
     Attributes:
@@ -30,14 +30,14 @@ class Project:
     name: str
     directory: Path
     files: tuple[Path, ...] = ()
-    services: Mapping[str, Service] = field(default_factory=dict)
-    disabled: Mapping[str, Service] = field(default_factory=dict)
-    networks: Mapping[str, Network] = field(default_factory=dict)
-    volumes: Mapping[str, StoredVolume] = field(default_factory=dict)
-    configs: Mapping[str, FileObject] = field(default_factory=dict)
-    secrets: Mapping[str, FileObject] = field(default_factory=dict)
-    extensions: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, Service] = {}
+    disabled: Mapping[str, Service] = {}
+    networks: Mapping[str, Network] = {}
+    volumes: Mapping[str, StoredVolume] = {}
+    configs: Mapping[str, FileObject] = {}
+    secrets: Mapping[str, FileObject] = {}
+    extensions: Mapping[str, Any] = {}
+    environment: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
 
     def service(self, name: str) -> Service:
@@ -113,7 +113,7 @@ class Project:
             waiting += [
                 key for key, found in everything[name].depends_on.items() if key not in enabled and found.required
             ]
-        return replace(
+        return msgspec.structs.replace(
             self,
             services={name: found for name, found in everything.items() if name in enabled},
             disabled={name: found for name, found in everything.items() if name not in enabled},
@@ -150,7 +150,7 @@ class Project:
         configs = {one.source for service in services for one in service.configs}
         secrets = {one.source for service in services for one in service.secrets}
         secrets |= {one.source for service in services if service.build for one in service.build.secrets}
-        return replace(
+        return msgspec.structs.replace(
             self,
             networks={name: found for name, found in self.networks.items() if name in networks},
             volumes={name: found for name, found in self.volumes.items() if name in volumes},

@@ -8,7 +8,6 @@ specification's, Apache-2.0.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import re
@@ -168,6 +167,8 @@ def _check_object(value: Mapping[str, Any], schema: Mapping[str, Any], path: Pat
 def _nearest(key: str, properties: Mapping[str, Any], patterns: Mapping[str, Any]) -> str | None:
     if not properties and patterns:
         return "a name may have letters, digits, '.', '_' and '-'"
+    import difflib
+
     found = difflib.get_close_matches(key, list(properties), n=1, cutoff=0.6)
     return f"did you mean '{found[0]}'?" if found else None
 

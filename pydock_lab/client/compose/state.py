@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from pydock_lab.client.commands.session import Session
 from pydock_lab.client.compose import labels
@@ -14,8 +15,7 @@ from pydock_lab.client.compose.problem import NOT_FOUND, ComposeError
 from pydock_lab.client.compose.project import Project
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True):
     """A container of a project.
 
     Attributes:
@@ -37,8 +37,8 @@ class Observed:
     oneoff: bool
     state: str
     image_id: str
-    labels: Mapping[str, str] = field(repr=False, default_factory=dict)
-    document: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    labels: Mapping[str, str] = {}
+    document: Mapping[str, Any] = {}
 
     @property
     def running(self) -> bool:

@@ -5,11 +5,63 @@ Source: docker/compose pkg/compose/{stop,down}.go.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from pydock_lab.client.commands.failure import EngineError
+from pydock_lab.client.commands.session import Session
 from pydock_lab.client.compose.graph import Cancellation, visit
 from pydock_lab.client.compose.project import Project
+from pydock_lab.client.compose.report import Report
 from pydock_lab.client.compose.state import Observed
+
+
+class Gone(Exception):
+    """It is not there any more."""
+
+
+class Stopping:
+    """Stops and removes containers, one at a time; those that are gone already are no error.
+
+    Args:
+        session: The session.
+        report: Is told what is done.
+    """
+
+    def __init__(self, session: Session, report: Report) -> None:
+        self._request = session.connection.request
+        self._report = report
+
+    def stop(self, container: Observed, *, timeout_s: int | None = None) -> None:
+        """Stop a container."""
+        self._report.did("Container", container.name, "Stopping")
+        with contextlib.suppress(Gone):
+            self.ask("POST", f"/containers/{container.id}/stop", t=timeout_s)
+        self._report.did("Container", container.name, "Stopped")
+
+    def remove(self, container: Observed, *, timeout_s: int | None = None, volumes: bool = False) -> None:
+        """Stop a container and remove it."""
+        if container.running:
+            self.stop(container, timeout_s=timeout_s)
+        self._report.did("Container", container.name, "Removing")
+        with contextlib.suppress(Gone):
+            self.ask("DELETE", f"/containers/{container.id}", force=True, v=volumes)
+        self._report.did("Container", container.name, "Removed")
+
+    def ask(self, method: str, path: str, **query: Any) -> None:
+        """Ask for something that may have happened already.
+
+        Raises:
+            Gone: what it is about is not there, or is just being removed.
+        """
+        try:
+            self._request(method, path, query=query)
+        except EngineError as error:
+            if error.status_code == 404 or (error.status_code == 409 and "already in progress" in error.explanation):
+                raise Gone from None
+            if error.status_code != 304:
+                raise
 
 
 def in_reverse(
