@@ -36,9 +36,13 @@ def make_matcher(nouns: tuple[str, ...], connection: Callable[[], Connection]) -
         if found is None:
             return SimpleMatcherResult(completions=[], suppress=False)
         prefix, words = found
+        if not words and re.search(r"[{$]", prefix):  # a variable of the notebook: Python knows those
+            return SimpleMatcherResult(completions=[], suppress=False)
+        # Only an answer with a word in it keeps IPython from looking for Python's words, for most of a second; where
+        # nothing fits, it is the word that stands there already.
         return SimpleMatcherResult(
-            completions=[SimpleCompletion(word, type="docker") for word in words],
-            suppress=bool(words),
+            completions=[SimpleCompletion(word, type="docker") for word in words or [prefix]],
+            suppress=True,
             matched_fragment=prefix,
             ordered=True,
         )

@@ -47,7 +47,9 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "context rm": ("context",),
     "context update": ("context", ""),
     "context use": ("context", ""),
+    "image build": ("path", ""),
     "image history": ("image", ""),
+    "image import": ("path", "image", ""),
     "image inspect": ("image",),
     "image ls": ("repository", ""),
     "image pull": ("base", ""),
@@ -211,16 +213,23 @@ def _of_command(command: Command, before: list[str], prefix: str, names: EngineN
     if prefix.startswith("--") and "=" in prefix:
         name = prefix[2:].partition("=")[0]
         flag = command.flag(name)
-        return [f"--{name}={value}" for value in _flag_values(command, flag, names)] if flag else []
+        values = _flag_values(command, flag, names, prefix.partition("=")[2]) if flag else ()
+        return [f"--{name}={value}" for value in values]
     arguments, waiting = _walk(command, before)
     if waiting is not None:
-        return _flag_values(command, waiting, names)
+        return _flag_values(command, waiting, names, prefix)
     if prefix.startswith("-") and (command.interspersed or not arguments):
         return ["--help", *(f"--{flag.name}" for flag in (*command.flags, *command.inherited))]
     kinds = _ARGUMENTS.get(" ".join(command.path), ())
     if command.path == ("inspect",):
         return [name for kind in kinds for name in names.of(kind)]
-    return names.of(kinds[min(arguments, len(kinds) - 1)]) if kinds else []
+    return _of_kind(kinds[min(arguments, len(kinds) - 1)], prefix, names) if kinds else []
+
+
+def _of_kind(kind: str, word: str, names: EngineNames) -> list[str]:
+    """Names of a kind; where a path may stand (`cp`, `-v`), files too."""
+    found = [] if kind == "path" else names.of(kind)
+    return [*found, *paths(word)] if kind == "path" or kind.endswith(":") else found
 
 
 def _walk(command: Command, words: list[str]) -> tuple[int, Flag | None]:
@@ -249,7 +258,7 @@ def _waiting_letter(command: Command, letters: str) -> Flag | None:
     return None
 
 
-def _flag_values(command: Command, flag: Flag, names: EngineNames) -> Iterable[str]:
+def _flag_values(command: Command, flag: Flag, names: EngineNames, word: str) -> Iterable[str]:
     if flag.name == "filter":
         return _FILTERS.get(command.path[0], ())
     if flag.name in ("signal", "stop-signal"):
@@ -257,12 +266,23 @@ def _flag_values(command: Command, flag: Flag, names: EngineNames) -> Iterable[s
     if flag.name in ("cap-add", "cap-drop"):
         return _CAPABILITIES
     if flag.name in ("file", "env-file", "cidfile", "iidfile", "input", "output", "label-file"):
-        return _files()
+        return paths(word)
     if kind := _FLAG_KINDS.get(flag.name):
-        found = names.of(kind)
+        found = _of_kind(kind, word, names)
         return [*found, "bridge", "host", "none"] if kind == "network" else found
     return _FLAG_VALUES.get(flag.name, ())
 
 
-def _files() -> list[str]:
-    return [f"{path}/" if path.is_dir() else str(path) for path in Path().iterdir() if not path.name.startswith(".")]
+def paths(prefix: str) -> list[str]:
+    """Return the files that a beginning may mean, as it is written: `./li` gives `./lib/`; hidden ones where asked."""
+    head, _, name = prefix.rpartition("/")
+    head = f"{head}/" if "/" in prefix else ""
+    try:
+        found = list(os.scandir(Path(head or ".").expanduser()))
+    except OSError:
+        return []
+    return [
+        f"{head}{entry.name}/" if entry.is_dir() else f"{head}{entry.name}"
+        for entry in found
+        if entry.name.startswith(name) and (name.startswith(".") or not entry.name.startswith("."))
+    ]

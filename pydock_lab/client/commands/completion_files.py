@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydock_lab.client.commands.completion import EngineNames
+from pydock_lab.client.commands.completion import EngineNames, paths
 from pydock_lab.client.connection import Connection
 
 _INSTRUCTIONS: Mapping[str, tuple[str, ...]] = {
@@ -116,10 +116,8 @@ def _variables(text: str) -> list[str]:
 
 
 def _paths(prefix: str) -> list[str]:
-    folder = Path(prefix.rpartition("/")[0] or ".")
-    if folder.is_absolute() or ".." in folder.parts or not folder.is_dir():
-        return []
-    return [f"{path}/" if path.is_dir() else str(path) for path in folder.iterdir()]
+    """Files of the build context."""
+    return [] if prefix.startswith(("/", "~")) or ".." in prefix.split("/") else paths(prefix)
 
 
 def _path_of(above: list[str], indent: int) -> list[str]:

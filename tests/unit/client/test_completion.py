@@ -84,3 +84,19 @@ def test_dockerfiles(nobody: Connection, text: str, expected: list[str]) -> None
 )
 def test_compose_keys(text: str, expected: list[str]) -> None:
     assert complete_compose(text) == expected
+
+
+def test_files_where_a_command_takes_them(nobody: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "site").mkdir()
+    for name in ("site/index.html", "site/.hidden", "notes.md"):
+        (tmp_path / name).touch()
+    for line, found in (
+        ("build s", ["site/"]),
+        ("cp ./site/", ["./site/index.html"]),
+        ("cp site/.", ["site/.hidden"]),
+        ("run -v ./n", ["./notes.md"]),
+        ("build --file=site/i", ["--file=site/index.html"]),
+        ("stop n", []),
+    ):
+        assert complete(line, connection=nobody) == found

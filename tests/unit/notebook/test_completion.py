@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from IPython.core.completer import provisionalcompleter
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+    provisionalcompleter,
+)
 from IPython.core.interactiveshell import InteractiveShell
 
 from pydock_lab.client.commands.grammar import load
@@ -50,6 +56,23 @@ def pressed(shell: InteractiveShell, cell: str) -> set[str]:
 )
 def test_tab(shell: InteractiveShell, cell: str, becomes: str) -> None:
     assert becomes in pressed(shell, cell)
+
+
+@pytest.mark.parametrize(
+    "cell", ["%container stop ", "%container stop xyz", "%%compose up\nservices:\n  web:\n    ports: 8"]
+)
+def test_where_nothing_fits_python_is_not_asked(shell: InteractiveShell, cell: str) -> None:
+    shell.Completer.custom_matchers.append(python_is_asked)
+    try:
+        assert pressed(shell, cell) == {cell}
+        assert pressed(shell, "%container run {sorte") != {"%container run {sorte"}  # the notebook's own variables
+    finally:
+        shell.Completer.custom_matchers.remove(python_is_asked)
+
+
+@context_matcher(identifier="python")
+def python_is_asked(context: CompletionContext) -> SimpleMatcherResult:
+    return SimpleMatcherResult(completions=[SimpleCompletion("python-was-asked")], matched_fragment="")
 
 
 def test_python_completes_as_before(shell: InteractiveShell) -> None:
