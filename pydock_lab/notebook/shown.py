@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydock_lab.client.commands.session import Result
@@ -20,9 +21,10 @@ _NUMERIC = frozenset({"SIZE", "SHARED SIZE", "UNIQUE SIZE", "CPU %", "MEM %", "P
 class Shown(Result):
     """What a magic returns.
 
-    `list(result)` gives rows, `pandas.DataFrame(result)` a frame, `bool(result)` whether the exit
-    status was 0, and `str(result)` what the docker CLI would have printed: `$web` in a later magic is
-    the id that `web = %container run -d …` came to.
+    `list(result)` gives records and `pandas.DataFrame(result)` a frame of them: a table's rows, what inspect
+    answered, or one record of a container that was run. `bool(result)` is whether the exit status was 0,
+    and `str(result)` what the docker CLI would have printed: `$web` in a later magic is the id that
+    `web = %container run -d …` came to.
 
     Attributes:
         output: What the command wrote to stdout while it ran.
@@ -37,6 +39,23 @@ class Shown(Result):
         """Take over a command's result and what it wrote while it ran."""
         fields = {field.name: getattr(result, field.name) for field in dataclasses.fields(Result)}
         return cls(**fields, output=output, steady=steady)
+
+    @property
+    def records(self) -> Sequence[dict[str, Any]]:
+        """What the result is a sequence of."""
+        if self.columns or not (self.documents or self.container_id):
+            return self.rows
+        run = {"CONTAINER ID": self.container_id[:12], "EXIT CODE": self.exit_code, "OUTPUT": self.output.strip()}
+        return self.documents or [run]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.records[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.records)
 
     def __str__(self) -> str:
         printed = (self.output + self.text).strip()

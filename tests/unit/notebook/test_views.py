@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -133,6 +134,19 @@ def test_a_table_shortens_ids_and_a_result_stands_for_its_container() -> None:
     check(shown.bundle()["text/html"])
     assert list(shown) == rows
     assert str(Shown.of(Result(container_id="c" * 64), Steady())) == "c" * 64
+
+
+def test_a_result_is_a_sequence_of_records() -> None:
+    """Which is what pandas.DataFrame() and json_normalize() take."""
+    run = Shown.of(Result(container_id="c" * 64, exit_code=3), Steady(), output="hello\n")
+    assert isinstance(run, Sequence)
+    assert list(run) == [{"CONTAINER ID": "c" * 12, "EXIT CODE": 3, "OUTPUT": "hello"}]
+    inspected = Shown.of(Result(documents=[{"Id": "1", "State": {"Pid": 7}}]), Steady())
+    assert inspected[0]["State"]["Pid"] == 7
+    table = Shown.of(Result(columns=("NAME",), rows=[{"NAME": "web"}], documents=[{"Id": "1"}]), Steady())
+    assert [dict(row) for row in table] == [{"NAME": "web"}]
+    assert list(Shown.of(Result(columns=("NAME",), documents=[{}]), Steady())) == []
+    assert list(Shown.of(Result(names=("web",)), Steady())) == []
 
 
 def test_html_escapes_text_and_keeps_markup() -> None:
