@@ -1,4 +1,4 @@
-"""Cells that begin with %%dockerfile or %%compose: coloured and indented as what they are."""
+"""Cells that begin with %%dockerfile, %%compose or %%check: coloured and indented as what they are."""
 
 from __future__ import annotations
 
@@ -34,12 +34,17 @@ services:
       - "8080:80"
     read_only: true
 """
+QUESTIONS = """%%check
+container web is in no group   # is it not running? use `run` and try again
+image web exists # or build it
+ports: $count for web#1
+"""
 PYTHON = "x = 'FROM here'"
 
 
 @pytest.fixture
 def notebook(open_notebook: Open) -> Notebook:
-    return open_notebook("cells.ipynb", DOCKERFILE, COMPOSE, PYTHON, "pass")
+    return open_notebook("cells.ipynb", DOCKERFILE, COMPOSE, QUESTIONS, PYTHON, "pass")
 
 
 def colour(cell: Locator, text: str, near: str = "") -> str:
@@ -80,6 +85,16 @@ def test_dockerfiles_and_compose_files_are_coloured(notebook: Notebook) -> None:
     assert colour(compose, "image") == colour(compose, "ports") != plain
     assert colour(notebook.cell("FROM here"), "FROM") == colour(notebook.cell("FROM here"), "here")
     notebook.keep(notebook.panel, "cells", widths=(1280, 600))
+
+
+def test_questions_are_sentences_with_hints(notebook: Notebook) -> None:
+    cell = notebook.cell("is in no group")
+    plain, hint, magic = colour(cell, "container"), colour(cell, "is it not"), colour(cell, "%%check")
+    assert len({plain, hint, magic, colour(cell, "$count")}) == 4
+    for word in ("is", "in", "group"):
+        assert colour(cell, f" {word} ") == plain  # no keywords of Python's
+    assert colour(cell, "or build") == colour(cell, "try again") == hint
+    assert colour(cell, "#1", "ports") == colour(cell, "for", "ports") == plain
 
 
 def test_a_cell_changes_its_language_with_its_first_line(notebook: Notebook) -> None:

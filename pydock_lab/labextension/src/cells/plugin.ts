@@ -1,4 +1,4 @@
-/* Cells that begin with %%dockerfile or %%compose are read as what they are, not as Python. */
+/* Cells that begin with %%dockerfile, %%compose or one of the grading magics are read as what they are, not as Python. */
 
 import { IndentContext, indentService, indentUnit, LanguageSupport, StreamLanguage } from '@codemirror/language';
 import { yaml } from '@codemirror/legacy-modes/mode/yaml';
@@ -7,6 +7,7 @@ import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
 import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/codemirror';
 
 import { dockerfile } from './dockerfile';
+import { grading } from './grading';
 import { indentDockerfile, indentYaml } from './indent';
 import { behindMagic, magicOf } from './magic';
 
@@ -19,6 +20,7 @@ function support(language: StreamLanguage<unknown>, indent: Indent, unit: string
 
 const DOCKERFILE = support(StreamLanguage.define(behindMagic(dockerfile)), indentDockerfile, '    ');
 const YAML = support(StreamLanguage.define(behindMagic(yaml)), indentYaml, '  ');
+const QUESTIONS = support(StreamLanguage.define(behindMagic(grading)), () => 0, '    ');
 const NOTHING: Extension = [];
 
 /** What a cell with this first line needs; the same object for the same language. */
@@ -28,6 +30,10 @@ function supportFor(firstLine: string): Extension {
       return DOCKERFILE;
     case 'compose':
       return YAML;
+    case 'predict':
+    case 'reveal':
+    case 'check':
+      return QUESTIONS;
     case 'writefile':
       return /[\s/]Dockerfile(?:\.\S+)?\s*$/.test(firstLine) ? DOCKERFILE : /\.ya?ml\s*$/.test(firstLine) ? YAML : NOTHING;
     default:
@@ -50,7 +56,7 @@ function followFirstLine(source: string): Extension {
 
 export const cells: JupyterFrontEndPlugin<void> = {
   id: 'pydock-lab:cells',
-  description: 'Colours and indents Dockerfiles and Compose files in notebook cells.',
+  description: 'Colours and indents Dockerfiles, Compose files and questions to the engine in notebook cells.',
   autoStart: true,
   requires: [IEditorExtensionRegistry],
   activate: (_app: JupyterFrontEnd, registry: IEditorExtensionRegistry): void => {
