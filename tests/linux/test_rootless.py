@@ -116,6 +116,20 @@ def test_root_inside_is_nobody_outside(rootless_daemon: RootlessDaemon, image: s
         container.remove(force=True)
 
 
+def test_processes_are_listed_without_a_cgroup(rootless_daemon: RootlessDaemon, image: str) -> None:
+    """`top` and the views' `/lab/processes` know those of the container's pid namespace, `exec`'s too."""
+    started = rootless_daemon.docker("run", "-d", "--name", "pids", image, "sleep", "101")
+    assert started.returncode == 0, started.stderr
+    rootless_daemon.docker("exec", "-d", "pids", "sleep", "102")
+    rows = rootless_daemon.docker("top", "pids", "-o", "pid,args").stdout.splitlines()[1:]
+    assert [row.split(None, 1)[1] for row in rows] == ["sleep 101", "sleep 102"]
+    with contextlib.closing(rootless_daemon.client()) as client:
+        (found,) = client.api.get(f"{client.api.base_url}/lab/processes").json()["containers"]
+    assert [process["command"] for process in found["processes"]] == ["sleep 101", "sleep 102"]
+    assert found["processes"][0]["inside"] == 1
+    rootless_daemon.docker("rm", "-f", "pids")
+
+
 def test_range_of_ids_where_the_system_grants_one(granted_user: PlainUser) -> None:
     daemon = start_rootless(granted_user)
     try:

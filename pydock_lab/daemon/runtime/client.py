@@ -248,9 +248,11 @@ class Runtime:
     async def processes(self, container_id: str) -> list[int]:
         """Return the host pids of a container's processes, init first."""
         init = self._pids.get(container_id, 0)
+        pids: list[int] = []
         if self._cgroup_paths.get(container_id) and self._layout.version:
             pids = await asyncio.to_thread(self._cgroup(container_id).processes)
-        else:
+        # A plain user's engine has asked for a cgroup, but could make none: it seems empty.
+        if init and not pids:
             pids = await asyncio.to_thread(same_pid_namespace, init)
         return sorted(pids, key=lambda pid: (pid != init, pid))
 
