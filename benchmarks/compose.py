@@ -1,7 +1,7 @@
 """`up` and `down` of a project of ten services: pydock on its engine, Compose 2 on the distribution's.
 
-Compose 2 is `docker compose`, or a `docker-compose` whose version is 2 (Debian 13
-packages 2.26); where there is none, there is no ratio.
+Compose 2 is what `tools/compose2` fetched, `docker compose`, or a `docker-compose`
+whose version is 2; where there is none, there is no ratio.
 """
 
 from __future__ import annotations
@@ -61,12 +61,13 @@ def _project() -> str:
 
 
 def _pydock() -> tuple[str, ...]:
-    return (sys.executable, "-m", "pydock_lab.client.cli", "compose")
+    return (str(Path(sys.executable).with_name("pydock")), "compose")
 
 
 @cache
 def _compose() -> tuple[str, ...] | None:
-    for command in (("docker", "compose"), ("docker-compose",)):
+    fetched = str(Path(sys.executable).with_name("docker-compose-2"))
+    for command in ((fetched,), ("docker", "compose"), ("docker-compose",)):
         if shutil.which(command[0]):
             done = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
             if done.returncode == 0 and done.stdout.strip().lstrip("v").startswith("2."):

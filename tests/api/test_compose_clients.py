@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,7 +21,7 @@ from tests.conftest import Daemon, start_daemon
 pytestmark = pytest.mark.root
 
 TEN = "version: '3'\nservices:\n" + "".join(
-    f"  s{number}: {{image: busybox, command: sleep 1000, stop_signal: SIGKILL"
+    f"  s{number}: {{image: busybox, command: sh -c 'echo said; exec sleep 1000', stop_signal: SIGKILL"
     + (", depends_on: [s0, s1]" if number > 6 else ", volumes: ['shared:/data']")
     + "}\n"
     for number in range(10)
@@ -35,28 +36,79 @@ def ten(daemon: Daemon, busybox: str, tmp_path: Path) -> Project:
     return found
 
 
-@pytest.mark.skipif(not shutil.which("docker-compose"), reason="machine: no docker-compose")
-def test_the_distributions_docker_compose(ten: Project) -> None:
-    def compose(*words: str) -> str:
-        environment = os.environ | {"DOCKER_HOST": ten.engine.host}
-        command = ["docker-compose", "-p", "theirs", *words]
-        done = subprocess.run(command, env=environment, cwd=ten.directory, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+class Theirs:
+    """Another docker-compose in a project's directory, against our engine."""
 
+    def __init__(self, program: str, project: Project) -> None:
+        self._program = program
+        self._project = project
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"DOCKER_HOST": self._project.engine.host}
+        done = subprocess.run(
+            [self._program, *words],
+            env=environment,
+            cwd=self._project.directory,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def out(self, *words: str) -> str:
+        return self.run(*words).stdout
+
+    def ids(self, *words: str) -> list[str]:
+        return sorted(self.out("ps", "-q", *words).split())
+
+
+COMPOSE_1, COMPOSE_2 = shutil.which("docker-compose"), Path(sys.executable).with_name("docker-compose-2")
+_HAS_1 = pytest.mark.skipif(not COMPOSE_1, reason="machine: no docker-compose")
+_HAS_2 = pytest.mark.skipif(not COMPOSE_2.exists(), reason="machine: no Compose 2 (tools/compose2 fetches it)")
+
+
+@pytest.mark.parametrize(
+    "program", [pytest.param(COMPOSE_1, marks=_HAS_1, id="1.29"), pytest.param(str(COMPOSE_2), marks=_HAS_2, id="2")]
+)
+def test_another_docker_compose_on_our_engine(ten: Project, program: str) -> None:
+    theirs = Theirs(program, ten)
     try:
-        compose("up", "-d")
-        first = sorted(compose("ps", "-q").split())
+        theirs.run("-p", "theirs", "up", "-d")
+        first = theirs.out("-p", "theirs", "ps", "-q").split()
         assert len(first) == 10
-        assert compose("exec", "-T", "s0", "echo", "hello").strip() == "hello"
-        compose("up", "-d")
-        assert sorted(compose("ps", "-q").split()) == first
-        compose("stop", "-t", "0", "s9")
-        compose("up", "-d")
-        assert len(compose("ps", "-q").split()) == 10
+        assert theirs.out("-p", "theirs", "exec", "-T", "s0", "echo", "hello").strip() == "hello"
+        theirs.run("-p", "theirs", "up", "-d")
+        assert sorted(theirs.out("-p", "theirs", "ps", "-q").split()) == sorted(first)
+        theirs.run("-p", "theirs", "stop", "-t", "0", "s9")
+        theirs.run("-p", "theirs", "up", "-d", "--scale", "s9=2")
+        assert len(theirs.out("-p", "theirs", "ps", "-q").split()) == 11
+        assert "said" in theirs.out("-p", "theirs", "logs", "--no-color", "s0")
     finally:
-        compose("down", "-v", "-t", "0")
+        theirs.run("-p", "theirs", "down", "-v", "-t", "0")
     assert "theirs" not in ten.engine.docker("volume", "ls", "-q").stdout
+    assert "theirs" not in ten.engine.docker("ps", "-a").stdout + ten.engine.docker("network", "ls").stdout
+
+
+@_HAS_2
+def test_compose_2_and_ours_take_over_each_others_project(ten: Project) -> None:
+    theirs = Theirs(str(COMPOSE_2), ten)
+    assert theirs.out("config") == ten.run("config").stdout
+    assert sorted(theirs.out("config", "--hash", "*").split("\n")) == sorted(
+        ten.run("config", "--hash", "*").stdout.split("\n")
+    )
+    for first, second in ((theirs, ten), (ten, theirs)):
+        first.run("up", "-d", "--scale", "s5=2")
+        made = sorted(first.ids())
+        assert len(made) == 11
+        said = second.run("up", "-d", "--scale", "s5=2").stderr
+        assert "Creat" not in said and "Recreate" not in said
+        assert sorted(second.ids()) == made
+        assert second.run("exec", "-T", "s0", "echo", "hello").stdout.strip() == "hello"
+        second.run("down", "-v", "-t", "0")
+        assert first.ids("-a") == []
+        assert ten.engine.docker("volume", "ls", "-q").stdout == ""
 
 
 def test_watch_syncs_what_changes(daemon: Daemon, busybox: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
@@ -74,6 +75,33 @@ def test_a_volume_outlives_its_container_and_is_protected(
         container.remove()
     assert daemon.docker("volume", "rm", "vol-two").stdout == "vol-two\n"
     assert daemon.docker("volume", "rm", "-f", "vol-two").returncode == 0
+
+
+def test_an_empty_volume_is_shared_by_the_one_who_has_it_and_the_one_who_comes(daemon: Daemon, busybox: str) -> None:
+    """The second container finds it empty too; the directory the first has mounted has to stay the same."""
+    try:
+        for name, place in (("empty-a", "/not/in/the/image"), ("empty-b", "/etc")):
+            done = daemon.docker("run", "-d", "--name", name, "-v", f"vol-empty:{place}", busybox, "sleep", "1000")
+            assert done.returncode == 0, done.stderr
+        assert daemon.docker("exec", "empty-b", "touch", "/etc/from-b").returncode == 0
+        seen = daemon.docker("exec", "empty-a", "ls", "/not/in/the/image").stdout.split()
+        assert {"from-b", "passwd"} <= set(seen)
+    finally:
+        daemon.docker("rm", "-f", "empty-a", "empty-b")
+        daemon.docker("volume", "rm", "vol-empty")
+
+
+def test_containers_made_at_once_fill_their_volume_once(daemon: Daemon, busybox: str) -> None:
+    words = ("create", "--label", "filler", "-v", "vol-at-once:/etc", busybox)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda _: daemon.docker(*words), range(8)))
+        assert [done.stderr for done in made] == [""] * 8
+        shown = daemon.docker("run", "--rm", "-v", "vol-at-once:/v", busybox, "ls", "/v").stdout.split()
+        assert "passwd" in shown and ".filling" not in shown
+    finally:
+        daemon.docker("rm", *daemon.docker("ps", "-aq", "--filter", "label=filler").stdout.split())
+        daemon.docker("volume", "rm", "vol-at-once")
 
 
 def test_prune_takes_anonymous_volumes_and_names_only_if_told(client: docker.DockerClient, busybox: str) -> None:

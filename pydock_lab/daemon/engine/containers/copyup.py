@@ -15,7 +15,7 @@ from pathlib import Path
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs, WritableRootfs
 
 
-def copy_up(layers: Sequence[Path], path: str, target: Path, *, rootless: bool) -> None:
+def copy_up(layers: Sequence[Path], path: str, target: Path, *, rootless: bool) -> bool:
     """Copy a directory of an image into an empty one; nothing happens where the image has none (blocking).
 
     Args:
@@ -23,14 +23,17 @@ def copy_up(layers: Sequence[Path], path: str, target: Path, *, rootless: bool) 
         path: Absolute in the image; links are followed inside it.
         target: Absolute on the host; takes the owner and mode of the image's directory too.
         rootless: Owners that are not mapped are left out.
+
+    Returns:
+        Whether the image has a directory there.
     """
     image = Rootfs(layers, rootless=rootless)
     try:
         top = image.resolve(path) if layers else None
     except OSError:
-        return
+        return False
     if top is None or not top.is_directory:
-        return
+        return False
     copies = WritableRootfs(target, (), rootless=rootless)
     directories = [(target, top)]
     linked: dict[tuple[int, int], Path] = {}
@@ -51,6 +54,7 @@ def copy_up(layers: Sequence[Path], path: str, target: Path, *, rootless: bool) 
     for real, place in reversed(directories):
         # Last, because filling a directory changes its times.
         copies.like(real, place.real[0])
+    return True
 
 
 def _make(place: Place, real: Path) -> None:

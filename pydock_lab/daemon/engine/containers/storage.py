@@ -6,7 +6,11 @@ Source: moby daemon/volumes_unix.go.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydock_lab.daemon.config import DaemonConfig
@@ -107,17 +111,35 @@ class ContainerStorage:
 
 
 def _fill_if_empty(layers: list[Path], path: str, root: Path, rootless: bool) -> None:
-    if any(root.iterdir()):
-        return
-    # Filled beside the volume and renamed into its place: a half-copied volume is never seen.
-    scratch = root.with_name(".filling")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(mode=0o755)
-    try:
-        copy_up(layers, path, scratch, rootless=rootless)
-        scratch.rename(root)
-    finally:
+    with _alone_with(root.parent):
+        if any(root.iterdir()):
+            return
+        # Filled beside the volume, then moved: what a kill leaves half-copied is never taken for its content.
+        # The volume's own directory stays, because a container may have it mounted already.
+        scratch = root.with_name(".filling")
         shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o755)
+        try:
+            if copy_up(layers, path, scratch, rootless=rootless):
+                status = scratch.stat()
+                for entry in scratch.iterdir():
+                    entry.rename(root / entry.name)
+                os.chown(root, status.st_uid, status.st_gid)
+                shutil.copystat(scratch, root)
+                os.utime(root, ns=(status.st_atime_ns, status.st_mtime_ns))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone_with(directory: Path) -> Iterator[None]:
+    """Keep other containers that are made at the same time out of a volume's directory (blocking)."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_trees(parent: Path, names: list[str]) -> None:
