@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,61 @@ def test_put_and_read_back(box: Container) -> None:
     chunks, _ = box.get_archive("/d/sub/x")
     found = members(chunks)
     assert (found["x"].size, found["x"].mode & 0o777) == (4, 0o640)
+
+
+def test_the_root_is_copied_without_what_the_kernel_makes_up(box: Container) -> None:
+    chunks, _ = box.get_archive("/")
+    found = set(members(chunks))
+    assert {"./d/a", "./etc/hosts", "./proc", "./sys", "./dev"} <= found
+    assert not [name for name in found if name.startswith(("./proc/", "./sys/", "./dev/null"))]
+
+
+def test_a_slash_behind_a_file_asks_for_a_directory(box: Container) -> None:
+    with pytest.raises(docker.errors.APIError, match="lstat /d/a/: not a directory"):
+        box.get_archive("/d/a/")
+
+
+def test_put_a_file_in_a_full_directory_s_place(box: Container) -> None:
+    assert box.put_archive("/d/sub", tar_of(x=b""))
+    assert box.put_archive("/d", tar_of(sub=b"now a file"))
+    chunks, _ = box.get_archive("/d/sub")
+    assert members(chunks)["sub"].size == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "link", "words"),
+    [
+        ("../x", tarfile.REGTYPE, "", '"../x" is outside of "/d"'),
+        ("s", tarfile.SYMTYPE, "../x", 'invalid symlink "/d/s" -> "../x"'),
+        ("h", tarfile.LNKTYPE, "../etc/passwd", 'invalid hardlink "/etc/passwd" -> "../etc/passwd"'),
+    ],
+)
+def test_what_leads_out_of_the_directory_is_refused(
+    client: docker.DockerClient, busybox: str, name: str, kind: bytes, link: str, words: str
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, link
+        archive.addfile(member)
+    container = client.containers.create(busybox, ["true"])
+    try:
+        container.put_archive("/", directory_of("d"))
+        with pytest.raises(docker.errors.APIError, match=re.escape(words)):
+            container.put_archive("/d", buffer.getvalue())
+        with pytest.raises(docker.errors.APIError, match="invalid tar header"):
+            container.put_archive("/d", b"no tar" * 300)
+    finally:
+        container.remove()
+
+
+def directory_of(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.type = tarfile.DIRTYPE
+        archive.addfile(member)
+    return buffer.getvalue()
 
 
 def test_what_is_not_there(box: Container) -> None:

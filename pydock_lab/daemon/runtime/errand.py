@@ -25,6 +25,8 @@ from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operati
 from pydock_lab.daemon.runtime.plan import Plan
 from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest
 
+_KERNEL_FILESYSTEMS = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs", "devtmpfs")
+
 
 @dataclass
 class Done(Operation):
@@ -88,8 +90,12 @@ def archive_plan(request: LaunchRequest, action: str, pid: int | None, path: str
     transfer = TransferFiles(action, path, options, user)
     plan = Plan(id=request.id)
     if pid is not None:
-        if action == "export":
-            transfer.skip = _mount_points(pid)
+        if action in ("export", "get"):
+            # An export is the root alone; a copy has the volumes, too, but not what the kernel makes up.
+            mounts = _mount_points(pid)
+            bound = {m["destination"] for m in config.get("mounts") or () if (m.get("type") or "bind") == "bind"}
+            made_up = [point for point, kind in mounts.items() if kind in _KERNEL_FILESYSTEMS and point not in bound]
+            transfer.skip = made_up if action == "get" else list(mounts)
         plan.operations = [JoinMounts(pid), transfer]
         return plan
     target = os.path.join(request.bundle, "rootfs")
@@ -110,11 +116,13 @@ def archive_plan(request: LaunchRequest, action: str, pid: int | None, path: str
     return plan
 
 
-def _mount_points(pid: int) -> list[str]:
-    """Return what is mounted in a container besides its root."""
+def _mount_points(pid: int) -> dict[str, str]:
+    """Return what is mounted in a container besides its root: mount point → file system type."""
     with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        points = [line.split()[4] for line in table]
-    return [point for point in points if point != "/"]
+        halves = [line.partition(" - ") for line in table]
+    points = {mount.split()[4]: source.split()[0] for mount, _, source in halves}
+    points.pop("/", None)
+    return points
 
 
 def connect_plan(container_id: str, pid: int, attachment: Attachment) -> Plan:

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import stat
 import tarfile
 import time
@@ -57,13 +58,13 @@ class TransferFiles(Operation):
         fd = context.stdio[0]
         result: dict[str, Any] = {}
         if self.action == "export":
-            write_tar(fd, "/", ".", skip=set(self.skip), one_file_system=True)
+            write_tar(fd, "/", ".", skip=set(self.skip))
         elif self.action == "put":
             self._put(fd)
         else:
             result = path_stat(self.path)
             if self.action == "get":
-                write_tar(fd, _lresolve(self.path), result["name"])
+                write_tar(fd, _lresolve(self.path), result["name"], skip=set(self.skip))
         send_message(context.report, {"result": result})
         os._exit(0)
 
@@ -77,7 +78,11 @@ class TransferFiles(Operation):
         if self.options.get("copy_uid_gid") and self.user:
             user = users.resolve(self.user, [])
             owner = (user.uid, user.gid)
-        read_tar(fd, target, keep_kind=bool(self.options.get("no_overwrite_dir_non_dir")), owner=owner)
+        try:
+            read_tar(fd, target, keep_kind=bool(self.options.get("no_overwrite_dir_non_dir")), owner=owner)
+        except tarfile.ReadError as error:
+            broken_off = str(error) == "unexpected end of data"
+            raise CannotStart("unexpected EOF" if broken_off else "archive/tar: invalid tar header") from None
 
 
 def path_stat(path: str) -> dict[str, Any]:
@@ -89,6 +94,8 @@ def path_stat(path: str) -> dict[str, Any]:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise CannotStart(f"Could not find the file {path} in container", "not_found") from None
         raise
+    if path.endswith(("/", "/.")) and not stat.S_ISDIR(status.st_mode):
+        raise CannotStart(f"lstat {path}: not a directory")
     target = os.path.realpath(resolved) if stat.S_ISLNK(status.st_mode) else ""
     mode = stat.S_IMODE(status.st_mode) & 0o777 | _GO_TYPES.get(stat.S_IFMT(status.st_mode), 0)
     for bit, go_bit in _GO_BITS.items():
@@ -121,7 +128,7 @@ def _lresolve(path: str) -> str:
     return os.path.join(os.path.realpath(directory), name)
 
 
-def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None, one_file_system: bool = False) -> None:
+def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None) -> None:
     """Write a tree as a tar stream whose entries begin with `name`.
 
     Args:
@@ -129,7 +136,6 @@ def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None, one
         top: Absolute.
         name: What `top` is called in the archive; `/` and `.` give `./…`.
         skip: Absolute paths whose contents are left out (mount points).
-        one_file_system: Together with `skip`: leave mount points empty.
     """
     hidden = skip or set()
     prefix = "." if name == "/" else name
@@ -145,7 +151,7 @@ def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None, one
                 status = os.lstat(path)
             except FileNotFoundError:
                 continue
-            mounted = one_file_system and path in hidden
+            mounted = path in hidden
             entry = _entry(path, entry_name, status, seen)
             if entry is None:
                 continue
@@ -226,6 +232,7 @@ def read_tar(fd: int, directory: str, *, keep_kind: bool, owner: tuple[int, int]
             if owner is not None:
                 entry.uid, entry.gid = owner
             target = os.path.normpath(os.path.join(directory, entry.name.lstrip("/")))
+            _check_within(directory, target, entry)
             _make_room(target, entry, keep_kind=keep_kind)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if entry.isdir():
@@ -241,6 +248,22 @@ def read_tar(fd: int, directory: str, *, keep_kind: bool, owner: tuple[int, int]
         _set_metadata(target, entry)
 
 
+def _check_within(directory: str, target: str, entry: tarfile.TarInfo) -> None:
+    """Refuse what leads out of the directory, as Docker does; out of the root it could not (moby pkg/archive)."""
+    if not _is_within(directory, target):
+        raise CannotStart(f'"{os.path.normpath(entry.name)}" is outside of "{directory}"')
+    link = entry.linkname.lstrip("/")
+    if entry.issym() and not _is_within(directory, os.path.normpath(os.path.join(os.path.dirname(target), link))):
+        raise CannotStart(f'invalid symlink "{target}" -> "{entry.linkname}"')
+    linked = os.path.normpath(os.path.join(directory, link))
+    if entry.islnk() and not _is_within(directory, linked):
+        raise CannotStart(f'invalid hardlink "{linked}" -> "{entry.linkname}"')
+
+
+def _is_within(directory: str, path: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
 def _make_room(target: str, entry: tarfile.TarInfo, *, keep_kind: bool) -> None:
     """Remove what is in an entry's place, unless both are directories."""
     try:
@@ -252,8 +275,7 @@ def _make_room(target: str, entry: tarfile.TarInfo, *, keep_kind: bool) -> None:
             return
         if keep_kind:
             raise CannotStart(f'cannot overwrite directory "{target}" with non-directory "{entry.name}"', "invalid")
-        with contextlib.suppress(OSError):
-            os.rmdir(target)
+        shutil.rmtree(target)
         return
     if entry.isdir():
         if stat.S_ISLNK(there) and os.path.isdir(target):
