@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pydock_lab.dockerfile.expansion import Lexer
 from pydock_lab.dockerfile.ignore import Ignore
 from pydock_lab.dockerfile.instructions import Add, Arg, Copy, Env, From, Instruction, Workdir
-from pydock_lab.dockerfile.parser import Dockerfile, Node, parse
+from pydock_lab.dockerfile.parser import Dockerfile, Node
 from pydock_lab.dockerfile.rules import DESCRIPTIONS
-from pydock_lab.dockerfile.stages import Stage, read_program
+from pydock_lab.dockerfile.stages import Program, Stage, read_program
 from pydock_lab.dockerfile.suggestion import closest
 from pydock_lab.dockerfile.typed import instruction as typed
 from pydock_lab.dockerfile.variables import PLATFORM_ARGUMENTS, PREDEFINED, used_variables
@@ -90,10 +90,16 @@ def check(
     Raises:
         DockerfileError: it does not parse.
     """
-    file = parse(source)
-    linter = _Linter(file, ignore, dict(arguments or {}))
-    linter.run(read_program(source).stages)
-    skipped = _skipped(file.directives.get("check", ""))
+    return check_program(read_program(source), ignore, arguments)
+
+
+def check_program(
+    program: Program, ignore: Ignore | None = None, arguments: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Return the findings of a Dockerfile that is parsed already; else as `check`."""
+    linter = _Linter(program.file, ignore, dict(arguments or {}))
+    linter.run(program.stages)
+    skipped = _skipped(program.file.directives.get("check", ""))
     kept = [each for each in linter.found if "all" not in skipped and each.rule.lower() not in skipped]
     return sorted(dict.fromkeys(kept), key=lambda each: each.line)
 

@@ -6,11 +6,11 @@ Source: the Dockerfile reference, "Multi-stage builds".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydock_lab.dockerfile.expansion import Lexer
 from pydock_lab.dockerfile.instructions import Arg, Copy, From, Instruction, Run
-from pydock_lab.dockerfile.parser import at_line, parse
+from pydock_lab.dockerfile.parser import Dockerfile, at_line, parse
 from pydock_lab.dockerfile.typed import instruction
 from pydock_lab.errors import DockerfileError, InvalidParameter
 
@@ -47,16 +47,22 @@ class Program:
     Attributes:
         stages: In order.
         arguments: The ARG instructions before the first FROM.
-        escape: The escape character.
-        warnings: What BuildKit would warn of.
-        directives: Parser directives as written.
+        file: What was parsed.
     """
 
     stages: tuple[Stage, ...]
-    arguments: tuple[Arg, ...] = ()
-    escape: str = "\\"
-    warnings: tuple[str, ...] = ()
-    directives: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[Arg, ...]
+    file: Dockerfile
+
+    @property
+    def escape(self) -> str:
+        """The escape character."""
+        return self.file.escape
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What BuildKit would warn of."""
+        return self.file.warnings
 
     def find(self, name: str, *, before: int | None = None) -> Stage | None:
         """Find a stage by name or number among those before `before`; the last of a name wins."""
@@ -155,7 +161,7 @@ def read_program(source: str | bytes) -> Program:
     close()
     if not stages:
         raise DockerfileError("dockerfile contains no stages to build")
-    return Program(tuple(stages), tuple(arguments), file.escape, file.warnings, file.directives)
+    return Program(tuple(stages), tuple(arguments), file)
 
 
 def sources_of(step: Instruction) -> list[str]:

@@ -101,10 +101,11 @@ async def _stream(request: web.Request, build: RunningBuild) -> web.StreamRespon
     headers = {"Content-Type": "application/json", "X-Pydock-Build": build.id}
     response = web.StreamResponse(headers=headers)
     async with contextlib.aclosing(build.messages()) as messages:
-        async for message in messages:
+        async for waiting in messages:
             if not response.prepared:
                 await response.prepare(request)
-            await response.write(msgspec.json.encode(message) + b"\r\n")
+            # A cached build says all at once: in one write, not in four for each step.
+            await response.write(b"".join(msgspec.json.encode(message) + b"\r\n" for message in waiting))
     if not response.prepared:
         await response.prepare(request)
     await response.write_eof()

@@ -26,7 +26,7 @@ from pydock_lab.daemon.builder.turns import Turn, Turns
 from pydock_lab.daemon.builder.workshop import Workshop
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.dockerfile.instructions import Arg, From, Instruction, Label
-from pydock_lab.dockerfile.lint import check
+from pydock_lab.dockerfile.lint import check_program
 from pydock_lab.dockerfile.stages import Program, Stage, read_program
 from pydock_lab.dockerfile.substitution import substitute
 from pydock_lab.errors import DockerfileError, InvalidParameter, SystemFailure
@@ -102,7 +102,8 @@ class Build:
         self._tree = self._context.tree()
         self._record.document["dockerfile"] = source.decode(errors="replace")
         self._program = read_program(source)
-        self._record.document["checks"] = [warning.document for warning in check(source, self._context.ignore)]
+        findings = check_program(self._program, self._context.ignore)
+        self._record.document["checks"] = [finding.document for finding in findings]
         for argument in self._program.arguments:
             expanded = substitute(argument, self._arguments.for_from, self._program.escape)
             assert isinstance(expanded, Arg)

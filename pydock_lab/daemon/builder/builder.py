@@ -77,16 +77,22 @@ class RunningBuild:
         """Begin to build; the context lies in `tar`."""
         self._task = asyncio.create_task(self._run(), name=f"build {short(self.id)}")
 
-    async def messages(self) -> AsyncGenerator[Message, None]:
-        """Yield the messages of Docker's stream until the build has ended.
+    async def messages(self) -> AsyncGenerator[list[Message], None]:
+        """Yield the messages of Docker's stream, all that are waiting at a time, until the build has ended.
 
         Raises:
             LabError: the build failed before it had said anything.
         """
-        while (message := await self._messages.get()) is not None:
-            if isinstance(message, LabError):
-                raise message
-            yield message
+        while True:
+            waiting = await self._messages.take()
+            said = [message for message in waiting if isinstance(message, dict)]  # an end comes last
+            if said:
+                yield said
+            if len(said) == len(waiting):
+                continue
+            if isinstance(end := waiting[len(said)], LabError):
+                raise end
+            return
 
     async def cancel(self) -> None:
         """Stop the build if it runs; return when nothing of it is left."""
@@ -275,7 +281,8 @@ class Builder:
         self._documents.put(build.id, record.document)
         self._shop.trace.emit("builder", "build.ended", build.id, state=record.document["state"])
         self._shop.layers.release(holder)
-        await asyncio.to_thread(shutil.rmtree, self._secrets / build.id, ignore_errors=True)
+        if (private := self._secrets / build.id).exists():
+            await asyncio.to_thread(shutil.rmtree, private, ignore_errors=True)
         self._forget(build)
         self._drop_old_records()
         # The client has its answer; the unpacked context can go while it reads it.

@@ -6,7 +6,6 @@ for the words that Docker's classic builder writes into the history.
 
 from __future__ import annotations
 
-import copy
 import json
 import platform
 import posixpath
@@ -46,6 +45,9 @@ _SIGNALS = re.compile(r"^(?:SIG)?(?:[A-Z]+[0-9]?|RTM(?:IN|AX)(?:[+-]\d+)?)$")
 class Draft:
     """One stage's image as it grows.
 
+    Begins with what an image's config holds without copying it: a change puts a new value in the place of the old
+    one, and alters none that is there.
+
     Attributes:
         document: The OCI image config, without `created`.
         parent: Image id of the step before, or "" for scratch.
@@ -79,9 +81,9 @@ class Draft:
     def on(cls, document: dict[str, Any], image_id: str, chain_id: str | None) -> Draft:
         """Begin with an image; its ONBUILD triggers leave the config and are due."""
         kept = ("architecture", "variant", "config", "history", "os", "os.version", "rootfs")
-        own = copy.deepcopy({key: document[key] for key in kept if key in document})
-        own["config"] = own.get("config") or {}
-        own.setdefault("history", [])
+        own = {key: document[key] for key in kept if key in document}
+        own["config"] = dict(own.get("config") or {})
+        own["history"] = own.get("history") or []
         draft = cls(own, image_id, chain_id)
         draft.triggers = list(draft.config.pop("OnBuild", None) or [])
         draft.add_default_path()
@@ -213,17 +215,17 @@ class Draft:
         if diff_id is None:
             entry["empty_layer"] = True
         else:
-            self.document["rootfs"]["diff_ids"].append(diff_id)
-        self.document["history"].append(entry)
+            rootfs = self.document["rootfs"]
+            self.document["rootfs"] = {**rootfs, "diff_ids": [*rootfs["diff_ids"], diff_id]}
+        self.document["history"] = [*self.document["history"], entry]
         config = {key: value for key, value in self.config.items() if value not in (None, "", [], {})}
         # A base's config may hold fields in any order; the order is part of the image id.
         return msgspec.json.encode({**self.document, "config": config, "created": created}, order="deterministic")
 
     def take_over(self, document: dict[str, Any], image_id: str, chain_id: str | None) -> None:
         """Go on from the image of a cached step."""
-        kept = copy.deepcopy({key: value for key, value in document.items() if key != "created"})
-        self.document = kept
-        self.document["config"] = kept.get("config") or {}
+        self.document = {key: value for key, value in document.items() if key != "created"}
+        self.document["config"] = dict(document.get("config") or {})
         self.parent, self.chain_id = image_id, chain_id
 
     def _set_env(self, pairs: tuple[tuple[str, str], ...]) -> None:

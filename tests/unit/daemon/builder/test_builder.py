@@ -69,7 +69,7 @@ class Yard:
         build = self.builder.begin(BuildOptions(**options))
         build.tar.write_bytes(make_tar({"Dockerfile": dockerfile.encode(), **(files or {})}, mtime=mtime))
         build.start()
-        messages = [message async for message in build.messages()]
+        messages = [message async for waiting in build.messages() for message in waiting]
         return {**self.builder.record(build.id), "messages": messages}
 
     def content(self, image: str) -> dict[str, str]:
