@@ -238,7 +238,7 @@ class _Parser:
                 break
         joined = "".join(parts)
         if empty_lines:
-            self.warnings.append(f"Empty continuation line found in: {joined.strip()}")
+            self.warnings.append(f"Empty continuation line found in: {joined.lstrip()}")
         return joined
 
     def node(self, logical: str, start: int, comments: tuple[str, ...]) -> Node:
@@ -261,7 +261,8 @@ class _Parser:
             if inner_keyword.upper() == "ONBUILD":
                 trigger = Node(inner_keyword, (), (), False, rest)
             else:
-                trigger = self.bare_node(rest)
+                # Blanks at its end stay, as in every instruction's text.
+                trigger = self.bare_node(rest + logical[len(logical.rstrip()) :])
         return Node(keyword, tuple(flags), tuple(arguments), is_json, logical, trigger=trigger)
 
     def heredoc_body(self, heredoc: Heredoc) -> Heredoc:

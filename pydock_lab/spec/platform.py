@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform as _host
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydock_lab.errors import InvalidParameter
@@ -22,6 +22,7 @@ _ARCHITECTURES = {
     "i386": "386",
     "i686": "386",
 }
+_SYSTEMS = ("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "plan9", "android", "js")
 _KNOWN = ("386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64le", "riscv64", "s390x")
 _WORD = re.compile(r"^[A-Za-z0-9_.-]+$")
 
@@ -50,8 +51,8 @@ class Platform:
         if len(parts) > 3 or not all(_WORD.match(part) for part in parts):
             raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
         if len(parts) == 1:
-            if parts[0] == "linux":
-                return cls.host()
+            if parts[0] in _SYSTEMS:
+                return replace(cls.host(), os=parts[0])
             if _ARCHITECTURES.get(parts[0], parts[0]) not in _KNOWN:
                 raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
             parts = ["linux", parts[0]]

@@ -50,6 +50,27 @@ BUILDS = {
     "substitution": "FROM busybox\nENV a=${x:?boom}\n",
     "pattern without a match": "FROM busybox\nCOPY *.zz /x/\n",
     "empty": "",
+    "unknown platform": "FROM --platform=x busybox\n",
+    "platform of a stage": "FROM busybox AS a\nFROM --platform=linux/arm64 a\nENV a=b\n",
+    "triggers keep blanks": "FROM busybox\nONBUILD RUN echo a  \nONBUILD   COPY   a \\\n  b\t\n ONBUILD ENV a=b \n",
+    "triggers run": "FROM busybox AS a\nONBUILD ARG V=1\nONBUILD RUN echo t$V > /t  \nONBUILD COPY f.txt  /x\n"
+    "FROM a\nENV after=1\n",
+    "operators": "FROM busybox\nARG f=a/b.tar.gz\nENV A=${f:-x} B=${g:-x} C=${f:+y} D=${g:+y} E=\\$f F='$f' G=\"$f\" H=${f}_\n"
+    "LABEL a$f=b c=\"d \\\"e\\\" f\" g='h \"i\"'\nWORKDIR /$f/${g:-w}\n",
+    "entrypoint": "FROM busybox\nCOPY --chown=1:2 f.txt /usr/local/bin/\nRUN chmod 755 /usr/local/bin/f.txt \\\n"
+    "    # a comment between\n    && mkdir -p /var/lib/data \\\n\n    && chown -R 70:70 /var/lib/data \n"
+    'VOLUME /var/lib/data /x\nENV PATH $PATH:/opt/bin\nENTRYPOINT [ "docker-entrypoint.sh" , "-x" ]\nCMD ["postgres"]\n'
+    "STOPSIGNAL SIGINT\nEXPOSE 5432 8000-8002/udp\nHEALTHCHECK NONE\n",
+}
+FLAGS = {
+    "isolation": "isolation=hyperv",
+    "no isolation": "isolation=Default",
+    "network of no container": "networkmode=container:",
+    "network of an unknown container": "networkmode=container:nope",
+    "unknown network": "networkmode=nope",
+    "platform": "platform=x",
+    "unused argument": "buildargs=%7B%22x%22%3A%22y%22%7D",
+    "labels": "labels=%7B%22b%22%3A%22c%20d%22%2C%22a%22%3A%22%22%7D",
 }
 
 
@@ -131,9 +152,18 @@ def entry(member: tarfile.TarInfo) -> str:
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_the_same_build(engines: Engines, name: str) -> None:
+    compare(engines, BUILDS[name])
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_the_same_flag(engines: Engines, name: str) -> None:
+    compare(engines, "FROM busybox AS first\nRUN echo hello\nFROM first\nENV a=b\n", FLAGS[name])
+
+
+def compare(engines: Engines, dockerfile: str, flags: str = "") -> None:
     outcomes: list[list[str]] = []
     for engine in engines:
-        status, raw = ask(engine, "POST", "/build?t=compared&rm=1&nocache=1&forcerm=1", context(BUILDS[name]))
+        status, raw = ask(engine, "POST", f"/build?t=compared&rm=1&nocache=1&forcerm=1&{flags}", context(dockerfile))
         lines = [f"status {status}", *messages(raw)]
         if "Successfully tagged" in raw.decode():
             lines += json.dumps(image(engine), indent=1, sort_keys=True).split("\n")

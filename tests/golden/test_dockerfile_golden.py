@@ -37,7 +37,7 @@ def show_instruction(step: Instruction) -> str:
 
 
 def show_program(program: Program) -> str:
-    lines = [f"directive {name}={value}" for name, value in program.directives.items()]
+    lines = [f"directive {name}={value}" for name, value in program.file.directives.items()]
     lines += [f"warning {warning}" for warning in program.warnings]
     lines += [show_instruction(argument) for argument in program.arguments]
     for stage in program.stages:

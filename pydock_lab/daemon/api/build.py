@@ -161,6 +161,9 @@ def _refuse(query: Any) -> None:
         )
     if query.get("remote", "") == "client-session":
         raise NotImplementedYet("building from a client session needs BuildKit, which this engine does not have")
+    isolation = query.get("isolation", "")
+    if isolation.lower() not in ("", "default"):
+        raise InvalidParameter(f'Unsupported isolation: "{isolation}"')
     if _flag(query, "squash"):
         raise InvalidParameter("squash is only supported with experimental mode")
 

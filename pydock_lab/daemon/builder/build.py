@@ -30,6 +30,7 @@ from pydock_lab.dockerfile.lint import check_program
 from pydock_lab.dockerfile.stages import Program, Stage, read_program
 from pydock_lab.dockerfile.substitution import substitute
 from pydock_lab.errors import DockerfileError, InvalidParameter, SystemFailure
+from pydock_lab.spec.platform import Platform
 
 SCRATCH = "scratch"
 
@@ -82,6 +83,7 @@ class Build:
             Label(pairs=((name, value),), text=f"LABEL {name}={value}", start_line=target.base.start_line)
             for name, value in sorted(self._options.labels.items())
         ]
+        self._output.warn(self._program.warnings)
         before = len(self._program.arguments)
         total = before + sum(1 + len(stage.instructions) for stage in needed) + len(labels)
         for number, argument in enumerate(self._program.arguments, 1):
@@ -238,7 +240,15 @@ class Build:
         name = trees.image_name(name)
         if name == SCRATCH:
             return Draft.scratch()
-        return _draft_on(await image(name, expanded.platform))
+        return _draft_on(await image(name, _platform(expanded.platform)))
+
+
+def _platform(text: str) -> str:
+    """Return what FROM's --platform says as `os/arch[/variant]`, "" for nothing."""
+    try:
+        return str(Platform.parse(text)) if text else ""
+    except InvalidParameter as error:
+        raise InvalidParameter(f"failed to parse platform {text}: {error.message}") from None
 
 
 def _draft_on(image: Image) -> Draft:

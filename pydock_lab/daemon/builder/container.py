@@ -101,7 +101,6 @@ class StepContainer:
     Args:
         scratch: An existing empty directory on the layers' file system; `upper` appears in it.
         lowers: The image's layers, topmost first.
-        shared: The network it joins instead of having one of its own.
     """
 
     def __init__(
@@ -111,7 +110,6 @@ class StepContainer:
         networks: Networks,
         scratch: Path,
         lowers: list[Path],
-        shared: SharedNetwork | None = None,
     ) -> None:
         self.id = secrets.token_hex(32)
         self.upper = scratch / "upper"
@@ -120,8 +118,12 @@ class StepContainer:
         self._networks = networks
         self._scratch = scratch
         self._lowers = lowers
-        self._shared = shared
+        self._shared: SharedNetwork | None = None
         self._running = False
+
+    def join(self, shared: SharedNetwork) -> None:
+        """Use another container's network instead of one of its own."""
+        self._shared = shared
 
     async def run(self, settings: RunSettings, write: Write) -> Exit:
         """Run the command to its end.

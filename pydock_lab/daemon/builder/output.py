@@ -64,6 +64,20 @@ class Output:
         self.say(f"Step {number}/{total} : {text}")
         self.say("\n")
 
+    def triggers(self, count: int) -> None:
+        """`# Executing 2 build triggers`, in the three pieces that Docker sends."""
+        self.say(f"# Executing {count} build trigger")
+        if count > 1:
+            self.say("s")
+        self.say("\n")
+
+    def warn(self, warnings: tuple[str, ...]) -> None:
+        """Say the parser's warnings, all of empty continuation lines, in red and before the first step."""
+        if warnings:
+            lines = [warning.replace(": ", ":\n    ", 1) for warning in warnings]
+            lines.append("Empty continuation lines will become errors in a future release.")
+            self.say("\x1b[91m" + "".join(f"[WARNING]: {line}\n" for line in lines) + "\x1b[0m")
+
     def result(self, image_id: str) -> None:
         """` ---> 551cde93a01f`; nothing behind the arrow for scratch."""
         self.say(f" ---> {short(image_id)}\n")

@@ -136,8 +136,7 @@ class StageBuild:
         )
         if draft.triggers:
             count = len(draft.triggers)
-            output.say(f"# Executing {count} build trigger{'s' if count > 1 else ''}")
-            output.say("\n")
+            output.triggers(count)
         for trigger in draft.triggers:
             instruction = typed(parse_trigger(trigger, stage.base.start_line))
             lines = (stage.base.start_line, stage.base.start_line)
@@ -279,12 +278,13 @@ class StageBuild:
         settings = prepared.run
         assert settings is not None
         kind, _, other = settings.network.partition(":")
-        shared = shop.share_network(other) if kind == "container" else None
-        container = StepContainer(shop.config, shop.runtime, shop.networks, scratch, lowers, shared)
+        container = StepContainer(shop.config, shop.runtime, shop.networks, scratch, lowers)
         self._output.running(container.id)
         self._record.note(container=container.id)
         stream = RunOutput(self._output, self._record.output)
         try:
+            if kind == "container":
+                container.join(shop.share_network(other))
             async with AsyncExitStack() as stack:
                 mounted = await self._mounts().enter(prepared.mounts, settings.cwd, scratch, stack)
                 settings = replace(

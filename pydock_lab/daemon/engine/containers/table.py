@@ -45,13 +45,15 @@ class ContainerTable:
 
         Raises:
             NotFound: `No such container: …`.
-            InvalidParameter: more than one id begins like this.
+            InvalidParameter: more than one id begins like this, or there is no reference.
         """
+        if not reference:
+            raise InvalidParameter('invalid name or ID supplied: ""')
         if container := self._by_id.get(reference):
             return container
         if container_id := self._names.get(reference.removeprefix("/")):
             return self._by_id[container_id]
-        matches = [c for key, c in self._by_id.items() if key.startswith(reference)] if reference else []
+        matches = [c for key, c in self._by_id.items() if key.startswith(reference)]
         if len(matches) > 1:
             raise InvalidParameter(f"multiple IDs found with provided prefix: {reference}")
         if not matches:
