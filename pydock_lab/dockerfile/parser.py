@@ -104,7 +104,8 @@ class Dockerfile:
 
     def __str__(self) -> str:
         head = "".join(f"# {name}={value}\n" for name, value in self.directives.items())
-        body = "\n".join(str(node) for node in self.nodes)
+        # Blanks before a keyword are kept only where it stands on a continuation line.
+        body = "\n".join(f"{self.escape}\n{node}" if node.original[:1].isspace() else str(node) for node in self.nodes)
         # A last line that ends in an escape character would read as a continuation without this one.
         tail = f"{self.escape}\n" if _continuation(self.escape).search(body.rpartition("\n")[2]) else "\n"
         text = head + body + tail
@@ -183,12 +184,15 @@ class _Parser:
                 comments.append(line[1:].strip())
                 self.position += 1
                 continue
+            if not line:
+                self.position += 1
+                continue
             start = self.position + 1
             logical = self.logical_line()
-            if not logical.strip():
-                continue
             try:
-                nodes.append(self.node(logical.lstrip(), start, tuple(comments)))
+                if not logical.strip():
+                    raise DockerfileError("unknown instruction: ", hint="nothing follows what continues the line")
+                nodes.append(self.node(logical, start, tuple(comments)))
             except DockerfileError as error:
                 raise at_line(error, start, self.lines[start - 1]) from None
             comments = []
@@ -224,7 +228,10 @@ class _Parser:
         while self.position < len(self.lines):
             line = self.lines[self.position].rstrip("\r")
             self.position += 1
-            if not first:
+            if first:
+                # Blanks before a keyword that stands on a continuation line stay: BuildKit has it so.
+                line = line.lstrip()
+            else:
                 if line.lstrip().startswith("#"):
                     continue
                 if not line.strip():

@@ -55,8 +55,9 @@ BUILDS = {
     "triggers keep blanks": "FROM busybox\nONBUILD RUN echo a  \nONBUILD   COPY   a \\\n  b\t\n ONBUILD ENV a=b \n",
     "triggers run": "FROM busybox AS a\nONBUILD ARG V=1\nONBUILD RUN echo t$V > /t  \nONBUILD COPY f.txt  /x\n"
     "FROM a\nENV after=1\n",
-    "operators": "FROM busybox\nARG f=a/b.tar.gz\nENV A=${f:-x} B=${g:-x} C=${f:+y} D=${g:+y} E=\\$f F='$f' G=\"$f\" H=${f}_\n"
-    "LABEL a$f=b c=\"d \\\"e\\\" f\" g='h \"i\"'\nWORKDIR /$f/${g:-w}\n",
+    "operators": "FROM busybox\nARG f=a/b.tar.gz\n"
+    "ENV A=${f:-x} B=${g:-x} C=${f:+y} D=${g:+y} E=\\$f F='$f' G=\"$f\" H=${f}_\n"
+    'LABEL a$f=b c="d \\"e\\" f" g=\'h "i"\'\nWORKDIR /$f/${g:-w}\n',
     "entrypoint": "FROM busybox\nCOPY --chown=1:2 f.txt /usr/local/bin/\nRUN chmod 755 /usr/local/bin/f.txt \\\n"
     "    # a comment between\n    && mkdir -p /var/lib/data \\\n\n    && chown -R 70:70 /var/lib/data \n"
     'VOLUME /var/lib/data /x\nENV PATH $PATH:/opt/bin\nENTRYPOINT [ "docker-entrypoint.sh" , "-x" ]\nCMD ["postgres"]\n'
