@@ -1,4 +1,6 @@
-"""Malformed Dockerfiles, read by BuildKit's own parser: the distribution's dockerd has one, its CLI speaks to it.
+"""Dockerfiles read by BuildKit itself: the distribution's dockerd has one, its CLI speaks to it.
+
+What ours refuses, that one refuses in the same words; what ours takes, that one takes: it gets as far as the images.
 
 That BuildKit is of 2020: it words a few refusals differently, and does not know what came later.
 """
@@ -18,7 +20,9 @@ from tests.conftest import Daemon
 pytestmark = pytest.mark.root
 
 CLI = Path("/usr/bin/docker")
-CASES = sorted((Path(__file__).parent.parent / "golden" / "dockerfile").glob("bad-*"))
+GOLDEN = Path(__file__).parent.parent / "golden" / "dockerfile"
+CASES = sorted(GOLDEN.glob("bad-*"))
+REAL = sorted(GOLDEN.glob("real-*"))
 # Here-documents, flags and checks that came after 2020. A Dockerfile of nothing but ARG ends that dockerd with a panic.
 LATER = re.compile(r"heredoc|unpack|network|interval-small|not-utf8|flag-not-bool|healthcheck-retries|only-args")
 
@@ -31,6 +35,17 @@ def test_buildkit_refuses_the_same(oracle: Daemon, tmp_path: Path) -> None:
     ours = {case.name: normal((case / "expected").read_text().partition("\nline ")[0]) for case in cases}
     assert len(cases) > 35
     assert {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]} == {}
+
+
+def test_buildkit_takes_the_same(oracle: Daemon, tmp_path: Path) -> None:
+    # A frontend that a directive names would have to be pulled first; checksums of 2022 are unknown to this one.
+    later = re.compile(rb"(?m)^(\xef\xbb\xbf)?# ?syntax|--checksum")
+    cases = [case for case in REAL if not later.search((case / "Dockerfile").read_bytes())]
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(lambda case: refusal(oracle, case / "Dockerfile", tmp_path), cases))
+    assert len(cases) > 25
+    reached = re.compile(r"failed to do request: Head \S+/manifests/|^built$")
+    assert {case.name: text for case, text in zip(cases, said, strict=True) if not reached.search(text)} == {}
 
 
 def refusal(engine: Daemon, dockerfile: Path, context: Path) -> str:

@@ -29,6 +29,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _TAR_MAGIC_AT = 257
 _DOCKERFILE_LIMIT = KEPT_BYTES
 _IGNORE = ".dockerignore"
+_BUFFER_BYTES = 1 << 20  # what open() takes of itself is a read for every eighth kilobyte
 _EXTRAS = ".pydock"
 _SECRETS = f"{_EXTRAS}/secrets/"
 
@@ -50,7 +51,7 @@ def open_tar(path: Path) -> IO[bytes]:
         except ImportError:
             raise NotImplementedYet("zstd archives need the zstandard library") from None
         return cast("IO[bytes]", zstandard.open(path, "rb"))
-    return path.open("rb")
+    return path.open("rb", buffering=_BUFFER_BYTES)
 
 
 def is_tar(path: Path) -> bool:
