@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -109,6 +110,46 @@ def test_compose_2_and_ours_take_over_each_others_project(ten: Project) -> None:
         second.run("down", "-v", "-t", "0")
         assert first.ids("-a") == []
         assert ten.engine.docker("volume", "ls", "-q").stdout == ""
+
+
+@_HAS_2
+def test_dry_run_says_what_compose_2_says_and_changes_nothing(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
+    project = Project(daemon, tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM busybox\n")
+    project.write("""
+name: dry
+services:
+  web: {build: ., command: sleep 1000, stop_signal: SIGKILL, depends_on: [db]}
+  db: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, depends_on: [cache]}
+  cache: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}
+""")
+    theirs = Theirs(str(COMPOSE_2), project)
+
+    def said(who: Theirs | Project, words: str) -> list[str]:
+        done = who.run("--dry-run", *words.split())
+        text = done.stdout + done.stderr
+        return sorted(re.sub(r"dryRun-[0-9a-f]+|\b[0-9a-f]{12}_", "", text).splitlines())
+
+    def there() -> str:
+        listed = [("ps", "-aq", "--no-trunc"), ("network", "ls", "-q"), ("volume", "ls", "-q"), ("images", "-q")]
+        return "".join(daemon.docker(*words).stdout for words in listed)
+
+    before = there()
+    for words in ("up", "up -d", "create", "build", "down"):
+        assert said(project, words) == said(theirs, words), words
+    assert there() == before
+    project.run("up", "-d")
+    try:
+        before = there()
+        for words in ("up -d --force-recreate", "stop", "restart", "kill"):
+            assert said(project, words) == said(theirs, words), words
+        assert " DRY-RUN MODE -  Network dry_default  Removed" in said(project, "down -v --rmi all")
+        assert " DRY-RUN MODE -  cache Pulled " in said(project, "pull")
+        assert "interactive exec is not supported" in project.run("--dry-run", "exec", "db", "true", code=1).stderr
+        assert "interactive run is not supported" in project.run("--dry-run", "run", "db", "true", code=1).stderr
+        assert there() == before
+    finally:
+        project.run("down", "-t", "0", "--rmi", "local")
 
 
 def test_watch_syncs_what_changes(daemon: Daemon, busybox: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.graph import visit
 from pydock_lab.client.compose.resources import Resources
 from pydock_lab.client.compose.stopping import in_reverse
+from pydock_lab.spec import reference
 
 
 def down(arguments: Arguments, session: Session) -> Result:
@@ -59,7 +60,10 @@ def remove(arguments: Arguments, session: Session) -> Result:
     if not containers:
         work.report.line("No stopped containers")
         return Result()
-    if not arguments.on("force") and not _confirmed(session, ", ".join(one.name for one in containers)):
+    names = ", ".join(one.name for one in containers)
+    if work.report.dry_run:
+        work.report.line(f"Going to remove {names}")
+    elif not arguments.on("force") and not _confirmed(session, names):
         return Result()
     volumes = arguments.on("volumes")
 
@@ -88,7 +92,11 @@ def _remove_images(work: Work, which: str) -> None:
     from pydock_lab.client.compose.body import image_name  # not worth its import to a `down` without --rmi
 
     services = work.project.services
-    names = {image_name(work.project, name) for name in services if which == "all" or not services[name].image}
+    names = {
+        reference.parse(image_name(work.project, name)).familiar
+        for name in services
+        if which == "all" or not services[name].image
+    }
 
     def one(name: str) -> None:
         work.report.did("Image", name, "Removing")

@@ -64,7 +64,7 @@ def pull(arguments: Arguments, session: Session) -> Result:
     for name in selected:
         service = work.project.services[name]
         if service.build is not None and (arguments.on("ignore-buildable") or not service.image):
-            work.report.line(f" {name} Skipped - No image to be pulled ")
+            work.report.step(f" {name} Skipped - No image to be pulled ")
         elif service.image and not present.get(name):
             wanted.setdefault(service.image, name)
 
@@ -127,12 +127,13 @@ def _push(work: Work, names: list[str], session: Session, *, ignore: bool) -> No
     assert command is not None
     for name in names:
         reference.parse(name)
-        work.report.line(f" {name} Pushing ")
+        work.report.step(f" {name} Pushing ")
         try:
-            push_image(parse(command, ["--quiet", name]), session)
+            if not work.report.dry_run:
+                push_image(parse(command, ["--quiet", name]), session)
         except (CommandError, EngineError) as error:
             if not ignore:
                 raise
             work.report.line(f" {name} Warning {error.message}")
         else:
-            work.report.line(f" {name} Pushed ")
+            work.report.step(f" {name} Pushed ")

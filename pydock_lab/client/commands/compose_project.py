@@ -139,7 +139,7 @@ def begin(arguments: Arguments, session: Session, services: tuple[str, ...] = ()
         project = project_of_containers(session, name)
     quiet = arguments.text("progress") == "quiet"
     found = tuple(observe(session, project.name, oneoff=True))
-    return Work(session, project, Report(session, quiet=quiet), Cancellation(), found)
+    return Work(session, project, Report(session, quiet=quiet, dry_run=arguments.on("dry-run")), Cancellation(), found)
 
 
 def scaled(project: Project, entries: list[str]) -> Project:

@@ -73,6 +73,8 @@ def run(arguments: Arguments, session: Session) -> Result:
         starting = Starting(session, work.project, work.report, work.cancellation, others.containers)
         starting.start(needed)
         starting.await_conditions(name)
+    if work.report.dry_run:
+        raise CommandError("interactive run is not supported in dry-run mode")
     service = _changed(arguments, session, work.project.services[name], command)
     work = msgspec.structs.replace(
         work, project=msgspec.structs.replace(work.project, services={**work.project.services, name: service})

@@ -31,7 +31,7 @@ def stop(arguments: Arguments, session: Session) -> Result:
 
     def one(container: Observed) -> None:
         service = work.project.services.get(container.service)
-        for hook in service.pre_stop if service else ():
+        for hook in service.pre_stop if service and not work.report.dry_run else ():
             run_hook(session, container, hook)
         stopping.stop(container, timeout_s=timeout)
 

@@ -39,6 +39,9 @@ def up(arguments: Arguments, session: Session) -> Result:
     selected, convergence = _create(arguments, work, _policy(arguments))
     if arguments.on("no-start"):
         return Result(names=selected)
+    if work.report.dry_run and not detached:
+        work.session.say("end of 'compose up' output, interactive run is not supported in dry-run mode")
+        return Result(names=selected)
     attached = None if detached else Attached(work.session, _attached_to(arguments, work, selected), since=started)
     starting = Starting(session, work.project, work.report, work.cancellation, convergence.containers)
     if attached is not None:

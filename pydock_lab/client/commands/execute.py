@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydock_lab.client.commands.absent import refuse
 from pydock_lab.client.commands.advice import notes_for
@@ -14,6 +16,9 @@ from pydock_lab.client.commands.hints import hint_for
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.errors import LabError
 
+if TYPE_CHECKING:
+    from pydock_lab.client.connection import Connection
+
 
 def execute(command: Command, arguments: Arguments, session: Session) -> Result:
     """Carry out a parsed command.
@@ -22,6 +27,8 @@ def execute(command: Command, arguments: Arguments, session: Session) -> Result:
         CommandError: with Docker's message, its exit status and, where there is one, a hint.
     """
     try:
+        if command.path[0] == "compose" and arguments.on("dry-run"):
+            session = dataclasses.replace(session, connection=_dry(session.connection))
         result = command.function(arguments, session)
         result.notes += notes_for(arguments)
         return result
@@ -33,6 +40,12 @@ def execute(command: Command, arguments: Arguments, session: Session) -> Result:
         if (message := engine_message(error)) is None:
             raise
         raise _hinted(CommandError(message, hint=engine_hint(error)), arguments) from error
+
+
+def _dry(connection: Connection) -> Connection:
+    from pydock_lab.client.compose.dry_run import DryRun
+
+    return DryRun(connection)
 
 
 def run_line(argv: Sequence[str], session: Session, *, program: str = "docker") -> Result:

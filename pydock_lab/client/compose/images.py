@@ -85,9 +85,13 @@ class Images:
 
     def pull(self, image: str, service: str, *, quiet: bool = False) -> None:
         """Pull one image."""
-        self._report.line(f" {service} Pulling ")
-        pull_image(self._session, image, platform=self._project.services[service].platform, quiet=quiet, aside=True)
-        self._report.line(f" {service} Pulled ")
+        self._report.step(f" {service} Pulling ")
+        if self._report.dry_run:
+            self._session.connection.request("POST", "/images/create", query={"fromImage": image})
+        else:
+            platform = self._project.services[service].platform
+            pull_image(self._session, image, platform=platform, quiet=quiet, aside=True)
+        self._report.step(f" {service} Pulled ")
 
     def build(
         self,
@@ -111,6 +115,8 @@ class Images:
         query = _query(build, [image_name(self._project, name), *build.tags], arguments or {})
         query |= {"nocache": (no_cache or build.no_cache) or None, "pull": (pull or build.pull) or None}
         query |= {"memory": memory or None, "platform": service.platform or None}
+        if self._report.dry_run:
+            return self._pretended(name, query)
         body: Any = None
         if "://" in build.context or build.context.startswith(("git@", "github.com/")):
             query["remote"] = build.context
@@ -131,6 +137,15 @@ class Images:
                     elif isinstance(event, BuildEvent):
                         self._session.output.build(event)
         return stream.image_id
+
+    def _pretended(self, name: str, query: Mapping[str, Any]) -> str:
+        """Say what a build would do, as Compose does."""
+        self._session.connection.request("POST", "/build", query=query)
+        image = image_name(self._project, name)
+        made = self.present((name,))[name]
+        for line in (f"   build service {name} ", f" ==> ==> writing image {made} ", f" ==> ==> naming to {image} "):
+            self._report.step(line)
+        return made
 
     def present(self, names: Collection[str]) -> dict[str, str]:
         """The image id of each service, "" where the engine has no such image."""

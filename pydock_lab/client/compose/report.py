@@ -13,11 +13,16 @@ class Report:
     Args:
         session: The session.
         quiet: Say nothing.
+        dry_run: Nothing is done, and each line says so.
+
+    Attributes:
+        dry_run: As given.
     """
 
-    def __init__(self, session: Session, *, quiet: bool = False) -> None:
+    def __init__(self, session: Session, *, quiet: bool = False, dry_run: bool = False) -> None:
         self._session = session
         self._quiet = quiet
+        self.dry_run = dry_run
 
     def did(self, kind: str, name: str, what: str) -> None:
         """Say one thing.
@@ -28,7 +33,11 @@ class Report:
             what: `Creating`, `Started`, …
         """
         if not self._quiet:
-            self.line(f" {kind} {name}  {what}")
+            self.step(f" {kind} {name}  {what}")
+
+    def step(self, text: str) -> None:
+        """Say a line about something that is done, or would be."""
+        self.line(f" DRY-RUN MODE - {text}" if self.dry_run else text)
 
     def line(self, text: str) -> None:
         """Say a line."""

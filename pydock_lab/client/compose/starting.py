@@ -113,7 +113,7 @@ class Starting:
         else:
             self._request("POST", f"/containers/{container.id}/start")
         self._report.did("Container", container.name, "Started")
-        for hook in self._project.services[name].post_start:
+        for hook in () if self._report.dry_run else self._project.services[name].post_start:
             run_hook(self._session, container, hook)
 
     def _await(self, name: str, needed: str, condition: str, *, required: bool) -> None:
