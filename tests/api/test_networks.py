@@ -268,3 +268,28 @@ def test_sctp_is_refused_as_docker_does_on_a_kernel_without_it(daemon: Daemon, b
     assert "driver failed programming external connectivity on endpoint sctp" in done.stderr
     assert "Error starting userland proxy: protocol not supported" in done.stderr
     daemon.docker("rm", "-f", "sctp")
+
+
+def test_an_interface_that_left_does_not_lend_its_name_to_the_next(daemon: Daemon, busybox: str) -> None:
+    """eth1 stays where it is; what comes after is eth2, then eth3; a restart counts from 0 (as dockerd does)."""
+
+    def links() -> str:
+        return " ".join(daemon.docker("exec", "ifnames", "ls", "/sys/class/net").stdout.split())
+
+    try:
+        for network in ("ifnames-a", "ifnames-b"):
+            daemon.docker("network", "create", network)
+        daemon.docker("run", "-d", "--name", "ifnames", "--network", "ifnames-a", busybox, "sleep", "1000")
+        daemon.docker("network", "connect", "ifnames-b", "ifnames")
+        daemon.docker("network", "disconnect", "ifnames-a", "ifnames")
+        daemon.docker("network", "connect", "ifnames-a", "ifnames")
+        assert links() == "eth1 eth2 lo"
+        for network in ("ifnames-a", "ifnames-b"):
+            daemon.docker("network", "disconnect", network, "ifnames")
+        daemon.docker("network", "connect", "ifnames-b", "ifnames")
+        assert links() == "eth3 lo"
+        daemon.docker("restart", "-t", "0", "ifnames")
+        assert links() == "eth0 lo"
+    finally:
+        daemon.docker("rm", "-f", "ifnames")
+        daemon.docker("network", "rm", "ifnames-a", "ifnames-b")

@@ -256,8 +256,11 @@ class Networks:
         config: dict[str, Any] | None = None,
         name: str = "",
         hostname: str = "",
+        least: int = 0,
     ) -> Endpoint:
         """Reserve an address and names for a container (Docker's EndpointSettings as `config`).
+
+        Its interface is called `eth` and a number, at least `least`, that no other of its interfaces has.
 
         Raises InvalidParameter / Forbidden / NotFound in Docker's words.
         """
@@ -297,7 +300,7 @@ class Networks:
             aliases=tuple(dict.fromkeys(aliases)) if record.user_defined else (),
             named=record.user_defined,
             name=name,
-            ifname=next(ifname for ifname in map("eth{}".format, count()) if ifname not in used),
+            ifname=next(ifname for ifname in map("eth{}".format, count(least)) if ifname not in used),
         )
         self._remember(endpoint)
         self._trace.emit("network", "address.reserved", container_id, network=record.name, address=address)

@@ -104,6 +104,7 @@ class Networking:
     async def disconnect(self, container: Container, *, quiet: bool = False) -> None:
         """Give back everything; without `quiet` the events say so."""
         endpoints, container.record.endpoints = container.record.endpoints, {}
+        container.interfaces = 0
         for name, endpoint in endpoints.items():
             await self.networks.release(endpoint)
             if not quiet:
@@ -114,10 +115,12 @@ class Networking:
 
     async def allocate(self, container: Container, network: str, settings: dict[str, Any]) -> Endpoint:
         """Take a container's place on one network (settings: Docker's EndpointSettings)."""
-        record = container.record
-        return await self.networks.allocate(
-            network, record.id, config=settings, name=record.name, hostname=record.config["Hostname"]
+        record, hostname = container.record, container.record.config["Hostname"]
+        endpoint = await self.networks.allocate(
+            network, record.id, config=settings, name=record.name, hostname=hostname, least=container.interfaces
         )
+        container.interfaces = int(endpoint.ifname.removeprefix("eth")) + 1
+        return endpoint
 
     def rename(self, container: Container) -> None:
         """Let other containers find a container under its new name."""

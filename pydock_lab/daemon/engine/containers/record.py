@@ -125,6 +125,7 @@ class Container:
         health, restart: The task that probes it, or that will start it again, or None.
         namespaces: Kind → inode of the running process.
         process: The OCI process it runs, None where an earlier daemon started it.
+        interfaces: How many it has had since it started: a new one gets the next number, as Docker counts.
         held: A restart is under way: `--rm` must not remove it now.
     """
 
@@ -137,6 +138,7 @@ class Container:
         self.restart: asyncio.Task[None] | None = None
         self.namespaces: dict[str, int] = {}
         self.process: dict[str, Any] | None = None
+        self.interfaces = 0
         self.held = False
         self._exits: set[asyncio.Future[int]] = set()
         self._removals: set[asyncio.Future[int]] = set()
