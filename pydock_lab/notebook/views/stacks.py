@@ -110,7 +110,12 @@ def _how_to_boot(document: dict[str, Any]) -> str:
 
 
 def _floor(name: str, text: str, kind: str = "") -> Markup:
-    return tag("div", tag("b", name), tag("span", text), class_=f"pd-floor {kind}".strip())
+    # The space is for pages that show no styles, such as GitHub's.
+    return tag("div", tag("b", name), " ", tag("span", text), class_=f"pd-floor {kind}".strip())
+
+
+def _process(command: str, pids: str) -> Markup:
+    return tag("li", tag("code", _cut(command)), " ", tag("span", pids))
 
 
 def _machines(document: dict[str, Any]) -> Markup:
@@ -148,7 +153,7 @@ def _imagined(name: str) -> Markup:
 
 def _booted(machine: dict[str, Any]) -> Markup:
     items = [
-        tag("li", tag("code", _cut(process["command"])), tag("span", f"pid {process['inside']} inside, unseen outside"))
+        _process(process["command"], f"pid {process['inside']} inside, unseen outside")
         for process in machine["processes"]
     ]
     return tag(
@@ -181,11 +186,7 @@ def _containers(host: dict[str, Any], containers: list[dict[str, Any]]) -> Marku
 def _tower(container: dict[str, Any]) -> Markup:
     processes = container["processes"]
     items = [
-        tag(
-            "li",
-            tag("code", _cut(process["command"])),
-            tag("span", f"pid {process['inside']} inside, {process['pid']} outside"),
-        )
+        _process(process["command"], f"pid {process['inside']} inside, {process['pid']} outside")
         for process in processes[:_PROCESSES]
     ]
     if left := len(processes) - len(items):
@@ -216,7 +217,7 @@ def _figures(document: dict[str, Any]) -> list[tuple[str, str, str, float, float
             )
         )
     figures.append(("memory set aside", byte_count(machine["memory_bytes"]), "none: what its processes use", 0.0, 0.0))
-    figures.append(("seen by the host", "one process", "each of its processes", 0.0, 0.0))
+    figures.append(("seen by the host", "the program that it is", "each of its processes", 0.0, 0.0))
     return figures
 
 
