@@ -7,6 +7,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -176,6 +177,28 @@ def test_load_says_what_it_loaded(daemon: Daemon, client: docker.DockerClient, i
     client.images.remove(image_id, force=True)
 
 
+def test_what_is_wrong_with_an_archive_is_the_last_word_of_the_answer(
+    daemon: Daemon, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    """Docker has answered 200 by the time it reads the archive; docker-py tells this error by it."""
+    with pytest.raises(docker.errors.ImageLoadError, match="invalid archive: does not contain a manifest"):
+        client.images.load(b"")
+    done = daemon.docker("load", stdin="garbage")
+    assert (done.returncode, done.stderr.strip()) == (1, "unexpected EOF")
+    (tmp_path / "garbage").write_bytes(b"garbage")
+    words = ["-H", daemon.host, "load", "-i", str(tmp_path / "garbage")]
+    ours = subprocess.run(
+        [sys.executable, "-m", "pydock_lab.client.cli", *words], capture_output=True, text=True, check=False
+    )
+    assert ours.returncode == 1
+    assert "unexpected EOF" in ours.stderr
+
+
+def test_save_takes_no_other_tag_than_the_one_it_was_asked_for(client: docker.DockerClient, image: str) -> None:
+    with pytest.raises(docker.errors.ImageNotFound, match="No such image: made:other"):
+        list(client.api.get_image("made:other"))
+
+
 def test_an_oci_layout_is_loaded(daemon: Daemon, client: docker.DockerClient, image: str, tmp_path: Path) -> None:
     out(daemon, "save", "-o", str(tmp_path / "docker.tar"), image)
     copy = ["skopeo", "copy", "-q", f"docker-archive:{tmp_path}/docker.tar", f"oci-archive:{tmp_path}/oci.tar:made:oci"]
@@ -224,6 +247,7 @@ def test_commit(daemon: Daemon, client: docker.DockerClient, busybox: str) -> No
         container.remove()
     committed = client.images.get("made:commit")
     assert committed.attrs["Parent"] == client.images.get(busybox).id
+    assert committed.attrs["Container"] == container.id
     assert (committed.attrs["Author"], committed.attrs["Comment"]) == ("me", "why")
     assert "A=b" in committed.attrs["Config"]["Env"]
     assert client.containers.run("made:commit", remove=True) == b"made\n"

@@ -22,7 +22,7 @@ from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.client import LaunchError, Runtime
 from pydock_lab.daemon.runtime.request import Attachment, ExecRequest, LaunchRequest, Log, OverlayRoot
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import Unavailable
+from pydock_lab.errors import Conflict, Unavailable
 
 pytestmark = [
     pytest.mark.root,
@@ -473,6 +473,22 @@ async def test_exec(machine: Machine) -> None:
     assert len(await machine.runtime.processes(request.id)) >= 1
     await machine.runtime.signal(request.id, signal.SIGKILL)
     await machine.runtime.wait(request.id)
+    await machine.runtime.delete(request.id)
+
+
+async def test_one_that_has_ended_can_not_be_paused(machine: Machine) -> None:
+    """The daemon may not have heard of it yet: a commit freezes what it thinks is running."""
+    request = machine.request("exit 0")
+    await machine.runtime.launch(request)
+    directories = cgroups.detect().cgroup(request.config["linux"]["cgroupsPath"]).paths().values()
+    await machine.runtime.wait(request.id)
+    for _ in range(1000):
+        if not any(map(os.path.exists, directories)):
+            break
+        await asyncio.sleep(0.01)
+    for change in (machine.runtime.pause, machine.runtime.resume):
+        with pytest.raises(Conflict, match="is not running"):
+            await change(request.id)
     await machine.runtime.delete(request.id)
 
 

@@ -72,7 +72,7 @@ class _Handlers:
         if requested_version(request) >= (1, 44):
             del document["VirtualSize"]
         # Docker left these out at 1.45; Compose 1 still reads an image's volumes from here, whatever the version.
-        document |= {"Container": "", "ContainerConfig": document["Config"]}
+        document |= {"ContainerConfig": document["Config"]}
         return json_response(document)
 
     async def get_history(self, request: web.Request) -> web.Response:
@@ -144,7 +144,7 @@ class _Handlers:
         async def load(send: Send) -> None:
             await self._images.load(body_file(request), send, quiet=quiet)
 
-        return await stream_progress(request, load)
+        return await stream_progress(request, load, begun=True)
 
     async def post_create(self, request: web.Request) -> web.StreamResponse:
         query = request.query

@@ -76,12 +76,12 @@ async def iterate_in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def stream_progress(
-    request: web.Request, work: Callable[[Send], Coroutine[Any, Any, None]]
+    request: web.Request, work: Callable[[Send], Coroutine[Any, Any, None]], *, begun: bool = False
 ) -> web.StreamResponse:
     """Answer with JSON documents as work goes on.
 
-    An error before the first document is an ordinary error response; later it is
-    the last document, as Docker does it.
+    An error before the first document is an ordinary error response; later, or
+    where the answer has `begun` at once, it is the last document, as Docker does it.
     """
     queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     task = asyncio.create_task(work(queue.put_nowait))
@@ -100,7 +100,7 @@ async def stream_progress(
             await _write(response, request, queue.get_nowait())
         error = task.exception()
         if error is not None:
-            if not response.prepared or not isinstance(error, Exception):
+            if not (response.prepared or begun) or not isinstance(error, Exception):
                 raise error
             await _write(response, request, _error_document(error))
         if not response.prepared:

@@ -106,6 +106,7 @@ class Committer:
         return document | {
             "comment": comment,
             "config": own,
+            "container": container.id,
             "created": created,
             "history": [*(base.get("history") or []), line],
             "rootfs": {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], diff_id]},

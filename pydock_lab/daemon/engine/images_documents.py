@@ -91,6 +91,7 @@ class ImageDocuments:
             "Parent": image.parent,
             "Comment": str(config.get("comment") or _last_comment(config)),
             "Created": config.get("created") or timestamps.ZERO,
+            "Container": config.get("container") or "",
             "DockerVersion": config.get("docker_version") or "",
             "Author": config.get("author") or "",
             "Config": _CONFIG | (config.get("config") or {}),

@@ -106,7 +106,8 @@ class ImageSaver:
             return self._store.resolve(name)
         except NotFound:
             # `app` stands for all tags of the repository even where there is no app:latest.
-            tags = self.tags(parse(name, default_tag=False))
+            reference = parse(name, default_tag=False)
+            tags = [] if reference.tag or reference.digest else self.tags(reference)
             if not tags:
                 raise
             return self._store.resolve(str(tags[0]))

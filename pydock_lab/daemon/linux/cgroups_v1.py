@@ -12,7 +12,7 @@ import os
 import signal
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.linux import controlfiles
 from pydock_lab.errors import KernelError
 
 # Nodes any container may make or use, besides those its config allows: Docker's
@@ -54,26 +54,27 @@ class CgroupV1:
         parent = os.path.dirname(directory)
         if not os.path.isdir(parent):
             CgroupV1._create_cpuset(parent)
-        if cgroups.read(f"{parent}/cgroup.clone_children").strip() != "1" and cgroups.read(f"{parent}/cpuset.cpus"):
+        inherited = controlfiles.read(f"{parent}/cgroup.clone_children").strip() == "1"
+        if not inherited and controlfiles.read(f"{parent}/cpuset.cpus"):
             with contextlib.suppress(OSError):
-                cgroups.write(f"{parent}/cgroup.clone_children", 1)
+                controlfiles.write(f"{parent}/cgroup.clone_children", 1)
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory)
         for name in ("cpuset.cpus", "cpuset.mems"):
-            if not cgroups.read(f"{directory}/{name}").strip():
-                cgroups.write(f"{directory}/{name}", cgroups.read(f"{parent}/{name}").strip())
+            if not controlfiles.read(f"{directory}/{name}").strip():
+                controlfiles.write(f"{directory}/{name}", controlfiles.read(f"{parent}/{name}").strip())
 
     def enter(self) -> None:
         """Move the calling process in."""
         for directory in dict.fromkeys(self.directories.values()):
-            cgroups.write(f"{directory}/tasks", 0)
+            controlfiles.write(f"{directory}/tasks", 0)
 
     def add(self, pid: int) -> None:
         """Move another process in."""
         for directory in dict.fromkeys(self.paths().values()):
-            cgroups.write(f"{directory}/cgroup.procs", pid)
+            controlfiles.write(f"{directory}/cgroup.procs", pid)
 
-    def apply(self, resources: cgroups.Resources) -> list[str]:
+    def apply(self, resources: dict[str, Any]) -> list[str]:
         """Write OCI resources; return warnings."""
         warnings: list[str] = []
         if "memory" in self.directories:
@@ -83,7 +84,7 @@ class CgroupV1:
         self._apply_cpu(resources.get("cpu") or {}, warnings)
         pids = (resources.get("pids") or {}).get("limit")
         if pids is not None and "pids" in self.directories:
-            cgroups.try_write(
+            controlfiles.try_write(
                 f"{self.directories['pids']}/pids.max",
                 pids if pids > 0 else "max",
                 warnings,
@@ -99,12 +100,12 @@ class CgroupV1:
         limit, swap = memory.get("limit"), memory.get("swap")
         # Whichever of the two moves towards the other has to move second.
         writes = [("memory.limit_in_bytes", limit), ("memory.memsw.limit_in_bytes", swap)]
-        current = cgroups.read_number(f"{directory}/memory.memsw.limit_in_bytes")
+        current = controlfiles.read_number(f"{directory}/memory.memsw.limit_in_bytes")
         if limit and (swap == -1 or (swap and swap > current)) and limit > current:
             writes.reverse()
         for name, value in writes:
             if value:
-                cgroups.try_write(
+                controlfiles.try_write(
                     f"{directory}/{name}",
                     value,
                     warnings,
@@ -115,12 +116,12 @@ class CgroupV1:
                 )
         if memory.get("reservation"):
             name = f"{directory}/memory.soft_limit_in_bytes"
-            cgroups.try_write(name, memory["reservation"], warnings, "Memory soft limit discarded.")
+            controlfiles.try_write(name, memory["reservation"], warnings, "Memory soft limit discarded.")
         if memory.get("swappiness") is not None and memory["swappiness"] >= 0:
             name = f"{directory}/memory.swappiness"
-            cgroups.try_write(name, memory["swappiness"], warnings, "Memory swappiness discarded.")
+            controlfiles.try_write(name, memory["swappiness"], warnings, "Memory swappiness discarded.")
         if memory.get("disableOOMKiller"):
-            cgroups.try_write(f"{directory}/memory.oom_control", 1, warnings, "OomKillDisable discarded.")
+            controlfiles.try_write(f"{directory}/memory.oom_control", 1, warnings, "OomKillDisable discarded.")
 
     def _apply_cpu(self, cpu: dict[str, Any], warnings: list[str]) -> None:
         for key, controller, name in (
@@ -135,7 +136,8 @@ class CgroupV1:
             if not value:
                 continue
             if controller in self.directories:
-                cgroups.try_write(f"{self.directories[controller]}/{name}", value, warnings, f"CPU {key} discarded.")
+                path = f"{self.directories[controller]}/{name}"
+                controlfiles.try_write(path, value, warnings, f"CPU {key} discarded.")
             else:
                 warnings.append(f"Your kernel does not support CPU {key}. {key.capitalize()} discarded.")
 
@@ -147,7 +149,7 @@ class CgroupV1:
             if cpu.get(key):
                 path = f"{self.directories.get('cpu', '')}/{name}"
                 try:
-                    cgroups.write(path, cpu[key])
+                    controlfiles.write(path, cpu[key])
                 except OSError as error:
                     raise KernelError(f'write "{cpu[key]}"', error.errno or 0, path) from None
 
@@ -158,7 +160,7 @@ class CgroupV1:
         if block.get("weight"):
             name = "blkio.bfq.weight" if os.path.exists(f"{directory}/blkio.bfq.weight") else "blkio.weight"
             warning = "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
-            cgroups.try_write(f"{directory}/{name}", block["weight"], warnings, warning)
+            controlfiles.try_write(f"{directory}/{name}", block["weight"], warnings, warning)
         for key, name in (
             ("throttleReadBpsDevice", "blkio.throttle.read_bps_device"),
             ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device"),
@@ -167,7 +169,7 @@ class CgroupV1:
         ):
             for device in block.get(key) or ():
                 value = f"{device['major']}:{device['minor']} {device['rate']}"
-                cgroups.try_write(f"{directory}/{name}", value, warnings, "Block I/O limit discarded.")
+                controlfiles.try_write(f"{directory}/{name}", value, warnings, "Block I/O limit discarded.")
 
     def _apply_devices(self, rules: list[dict[str, Any]]) -> None:
         """Write the device rules in their order, then the runtime's own."""
@@ -180,7 +182,7 @@ class CgroupV1:
                 if rule["allow"]:
                     os.write(allow, _device_rule(rule).encode())
                 else:
-                    cgroups.write(f"{directory}/devices.deny", _device_rule(rule))
+                    controlfiles.write(f"{directory}/devices.deny", _device_rule(rule))
             for text in RUNTIME_DEVICES:
                 os.write(allow, text.encode())
         finally:
@@ -188,15 +190,15 @@ class CgroupV1:
 
     def processes(self) -> list[int]:
         """Return every pid in the cgroup."""
-        return cgroups.pids_below(self.directories.get("pids") or next(iter(self.directories.values())))
+        return controlfiles.pids_below(self.directories.get("pids") or next(iter(self.directories.values())))
 
     def freeze(self, frozen: bool) -> None:
         """Freeze through the freezer hierarchy and wait until it holds."""
         directory = self.directories["freezer"]
         state = "FROZEN" if frozen else "THAWED"
         for _ in range(500):
-            cgroups.write(f"{directory}/freezer.state", state)
-            if cgroups.read(f"{directory}/freezer.state").strip() == state:
+            controlfiles.write(f"{directory}/freezer.state", state)
+            if controlfiles.read(f"{directory}/freezer.state").strip() == state:
                 return
 
     def kill(self) -> None:
@@ -214,35 +216,35 @@ class CgroupV1:
     def oom_kills(self) -> int:
         """Return the memory controller's count."""
         directory = self.directories.get("memory")
-        return cgroups.read_table(f"{directory}/memory.oom_control").get("oom_kill", 0) if directory else 0
+        return controlfiles.read_table(f"{directory}/memory.oom_control").get("oom_kill", 0) if directory else 0
 
-    def stats(self) -> cgroups.Stats:
+    def stats(self) -> dict[str, Any]:
         """Return usage in Docker's structure: cpu in nanoseconds, memory in bytes."""
         cpu, cpuacct = self.directories.get("cpu", ""), self.directories.get("cpuacct", "")
         memory, pids, blkio = (self.directories.get(name, "") for name in ("memory", "pids", "blkio"))
-        ticks = cgroups.read_table(f"{cpuacct}/cpuacct.stat")
-        throttled = cgroups.read_table(f"{cpu}/cpu.stat")
+        ticks = controlfiles.read_table(f"{cpuacct}/cpuacct.stat")
+        throttled = controlfiles.read_table(f"{cpu}/cpu.stat")
         nanoseconds_per_tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         return {
             "cpu": {
-                "total": cgroups.read_number(f"{cpuacct}/cpuacct.usage"),
+                "total": controlfiles.read_number(f"{cpuacct}/cpuacct.usage"),
                 "user": ticks.get("user", 0) * nanoseconds_per_tick,
                 "system": ticks.get("system", 0) * nanoseconds_per_tick,
-                "per_cpu": [int(value) for value in cgroups.read(f"{cpuacct}/cpuacct.usage_percpu").split()],
+                "per_cpu": [int(value) for value in controlfiles.read(f"{cpuacct}/cpuacct.usage_percpu").split()],
                 "periods": throttled.get("nr_periods", 0),
                 "throttled_periods": throttled.get("nr_throttled", 0),
                 "throttled_time": throttled.get("throttled_time", 0),
             },
             "memory": {
-                "usage": cgroups.read_number(f"{memory}/memory.usage_in_bytes"),
-                "max_usage": cgroups.read_number(f"{memory}/memory.max_usage_in_bytes"),
-                "limit": cgroups.read_number(f"{memory}/memory.limit_in_bytes"),
-                "failcnt": cgroups.read_number(f"{memory}/memory.failcnt"),
-                "stats": cgroups.read_table(f"{memory}/memory.stat"),
+                "usage": controlfiles.read_number(f"{memory}/memory.usage_in_bytes"),
+                "max_usage": controlfiles.read_number(f"{memory}/memory.max_usage_in_bytes"),
+                "limit": controlfiles.read_number(f"{memory}/memory.limit_in_bytes"),
+                "failcnt": controlfiles.read_number(f"{memory}/memory.failcnt"),
+                "stats": controlfiles.read_table(f"{memory}/memory.stat"),
             },
             "pids": {
-                "current": cgroups.read_number(f"{pids}/pids.current"),
-                "limit": cgroups.read_number(f"{pids}/pids.max"),
+                "current": controlfiles.read_number(f"{pids}/pids.current"),
+                "limit": controlfiles.read_number(f"{pids}/pids.max"),
             },
             "blkio": _blkio(blkio),
         }
@@ -250,7 +252,7 @@ class CgroupV1:
     def delete(self) -> None:
         """Remove every directory."""
         for directory in dict.fromkeys(self.paths().values()):
-            cgroups.remove_tree(directory)
+            controlfiles.remove_tree(directory)
 
     def delete_parent(self) -> None:
         """Remove the parent directories where they are empty."""
@@ -270,7 +272,7 @@ def _device_rule(rule: dict[str, Any]) -> str:
 def _blkio(directory: str) -> list[dict[str, Any]]:
     """Return bytes moved per device and direction."""
     entries = []
-    for line in cgroups.read(f"{directory}/blkio.throttle.io_service_bytes").splitlines():
+    for line in controlfiles.read(f"{directory}/blkio.throttle.io_service_bytes").splitlines():
         fields = line.split()
         if len(fields) == 3 and fields[1] in ("Read", "Write", "Sync", "Async", "Discard", "Total"):
             major, _, minor = fields[0].partition(":")

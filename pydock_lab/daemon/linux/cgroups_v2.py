@@ -11,7 +11,7 @@ import os
 import signal
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups, devicefilter
+from pydock_lab.daemon.linux import controlfiles, devicefilter
 from pydock_lab.errors import KernelError
 
 
@@ -47,21 +47,21 @@ class CgroupV2:
     @staticmethod
     def _pass_on(directory: str) -> None:
         """Enable a directory's controllers for its children, one by one: some may be in use otherwise."""
-        available = set(cgroups.read(f"{directory}/cgroup.controllers").split())
-        for controller in sorted(available - set(cgroups.read(f"{directory}/cgroup.subtree_control").split())):
+        available = set(controlfiles.read(f"{directory}/cgroup.controllers").split())
+        for controller in sorted(available - set(controlfiles.read(f"{directory}/cgroup.subtree_control").split())):
             with contextlib.suppress(OSError):
-                cgroups.write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+                controlfiles.write(f"{directory}/cgroup.subtree_control", f"+{controller}")
 
     def enter(self) -> None:
         """Move the calling process in, if it was not born there."""
-        if f"0::/{self.path}\n" not in cgroups.read("/proc/self/cgroup"):
-            cgroups.write(f"{self.directory}/cgroup.procs", 0)
+        if f"0::/{self.path}\n" not in controlfiles.read("/proc/self/cgroup"):
+            controlfiles.write(f"{self.directory}/cgroup.procs", 0)
 
     def add(self, pid: int) -> None:
         """Move another process in."""
-        cgroups.write(f"{self.directory}/cgroup.procs", pid)
+        controlfiles.write(f"{self.directory}/cgroup.procs", pid)
 
-    def apply(self, resources: cgroups.Resources) -> list[str]:
+    def apply(self, resources: dict[str, Any]) -> list[str]:
         """Write OCI resources; return warnings."""
         warnings: list[str] = []
         self._apply_memory(resources.get("memory") or {}, warnings)
@@ -81,7 +81,7 @@ class CgroupV2:
         return warnings
 
     def _write(self, name: str, value: str | int, warnings: list[str], warning: str) -> None:
-        cgroups.try_write(f"{self.directory}/{name}", value, warnings, warning)
+        controlfiles.try_write(f"{self.directory}/{name}", value, warnings, warning)
 
     def _apply_memory(self, memory: dict[str, Any], warnings: list[str]) -> None:
         limit, swap = memory.get("limit"), memory.get("swap")
@@ -127,19 +127,19 @@ class CgroupV2:
 
     def processes(self) -> list[int]:
         """Return every pid in the cgroup and below."""
-        return cgroups.pids_below(self.directory)
+        return controlfiles.pids_below(self.directory)
 
     def freeze(self, frozen: bool) -> None:
         """Freeze or thaw, and wait until it holds."""
-        cgroups.write(f"{self.directory}/cgroup.freeze", int(frozen))
+        controlfiles.write(f"{self.directory}/cgroup.freeze", int(frozen))
         for _ in range(5000):
-            if cgroups.read_table(f"{self.directory}/cgroup.events").get("frozen") == int(frozen):
+            if controlfiles.read_table(f"{self.directory}/cgroup.events").get("frozen") == int(frozen):
                 return
 
     def kill(self) -> None:
         """Kill all at once (Linux 5.14), or one by one."""
         try:
-            cgroups.write(f"{self.directory}/cgroup.kill", 1)
+            controlfiles.write(f"{self.directory}/cgroup.kill", 1)
         except FileNotFoundError:
             for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
@@ -147,11 +147,11 @@ class CgroupV2:
 
     def oom_kills(self) -> int:
         """Return the memory controller's count."""
-        return cgroups.read_table(f"{self.directory}/memory.events").get("oom_kill", 0)
+        return controlfiles.read_table(f"{self.directory}/memory.events").get("oom_kill", 0)
 
-    def stats(self) -> cgroups.Stats:
+    def stats(self) -> dict[str, Any]:
         """Return usage in Docker's structure: cpu in nanoseconds, memory in bytes."""
-        cpu = cgroups.read_table(f"{self.directory}/cpu.stat")
+        cpu = controlfiles.read_table(f"{self.directory}/cpu.stat")
         return {
             "cpu": {
                 "total": cpu.get("usage_usec", 0) * 1000,
@@ -163,15 +163,15 @@ class CgroupV2:
                 "throttled_time": cpu.get("throttled_usec", 0) * 1000,
             },
             "memory": {
-                "usage": cgroups.read_number(f"{self.directory}/memory.current"),
-                "limit": cgroups.read_number(f"{self.directory}/memory.max"),
-                "failcnt": cgroups.read_table(f"{self.directory}/memory.events").get("oom", 0),
-                "stats": cgroups.read_table(f"{self.directory}/memory.stat"),
+                "usage": controlfiles.read_number(f"{self.directory}/memory.current"),
+                "limit": controlfiles.read_number(f"{self.directory}/memory.max"),
+                "failcnt": controlfiles.read_table(f"{self.directory}/memory.events").get("oom", 0),
+                "stats": controlfiles.read_table(f"{self.directory}/memory.stat"),
             },
             "pids": {
-                "current": cgroups.read_number(f"{self.directory}/pids.current"),
+                "current": controlfiles.read_number(f"{self.directory}/pids.current"),
                 # containerd's word for "max", which Docker passes on.
-                "limit": cgroups.read_number(f"{self.directory}/pids.max") or 2**64 - 1,
+                "limit": controlfiles.read_number(f"{self.directory}/pids.max") or 2**64 - 1,
             },
             "blkio": self._blkio(),
         }
@@ -179,7 +179,7 @@ class CgroupV2:
     def _blkio(self) -> list[dict[str, Any]]:
         """Return bytes moved per device and direction."""
         entries = []
-        for line in cgroups.read(f"{self.directory}/io.stat").splitlines():
+        for line in controlfiles.read(f"{self.directory}/io.stat").splitlines():
             device, *pairs = line.split()
             major, _, minor = device.partition(":")
             values = dict(pair.partition("=")[::2] for pair in pairs)
@@ -191,7 +191,7 @@ class CgroupV2:
 
     def delete(self) -> None:
         """Remove the directory and those below it."""
-        cgroups.remove_tree(self.directory)
+        controlfiles.remove_tree(self.directory)
 
     def delete_parent(self) -> None:
         """Remove the directory above where it is empty."""

@@ -238,12 +238,19 @@ class Runtime:
     # --- what needs no keeper: the cgroup
 
     async def pause(self, container_id: str) -> None:
-        """Freeze every process of a container (freezer cgroup)."""
-        await asyncio.to_thread(self._cgroup(container_id).freeze, True)
+        """Freeze every process of a container (freezer cgroup). Raises Conflict where it has ended."""
+        await self._freeze(container_id, frozen=True)
 
     async def resume(self, container_id: str) -> None:
-        """Thaw a container."""
-        await asyncio.to_thread(self._cgroup(container_id).freeze, False)
+        """Thaw a container. Raises Conflict where it has ended."""
+        await self._freeze(container_id, frozen=False)
+
+    async def _freeze(self, container_id: str, *, frozen: bool) -> None:
+        try:
+            await asyncio.to_thread(self._cgroup(container_id).freeze, frozen)
+        except FileNotFoundError:
+            # It has ended this moment, and its cgroup is gone before we have heard of it.
+            raise Conflict(f"Container {container_id} is not running") from None
 
     async def processes(self, container_id: str) -> list[int]:
         """Return the host pids of a container's processes, init first."""

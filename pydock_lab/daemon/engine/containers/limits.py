@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.linux import cgroups, controlfiles
 from pydock_lab.errors import Conflict, InvalidParameter
 
 _MIN_MEMORY_BYTES = 6 * 1024 * 1024
@@ -74,7 +74,7 @@ class Abilities:
                 block=bool(block),
                 block_weight=_has(block, "blkio.weight"),
             )
-        there = set(cgroups.read(f"{layout.unified}/cgroup.controllers").split()) if layout.version == 2 else set()
+        there = set(controlfiles.read(f"{layout.unified}/cgroup.controllers").split()) if layout.version == 2 else set()
         if rootless and layout.version == 2 and not os.access(f"{layout.unified}/cgroup.subtree_control", os.W_OK):
             there = set()
         return cls(
@@ -172,7 +172,7 @@ def _check_cpu(host: dict[str, Any]) -> None:
             raise InvalidParameter(f"Invalid value {host[key]} for cpuset {shown}: invalid format: {host[key]}")
     online = (
         ("CpusetCpus", "CPUs", "0" if cpus == 1 else f"0-{cpus - 1}"),
-        ("CpusetMems", "memory nodes", cgroups.read("/sys/devices/system/node/online").strip() or "0"),
+        ("CpusetMems", "memory nodes", controlfiles.read("/sys/devices/system/node/online").strip() or "0"),
     )
     for key, shown, available in online:
         if not _within(host[key], available):

@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups
+from pydock_lab.daemon.linux import cgroups, controlfiles
 from pydock_lab.errors import Conflict, InvalidParameter, NotFound
 
 OCI_VERSION = "1.0.2"
@@ -55,8 +55,8 @@ class State:
         if not self.cgroup or not layout.version:
             return False
         paths = layout.cgroup(self.cgroup).paths()
-        v1 = cgroups.read(f"{paths.get('freezer', '')}/freezer.state").strip()
-        return v1 in ("FROZEN", "FREEZING") or cgroups.read(f"{paths.get('', '')}/cgroup.freeze").strip() == "1"
+        v1 = controlfiles.read(f"{paths.get('freezer', '')}/freezer.state").strip()
+        return v1 in ("FROZEN", "FREEZING") or controlfiles.read(f"{paths.get('', '')}/cgroup.freeze").strip() == "1"
 
     def document(self, status: str) -> dict[str, Any]:
         """Return the state as the specification has it: for hooks and for `state`."""

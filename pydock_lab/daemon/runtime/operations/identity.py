@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass, field
 
 from pydock_lab.daemon.linux import capabilities as caps
-from pydock_lab.daemon.linux import cgroups, pty, syscalls
+from pydock_lab.daemon.linux import controlfiles, pty, syscalls
 from pydock_lab.daemon.runtime import users
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation, Skip
@@ -82,7 +82,7 @@ class SetLimits(Operation):
                 context.warnings.append(f"{limit['type']} is clamped to {most}: raising it needs CAP_SYS_RESOURCE")
         if self.oom_score_adj is not None:
             try:
-                cgroups.write("/proc/self/oom_score_adj", self.oom_score_adj)
+                controlfiles.write("/proc/self/oom_score_adj", self.oom_score_adj)
             except PermissionError:
                 # Lowering it below what the daemon has needs CAP_SYS_RESOURCE; it stays as it is.
                 clamped.append("oom_score_adj")

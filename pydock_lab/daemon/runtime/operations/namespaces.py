@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups, netlink, syscalls
+from pydock_lab.daemon.linux import controlfiles, netlink, syscalls
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation, Skip
 from pydock_lab.daemon.runtime.operations.rootfs import inside
@@ -235,7 +235,7 @@ def configure_interface(attachment: dict[str, Any]) -> None:
     if not attachment["address6"]:
         # As Docker does: no link-local address, no router solicitation on an IPv4 network.
         with contextlib.suppress(OSError):
-            cgroups.write(f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6", 1)
+            controlfiles.write(f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6", 1)
     inside = netlink.Netlink()
     try:
         for address in filter(None, (attachment["address"], attachment["address6"])):
@@ -332,7 +332,7 @@ class SetSysctls(Operation):
         root, refused = inside("/proc/sys"), []
         for name, value in self.settings.items():
             try:
-                cgroups.write(f"{root}/{name.replace('.', '/')}", value)
+                controlfiles.write(f"{root}/{name.replace('.', '/')}", value)
             except OSError as error:
                 if name not in ("net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start"):
                     raise KernelError("write sysctl", error.errno or 0, name) from None
