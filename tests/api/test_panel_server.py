@@ -144,8 +144,13 @@ async def test_a_published_port_is_below_the_base_path(lab: Lab, page: Page, eng
     ports = next(row["ports"] for row in document["containers"] if row["name"] == "port-web")
     assert [bool(port["proxy"]) for port in ports] == [False, True, False]  # 53/udp, 80, 81
     assert [port["text"].rpartition(" ")[2] for port in ports] == ["53/udp", "80", "81"]
-    async with page.session.get(f"{lab.url}/{ports[1]['proxy']}") as answer:
-        assert await answer.text() == "served\n"
+    for _ in range(100):  # the container runs before its server listens
+        async with page.session.get(f"{lab.url}/{ports[1]['proxy']}") as answer:
+            served = await answer.text()
+        if answer.status == 200:
+            break
+        await asyncio.sleep(0.1)
+    assert served == "served\n"
     engine.docker("rm", "-f", "port-web")
 
 

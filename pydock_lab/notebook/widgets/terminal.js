@@ -1,7 +1,7 @@
 /* A terminal on a container's pty. Stands behind vendor/xterm.js in one module, which exports Terminal and FitAddon.
    Traits `label`, `state` ("running", or why nothing more will come).
-   To the kernel: { type: "ready" }, { type: "size", rows, columns }, { type: "in", data }, { type: "ack", packet },
-   { type: "watch" }. From it: { type: "out" | "screen", packet } with the bytes as a buffer (a "screen" replaces
+   To the kernel: { type: "ready" }, { type: "size", rows, columns } and { type: "in", data },
+   both with { page, number } as they may arrive in another order, { type: "ack", packet }, { type: "watch" }. From it: { type: "out" | "screen", packet } with the bytes as a buffer (a "screen" replaces
    what is there), { type: "alive" }.
    Shift+Escape leaves the terminal, for those who have no mouse: Tab belongs to the shell. */
 
@@ -38,6 +38,9 @@ function render({ model, el }) {
   terminal.textarea.setAttribute("aria-label", `Terminal: ${model.get("label")}. Shift+Escape leaves it`);
 
   let expected = null, heard = Date.now(), told = "", gone = false;
+  const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
+  let number = 0;
+  const sendInOrder = (message) => send({ ...message, page, number: ++number });
   const send = (message) => { try { model.send(message); } catch { /* the kernel is gone; heartbeat says so */ } };
 
   function draw(packet, data) {
@@ -62,7 +65,7 @@ function render({ model, el }) {
     const size = fit.proposeDimensions();
     if (size?.cols > 1) terminal.resize(size.cols, 24);
     const now = `${terminal.rows}x${terminal.cols}`;
-    if (now !== told) { told = now; send({ type: "size", rows: terminal.rows, columns: terminal.cols }); }
+    if (now !== told) { told = now; sendInOrder({ type: "size", rows: terminal.rows, columns: terminal.cols }); }
   }
 
   function heartbeat() {
@@ -87,7 +90,7 @@ function render({ model, el }) {
     if (event.type === "keydown") back.focus();
     return false;
   });
-  terminal.onData((data) => send({ type: "in", data }));
+  terminal.onData((data) => sendInOrder({ type: "in", data }));
   const resized = new ResizeObserver(measure);
   resized.observe(screen);
   model.on("msg:custom", onMessage);

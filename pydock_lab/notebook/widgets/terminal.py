@@ -2,14 +2,18 @@
 
 The page acknowledges what it has drawn; whoever feeds this widget can tell how
 far the page is behind. Packets carry numbers, so that a page that has missed
-one (it was reloaded, or opened twice) asks for the screen anew.
+one (it was reloaded, or opened twice) asks for the screen anew. What is typed
+carries numbers too: JupyterLab and ipykernel 7 may send one comm's messages
+through the kernel's main shell and through a subshell, each in a thread of its own.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ import traitlets
 
 _HERE = Path(__file__).parent
 _REPLAYED = 128 * 1024
+_LOST_S = 2.0
 
 Typed = Callable[[bytes], None]
 Resized = Callable[[int, int], None]
@@ -54,6 +59,7 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
         self._sent = 0
         self._past: deque[bytes] = deque()
         self._past_size = 0
+        self._arriving = InOrder()
         self.on_msg(self._hear)
 
     def write(self, data: bytes) -> int:
@@ -75,11 +81,13 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
     def _hear(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
         kind = message.get("type")
         if kind == "in":
-            self._typed(str(message["data"]).encode("utf-8", "surrogatepass"))
+            typed = str(message["data"]).encode("utf-8", "surrogatepass")
+            self._arriving.take(str(message["page"]), int(message["number"]), lambda: self._typed(typed))
         elif kind == "ack":
             self._note(int(message["packet"]))
         elif kind == "size":
-            self._resized(int(message["rows"]), int(message["columns"]))
+            rows, columns = int(message["rows"]), int(message["columns"])
+            self._arriving.take(str(message["page"]), int(message["number"]), lambda: self._resized(rows, columns))
         elif kind == "watch":
             self.send({"type": "alive"})
         elif kind == "ready":  # a page that is new, or has missed something
@@ -91,3 +99,41 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
         with self.moved:
             self.drawn = max(self.drawn, packet)
             self.moved.notify_all()
+
+
+@dataclass
+class _Page:
+    due: int = 1
+    early: dict[int, Callable[[], None]] = field(default_factory=dict)
+    waiting_since: float = 0.0
+
+
+class InOrder:
+    """Acts upon what pages send in the order in which each sent it, from whichever thread it arrives."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: defaultdict[str, _Page] = defaultdict(_Page)
+
+    def take(self, sender: str, number: int, act: Callable[[], None]) -> None:
+        """Act when all that the page sent before has arrived.
+
+        Args:
+            sender: Names the page.
+            number: From 1, of this message among the page's own.
+            act: Must not wait: others wait meanwhile.
+        """
+        with self._lock:
+            page, now = self._pages[sender], time.monotonic()
+            if number < page.due:  # given up already
+                act()
+                return
+            if not page.early:
+                page.waiting_since = now
+            page.early[number] = act
+            if now - page.waiting_since > _LOST_S:  # with a connection; typing must not end with it
+                page.due = min(page.early)
+            while (turn := page.early.pop(page.due, None)) is not None:
+                turn()
+                page.due += 1
+                page.waiting_since = now
