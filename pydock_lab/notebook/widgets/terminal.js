@@ -1,8 +1,9 @@
 /* A terminal on a container's pty. Stands behind vendor/xterm.js in one module, which exports Terminal and FitAddon.
    Traits `label`, `state` ("running", or why nothing more will come).
-   To the kernel: { type: "ready" }, { type: "size", rows, columns } and { type: "in", data },
-   both with { page, number } as they may arrive in another order, { type: "ack", packet }, { type: "watch" }. From it: { type: "out" | "screen", packet } with the bytes as a buffer (a "screen" replaces
-   what is there), { type: "alive" }.
+   To the kernel: { type: "ready" }, { type: "size", rows, columns } and { type: "in", data }, both with
+   { page, number } as they may arrive in another order, { type: "ack", packet }, { type: "watch" }.
+   From it: { type: "out" | "screen", packet } with the bytes as a buffer (a "screen" replaces what is there),
+   { type: "alive" }.
    Shift+Escape leaves the terminal, for those who have no mouse: Tab belongs to the shell. */
 
 const WATCH_MS = 8000, SILENT_MS = 30000;
