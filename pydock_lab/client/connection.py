@@ -25,6 +25,7 @@ from pydock_lab.client.daemon_start import ensure_daemon, listens
 from pydock_lab.client.hijack import HijackedStream, hijack
 from pydock_lab.client.wire import Endpoint, Response, TLSFiles, exchange
 from pydock_lab.errors import NotImplementedYet, Unavailable
+from pydock_lab.spec.agents import ONLOOKER
 
 if TYPE_CHECKING:
     import docker
@@ -50,6 +51,7 @@ class Connection:
         config: Directory of the client's configuration, or None for the user's.
         environment: Where those variables are looked up.
         lesson: Name of the lesson whose ledger notes what is made through this connection; "" for none.
+        looks_on: For a view that follows the engine; `%lab requests` leaves its requests out.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Connection:
         config: Path | None = None,
         environment: Mapping[str, str] | None = None,
         lesson: str = "",
+        looks_on: bool = False,
     ) -> None:
         self._environment = os.environ if environment is None else environment
         self._host = host
@@ -70,6 +73,7 @@ class Connection:
         self._pinged: tuple[str, bool] | None = None
         self.config = ClientConfig(config, self._environment)
         self._lesson = lesson
+        self._headers = {"User-Agent": ONLOOKER} if looks_on else {}
 
     @property
     def contexts(self) -> ContextStore:
@@ -180,7 +184,7 @@ class Connection:
         """
         endpoint = self.endpoint
         noted = self._watched(path, document, query) if method == "POST" and self._lesson else None
-        more = dict(headers or {})
+        more = self._headers | dict(headers or {})
         if document is not None:
             body = json.dumps(document).encode()
             more["Content-Type"] = "application/json"

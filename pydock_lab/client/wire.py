@@ -225,7 +225,7 @@ def exchange(
         method: `GET`, …
         target: Path and query, quoted.
         body: Bytes, or pieces that are sent as chunks.
-        headers: Beside Host, User-Agent and those of the body.
+        headers: Beside Host and those of the body.
 
     Raises:
         OSError: nobody listens there.
@@ -291,7 +291,9 @@ def _exchange(
     body: bytes | Iterable[bytes] | None,
     headers: Mapping[str, str],
 ) -> Response:
-    lines = [f"{method} {target} HTTP/1.1", "Host: docker", "User-Agent: pydock_lab"]
+    lines = [f"{method} {target} HTTP/1.1", "Host: docker"]
+    if "User-Agent" not in headers:
+        lines.append("User-Agent: pydock_lab")
     if "Connection" not in headers:
         lines.append("Connection: close")
     lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -64,7 +64,7 @@ class Follower:
 
     async def _follow(self, *, may_start: bool) -> None:
         while True:
-            connection = Connection()  # anew each time: the context in use may be another
+            connection = Connection(looks_on=True)  # anew each time: the context in use may be another
             try:
                 if may_start or await asyncio.to_thread(_is_up, connection):
                     may_start = False

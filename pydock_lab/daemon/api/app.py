@@ -20,6 +20,7 @@ from pydock_lab import __version__
 from pydock_lab.daemon.api.router import API_VERSION, VersionedRouter, check_version
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.errors import LabError, NotModified
+from pydock_lab.spec.agents import ONLOOKER
 
 log = logging.getLogger("pydock.api")
 
@@ -89,11 +90,12 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 
 def _tracing(engine: Engine) -> Middleware:
-    """Make the middleware that records each request with its answer; the lab's own are not what it is about."""
+    """Make the middleware that records each request with its answer; not those of the lab and of views that look on."""
 
     @web.middleware
     async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith("/lab/") or request.path.endswith("/_ping"):
+        looks_on = request.headers.get("User-Agent") == ONLOOKER
+        if looks_on or request.path.startswith("/lab/") or request.path.endswith("/_ping"):
             return await handler(request)
         began, status = time.monotonic_ns(), 499  # as nginx has it: the client left before the answer
         try:

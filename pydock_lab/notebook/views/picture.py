@@ -82,7 +82,7 @@ def reached() -> Connection:
     Raises:
         Unavailable: none runs.
     """
-    connection = Connection()
+    connection = Connection(looks_on=True)
     if not connection.is_up:
         raise Unavailable("no engine runs; the next command starts it")
     return connection
