@@ -116,6 +116,10 @@ container log cli-box
 version -f '{{.Server.Version}}'
 info -f '{{.Driver}}'
 rm --help
+cp --help
+login --help
+logout --help
+context create --help
 volume create --help"""
 
 

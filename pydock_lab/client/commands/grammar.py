@@ -72,8 +72,9 @@ class Command:
         aliases: Other names: `(("run",),)`.
         called: The name it was found by, which help and error texts repeat.
         program: The word before it in those texts: `docker` or `pydock`.
-        usage: What follows its name in the usage line: `[OPTIONS] IMAGE [COMMAND] [ARG...]`.
-        summary: One line.
+        usage: What follows its name in the usage line: `[OPTIONS] IMAGE [COMMAND] [ARG...]`; `cp` has a second line.
+        summary: One line, for lists of commands.
+        description: What its page says; the summary, or more.
         flags: In alphabetical order; `--help` is understood everywhere and not listed.
         least, most: How many arguments it takes; `most` is None where there is no limit.
         interspersed: Flags are still read after the first argument (not for `run IMAGE -x`).
@@ -87,6 +88,7 @@ class Command:
     program: str
     usage: str
     summary: str
+    description: str
     flags: tuple[Flag, ...]
     least: int
     most: int | None
@@ -176,6 +178,7 @@ def _command(name: str, entry: dict[str, object], inherited: tuple[Flag, ...]) -
         program="docker",
         usage=str(entry["usage"]),
         summary=str(entry["summary"]),
+        description=str(entry.get("description", entry["summary"])),
         flags=tuple(Flag(*row) for row in flags),
         least=arguments[0],
         most=arguments[1],

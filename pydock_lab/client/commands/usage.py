@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydock_lab.client.commands.grammar import Command, Flag, Grammar
 
+_HELP = Flag("help", "", "bool", "", "Print usage")
 _WIDTH = 79  # of a terminal with 80 columns
 _SLOP, _NARROWEST = 5, 24
 _REFER = (
@@ -17,6 +18,13 @@ _TABLE = (
     "'table':            Print output in table format with column headers (default)\n"
     f"'table TEMPLATE':   Print output in table format using the given Go template{_REFER}"
 )
+_CGROUPNS = (
+    "Cgroup namespace to use (host|private)\n"
+    "'host':    Run the container in the Docker host's cgroup namespace\n"
+    "'private': Run the container in its own private cgroup namespace\n"
+    "'':        Use the cgroup namespace as configured by the\n"
+    "           default-cgroupns-mode option on the daemon (default)"
+)
 
 
 def usage_line(command: Command) -> str:
@@ -26,18 +34,23 @@ def usage_line(command: Command) -> str:
 
 def command_page(command: Command) -> str:
     """The page of `docker COMMAND --help`."""
-    parts = [usage_line(command), command.summary]
+    parts = [usage_line(command), command.description]
     if command.aliases:
         names = ", ".join(f"{command.program} {' '.join(name)}" for name in command.names)
         parts.append(f"Aliases:\n  {names}")
-    if command.flags:
-        parts.append("Options:\n" + _option_lines(command.flags))
+    flags = command.flags
+    if command.flag_of_letter("h"):  # Docker lists --help where -h is another flag
+        flags = tuple(sorted((*flags, _HELP), key=lambda flag: flag.name))
+    if flags:
+        parts.append("Options:\n" + _option_lines(flags))
     return "\n\n".join(parts)
 
 
 def noun_page(grammar: Grammar, noun: str, program: str) -> str:
     """The page of `docker container`."""
-    commands = grammar.of_noun(noun)
+    borrowed = {name[1]: c for c in grammar.commands for name in c.aliases if len(name) == 2 and name[0] == noun}
+    own = grammar.of_noun(noun)
+    commands = {verb: c for verb, c in sorted((borrowed | own).items()) if verb in own or c.path[0] != noun}
     return "\n\n".join(
         (
             f"Usage:  {program} {noun} COMMAND",
@@ -106,6 +119,8 @@ def _option_lines(flags: tuple[Flag, ...]) -> str:
 
 def _help(flag: Flag) -> str:
     """A flag's help as its page has it: the table keeps the long one in a line, for completion and the reference."""
+    if flag.name == "cgroupns":
+        return _CGROUPNS
     if not flag.help.startswith("Format output using a custom template"):
         return flag.help
     one = "'table'" not in flag.help if ":" in flag.help else flag.shorthand == "f"  # `inspect -f`

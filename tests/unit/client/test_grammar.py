@@ -13,7 +13,7 @@ import pytest
 
 from pydock_lab.client.commands.grammar import Command, find, load
 from pydock_lab.client.commands.handlers import HANDLERS
-from pydock_lab.client.commands.usage import command_page
+from pydock_lab.client.commands.usage import command_page, noun_page
 
 COMMANDS = load().commands
 # Flags that Docker accepts too and that change nothing here: content trust and other systems' isolation
@@ -102,3 +102,9 @@ def test_help_is_broken_where_dockers_cli_breaks_it() -> None:
     page = command_page(load().command("container", "ls"))
     assert f"--format string   Format output using a custom template:\n{' ' * 24}'table':            Print" in page
     assert f"{' ' * 24}using the given Go template\n{' ' * 24}'json':             Print in JSON format\n" in page
+
+
+def test_a_nouns_page_lists_what_it_borrows() -> None:
+    page = noun_page(load(), "builder", "docker")
+    assert "\n  build       Build an image from a Dockerfile\n  prune " in page
+    assert "list" not in noun_page(load(), "volume", "docker")  # another name of one of its own
