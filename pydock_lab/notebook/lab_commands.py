@@ -202,6 +202,9 @@ def _requests(lab: Lab, *words: str) -> None:
         lab.docker(command)
     finally:
         events = lab.connection.lab("trace", since=str(past[-1]["seq"] if past else 0))
+        for event in events:
+            if event["kind"] == "container.created":
+                lab.steady.know_name(event["data"]["name"])
         picture.show_still(requests.draw(" ".join(command), events), lab.steady)
 
 

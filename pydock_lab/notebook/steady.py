@@ -1,10 +1,10 @@
 """The same output every time: stable ids and clocks for printed course notes and regression tests.
 
 With `PYDOCK_SEED` set, everything the notebook shows passes through `Steady`:
-ids are renumbered in the order in which they are first seen, ages and durations
-and the numbers that a machine gives (its kernel, pids) are left vague, names that the engine made up are replaced,
-volumes lie where they usually do. The engine and its objects keep their real ids; `$web` still
-names the real container.
+ids, inodes, cables and ports that nobody chose are renumbered in the order in which they are first seen,
+ages, durations and the numbers that a machine gives (its kernel, pids) are left vague, names that the engine
+made up are replaced, volumes lie where they usually do. What was measured (bytes, CPU) and when things happened
+stay as they are. The engine and its objects keep their real ids; `$web` still names the real container.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 
 _ID = re.compile(r"(?<![0-9A-Za-z_.-])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9A-Za-z_-])")
 _AGE = re.compile(
@@ -23,7 +24,15 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:
 _DURATION = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?: ms| s)(?!\w)")
 _VOLUMES = re.compile(r"/[^\s\"<>]*/volumes/(?=[\w.-]+/_data)")
 _KERNEL = re.compile(r"(?<=Linux )\d+\.\d+\.[\w.+-]*\w")
-_PID = re.compile(r"\b\d+(?= outside)|(?<=process )\d+(?= of this host)|(?<=, process )\d+")
+_PID = re.compile(r"\b\d+(?= outside)|(?<=process )\d+(?= of this host)|(?<=, process )\d+|(?<=\bpid )\d{2,}(?=,)")
+# Which number the kernel gives next: inodes of namespaces, names of cables, ports that nobody chose.
+_NEXT = (
+    (re.compile(r"\b4026[5-9]\d{5}\b"), "40265{:05}"),
+    (re.compile(r"\bpd[0-9a-f]{4}v[0-9a-f]{8}\b"), "pd0000v{:08x}"),
+    (re.compile(r"\bpd[0-9a-f]{4}(?=-\w)"), "pd{:04x}"),
+    (re.compile(r"(?<=:)3\d{4}\b(?=->|-&gt;| →|/)"), "{}"),
+)
+_FIRST_PORT = 32768
 _MADE_UP = re.compile(r"[a-z]+_[a-z]+\d?")
 _NAMES = (
     "keen_ada",
@@ -50,6 +59,7 @@ class Steady:
         self._known: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._kernels: dict[str, str] = {}
+        self._given: tuple[dict[str, str], ...] = tuple({} for _ in _NEXT)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Steady:
@@ -74,6 +84,8 @@ class Steady:
         text = _AGE.sub("Some time", text)
         text = _KERNEL.sub(lambda match: self._kernel(match[0]), text)
         text = _PID.sub("1000", text)
+        for (pattern, form), given in zip(_NEXT, self._given, strict=True):
+            text = pattern.sub(partial(_numbered, form, given), text)
         for name, shown in self._names.items():
             text = re.sub(rf"\b{name}\b", shown, text)
         text = _VOLUMES.sub("/var/lib/pydock/volumes/", text)
@@ -90,3 +102,11 @@ class Steady:
         if short not in self._known:
             self._known[short] = hashlib.sha256(f"{self.seed}:{len(self._known)}".encode()).hexdigest()
         return self._known[short][: len(found)]
+
+
+def _numbered(form: str, given: dict[str, str], match: re.Match[str]) -> str:
+    """Replace what the kernel numbers by its place in the order of appearance."""
+    found, is_port = match[0], form == "{}"
+    if is_port and int(found) < _FIRST_PORT:  # somebody chose it
+        return found
+    return given.setdefault(found, form.format(len(given) + _FIRST_PORT * is_port))

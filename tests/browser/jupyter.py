@@ -19,7 +19,8 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page
 
-_START_TIMEOUT_S = 60
+_START_TIMEOUT_S = 180
+_KERNEL_TIMEOUT_MS = 180_000  # both cores may be busy with somebody else's work
 ARTIFACTS = Path(__file__).parent.parent.parent / ".artifacts"
 
 
@@ -106,12 +107,12 @@ class Notebook:
 
     def _open(self) -> None:
         self.page.goto(self._url)
-        self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=60_000)
+        self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=_KERNEL_TIMEOUT_MS)
         self._wait_for_idle()
 
     def _wait_for_idle(self) -> None:
         # The status bar: the kernel has answered.
-        self.page.get_by_text(re.compile(r"Python 3.* \| Idle")).wait_for(timeout=60_000)
+        self.page.get_by_text(re.compile(r"Python 3.* \| Idle")).wait_for(timeout=_KERNEL_TIMEOUT_MS)
 
     def reload(self) -> None:
         """Save the notebook and load the page again; its kernel goes on."""

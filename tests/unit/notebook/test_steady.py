@@ -57,3 +57,14 @@ def test_the_numbers_that_a_machine_gives_are_left_vague() -> None:
     assert steady.text("pid 1 inside, 812 outside") == steady.text("pid 1 inside, 4711 outside")
     assert steady.text("one kernel, Linux 6.18.44-fc-v669.") == Steady("seed").text("one kernel, Linux 5.4.0.")
     assert steady.text("Linux 6.18.44-fc-v669 and Linux 6.1.5") == "Linux 6.1.0 and Linux 6.2.0"
+
+
+def test_what_the_kernel_numbers_is_renumbered_in_the_order_of_its_appearance() -> None:
+    def told(inode: int, veth: str, port: int) -> str:
+        text = f"pid {inode % 7000 + 10}, network {inode} {inode + 3} {inode}, eth0, {veth} on {veth[:6]}-0"
+        return Steady("seed").text(f"{text}; 0.0.0.0:{port}->80/tcp, [::]:{port}-&gt;80/tcp; 127.0.0.1:{port + 1}/tcp")
+
+    assert told(4026534841, "pdd55dvc4fba1ed", 32771) == told(4026535346, "pd1074v4d247c8c", 32999)
+    ports = "0.0.0.0:32768->80/tcp, [::]:32768-&gt;80/tcp; 127.0.0.1:32769/tcp"
+    assert ports in told(4026534841, "pdd55dvc4fba1ed", 32771)
+    assert Steady("seed").text("127.0.0.1:8080->80/tcp") == "127.0.0.1:8080->80/tcp"  # somebody chose it

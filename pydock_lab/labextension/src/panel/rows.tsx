@@ -29,7 +29,7 @@ export function Section(props: { title: string; count: number; empty: string; ch
   );
 }
 
-export function Container({ row, hands }: { row: ContainerRow; hands: Hands }): React.JSX.Element {
+function Container({ row, hands }: { row: ContainerRow; hands: Hands }): React.JSX.Element {
   return (
     <li className="pd-lab-row" data-state={row.state}>
       <span className="pd-lab-glyph" aria-hidden="true">
@@ -41,7 +41,6 @@ export function Container({ row, hands }: { row: ContainerRow; hands: Hands }): 
       <Buttons row={row} hands={hands} />
       <span className="pd-lab-detail">
         <span className="pd-lab-state">{row.detail}</span> · {row.image}
-        {row.project && <span className="pd-lab-chip">{row.project}</span>}
       </span>
       {row.ports.length > 0 && (
         <span className="pd-lab-ports">
@@ -52,6 +51,33 @@ export function Container({ row, hands }: { row: ContainerRow; hands: Hands }): 
       )}
     </li>
   );
+}
+
+/** Containers without a Compose project, then those of each project under its name. */
+export function Containers({ rows, hands }: { rows: readonly ContainerRow[]; hands: Hands }): React.JSX.Element {
+  const projects = [...new Set(rows.map(row => row.project))].sort();
+  const of = (project: string) => rows.filter(row => row.project === project);
+  const lines = (some: readonly ContainerRow[]) => some.map(row => <Container key={row.id} row={row} hands={hands} />);
+  return (
+    <>
+      {projects.map(project =>
+        project ? (
+          <li key={project} className="pd-lab-project">
+            <h4>
+              {project} <span className="pd-lab-count">{running(of(project))}</span>
+            </h4>
+            <ul aria-label={`Project ${project}`}>{lines(of(project))}</ul>
+          </li>
+        ) : (
+          <React.Fragment key="">{lines(of(''))}</React.Fragment>
+        )
+      )}
+    </>
+  );
+}
+
+function running(rows: readonly ContainerRow[]): string {
+  return `${rows.filter(row => row.state === 'running').length} of ${rows.length} running`;
 }
 
 export function Thing({ row, hands }: { row: Row; hands: Hands }): React.JSX.Element {

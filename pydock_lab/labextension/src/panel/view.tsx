@@ -6,7 +6,7 @@ import React, { useEffect, useReducer, useState } from 'react';
 
 import { panelIcon } from './icons';
 import { Command, Model } from './model';
-import { Container, Hands, IconButton, Section, Thing } from './rows';
+import { Containers, Hands, IconButton, Section, Thing } from './rows';
 import { Action, Engine } from './wire';
 
 /** What the panel asks of JupyterLab. */
@@ -102,9 +102,7 @@ function Lists({ engine, hands }: { engine: Engine; hands: Hands }): React.JSX.E
   return (
     <>
       <Section title="Containers" count={containers.length} empty="None. In a cell: %container run --rm hello-world">
-        {containers.map(row => (
-          <Container key={row.id} row={row} hands={hands} />
-        ))}
+        <Containers rows={containers} hands={hands} />
       </Section>
       <Section title="Images" count={images.length} empty="None. In a cell: %image pull alpine">
         {images.map(row => (
