@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from pydock_lab.dockerfile.expansion import Lexer
 from pydock_lab.dockerfile.ignore import Ignore
-from pydock_lab.dockerfile.instructions import Add, Arg, Copy, Env, From, Instruction, Workdir
+from pydock_lab.dockerfile.instructions import Add, Arg, Cmd, Copy, Entrypoint, Env, From, Instruction, Shell, Workdir
 from pydock_lab.dockerfile.parser import Dockerfile, Node
 from pydock_lab.dockerfile.rules import DESCRIPTIONS
 from pydock_lab.dockerfile.stages import Program, Stage, read_program
@@ -151,9 +151,6 @@ class _Linter:
     def _node(self, node: Node) -> None:
         if node.name == "MAINTAINER":
             self.say("MaintainerDeprecated", "Maintainer instruction is deprecated in favor of using label", node)
-        elif node.name in ("CMD", "ENTRYPOINT") and not node.is_json:
-            detail = f"JSON arguments recommended for {node.name} to prevent unintended behavior related to OS signals"
-            self.say("JSONArgsRecommended", detail, node)
         elif node.name in ("ENV", "LABEL") and _LEGACY_PAIR.match(node.original) and len(node.arguments) == 2:
             form = f'"{node.name} key=value" should be used instead of legacy "{node.name} key value" format'
             self.say("LegacyKeyValueFormat", form, node)
@@ -209,7 +206,9 @@ class _Linter:
 
     def _stage_names(self, stages: tuple[Stage, ...]) -> None:
         seen: set[str] = set()
+        shells: set[str] = set()
         for stage in stages:
+            self._shell_forms(stage, shells)
             if stage.name in _RESERVED:
                 detail = f"Stage name should not use the same name as reserved stage {json.dumps(stage.name)}"
                 self.say("ReservedStageName", detail, stage.base)
@@ -219,6 +218,18 @@ class _Linter:
             seen.add(stage.name)
             self._repeated(stage)
             self._relative_workdir(stage, stages)
+
+    def _shell_forms(self, stage: Stage, shells: set[str]) -> None:
+        """A shell that was chosen with SHELL, here or in the stage this one is built on, is meant."""
+        chosen = stage.base.image.lower() in shells
+        for step in stage.instructions:
+            if isinstance(step, Shell):
+                chosen = True
+            elif isinstance(step, Cmd | Entrypoint) and step.command.shell_form and not chosen:
+                signals = "to prevent unintended behavior related to OS signals"
+                self.say("JSONArgsRecommended", f"JSON arguments recommended for {step.keyword} {signals}", step)
+        if chosen and stage.name:
+            shells.add(stage.name)
 
     def _repeated(self, stage: Stage) -> None:
         counts = Counter(step.keyword for step in stage.instructions)

@@ -210,6 +210,14 @@ def test_a_body_that_is_no_tar(daemon: Daemon) -> None:
 
 def test_prune_and_cancel(daemon: Daemon, busybox: str, context: Path) -> None:
     build(daemon, context)
+    for flag, words in (
+        ("until=x", "\"until\" filter expects a duration (e.g., '24h')"),
+        ("no=1", "invalid filter 'no'"),
+    ):
+        refused = daemon.docker("builder", "prune", "-f", "--filter", flag)
+        assert refused.returncode == 1
+        assert f"failed to prune build cache: {words}" in refused.stderr
+    assert "Deleted" not in daemon.docker("builder", "prune", "-f", "--filter", "unused-for=1h").stdout
     status, _, body = request(daemon, "POST", "/build/prune")
     assert status == 200
     assert json.loads(body)["CachesDeleted"]

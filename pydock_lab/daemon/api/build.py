@@ -23,6 +23,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import time
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,13 +34,13 @@ from pydock_lab.daemon.builder.builder import RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.daemon.engine.timestamps import parse_time_ns
-from pydock_lab.errors import InvalidParameter, NotImplementedYet, SystemFailure
+from pydock_lab.dockerfile.typed import duration_ns
+from pydock_lab.errors import DockerfileError, InvalidParameter, NotImplementedYet, SystemFailure
 from pydock_lab.spec.platform import Platform
 
 _TRUE = ("1", "true", "True", "TRUE", "t", "T")
 _BUILDER_V2 = "2"
-_PRUNE_FILTERS = ("until",)
+_PRUNE_FILTERS = ("until", "unused-for")
 
 T = TypeVar("T")
 
@@ -75,9 +76,7 @@ class BuildRoutes:
 
     async def post_prune(self, request: web.Request) -> web.Response:
         """Forget the build cache and remove what only it holds."""
-        filters = Filters.parse(request.query.get("filters", ""))
-        filters.check(_PRUNE_FILTERS)
-        until_ns = min((parse_time_ns(text) for text in filters.values("until")), default=None)
+        until_ns = _unused_since_ns(Filters.parse(request.query.get("filters", "")))
         return json_response(await asyncio.shield(asyncio.ensure_future(self._builder.prune(until_ns))))
 
     async def post_cancel(self, request: web.Request) -> web.Response:
@@ -166,6 +165,22 @@ def _refuse(query: Any) -> None:
         raise InvalidParameter(f'Unsupported isolation: "{isolation}"')
     if _flag(query, "squash"):
         raise InvalidParameter("squash is only supported with experimental mode")
+
+
+def _unused_since_ns(filters: Filters) -> int | None:
+    """Read `until=24h` (once called `unused-for`) as nanoseconds since the epoch; None where all is to go."""
+    try:
+        filters.check(_PRUNE_FILTERS)
+        for key in _PRUNE_FILTERS:
+            for text in filters.values(key):
+                try:
+                    return time.time_ns() - duration_ns(text)
+                except DockerfileError as error:
+                    what = f"\"{key}\" filter expects a duration (e.g., '24h'): {error.message}"
+                    raise InvalidParameter(what) from None
+    except InvalidParameter as error:
+        raise InvalidParameter(f"failed to prune build cache: {error.message}") from None
+    return None
 
 
 def _flag(query: Any, name: str, *, default: bool = False) -> bool:

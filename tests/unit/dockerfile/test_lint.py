@@ -160,3 +160,8 @@ def test_each_has_a_page() -> None:
     finding = check("FROM alpine\nCMD a\n")[0]
     assert finding.url == "https://docs.docker.com/go/dockerfile/rule/json-args-recommended/"
     assert finding.document["description"] == DESCRIPTIONS["JSONArgsRecommended"]
+
+
+def test_a_shell_that_was_chosen_may_run_the_command() -> None:
+    chosen = 'FROM alpine AS a\nSHELL ["/bin/ash", "-c"]\nCMD b\nFROM a\nENTRYPOINT c\nFROM alpine\nCMD d\n'
+    assert [(finding.rule, finding.line) for finding in check(chosen)] == [("JSONArgsRecommended", 7)]
