@@ -90,13 +90,14 @@ NAMESPACES = {
         run --rm --ipc container:keeper busybox true
         rm -f keeper
         run --rm --ipc none busybox sh -c 'mount | grep -c shm'
-        run --rm --ipc host busybox echo runs
+        run --rm --ipc host busybox sh -c 'mount | grep -c mqueue; ls -d /dev/mqueue'
         run --rm --ipc nonsense busybox true
         run --rm --ipc container:no-such busybox true
     """,
     "uts": """
         run --rm --uts host -h box busybox true
         run --rm --uts nonsense busybox true
+        run --rm --uts host busybox sh -c 'env | grep -c ^HOSTNAME'
         run --rm -h box --domainname lan busybox sh -c 'hostname; cat /etc/hosts | tail -n 1 | cut -f2'
     """,
     "userns": """
@@ -111,6 +112,11 @@ NAMESPACES = {
         run --rm --network container:one --dns 1.1.1.1 busybox true
         run --rm --network container:one --add-host a:1.1.1.1 busybox true
         run --rm --network container:one --expose 80 busybox true
+        create --name two --network container:one busybox hostname
+        inspect -f {{.Config.Hostname}} two
+        start -a two
+        inspect -f {{.Config.Hostname}} two
+        rm two
         stop -t 0 one
         run --rm --network container:one busybox true
         rm one
@@ -462,6 +468,8 @@ AFTERWARDS = {
         update --cpuset-cpus 0 uu
         exec uu cat /sys/fs/cgroup/cpuset/cpuset.cpus
         update --pids-limit 50 uu
+        exec uu cat /sys/fs/cgroup/pids/pids.max
+        update --pids-limit -1 uu
         exec uu cat /sys/fs/cgroup/pids/pids.max
         update --cpu-quota 5000 uu
         update --blkio-weight 5 uu

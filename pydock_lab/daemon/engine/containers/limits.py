@@ -207,8 +207,8 @@ def resources(host: dict[str, Any]) -> dict[str, Any]:
         if host[key]:
             block[name] = [_throttle(entry) for entry in host[key]]
     limits: dict[str, Any] = {"memory": memory, "cpu": cpu, "blockIO": block}
-    if host["PidsLimit"] and host["PidsLimit"] > 0:
-        limits["pids"] = {"limit": host["PidsLimit"]}
+    if host["PidsLimit"]:
+        limits["pids"] = {"limit": max(host["PidsLimit"], -1)}  # -1 lifts the limit of one that runs
     return {key: value for key, value in limits.items() if value}
 
 

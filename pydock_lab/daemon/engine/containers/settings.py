@@ -229,7 +229,7 @@ def merge_config(body: CreateBody, image: dict[str, Any], container_id: str, hos
     config["OnBuild"] = image.get("OnBuild") or None
     _merge_command(config, image)
     _merge_healthcheck(config, image)
-    if not config["Hostname"] and not host["NetworkMode"].startswith("container:"):
+    if not config["Hostname"]:
         config["Hostname"] = _host_name() if host["NetworkMode"] == "host" else container_id[:12]
     if config["WorkingDir"]:
         if not config["WorkingDir"].startswith("/"):
