@@ -27,12 +27,12 @@ def show(image: str, connection: Connection, steady: Steady) -> None:
 
     view = read(image, connection)
 
-    def files_of(step: int, offset: int, search: str) -> tuple[list[list[Any]], int]:
+    def entries_of(step: int, directory: str, offset: int, search: str) -> dict[str, Any]:
         path = f"images/{view['id']}/layers/{step}"
-        answer = connection.lab(path, offset=str(offset), search=search)
-        return answer["files"], answer["total"]
+        page: dict[str, Any] = connection.lab(path, directory=directory, offset=str(offset), search=search)
+        return page
 
-    live = LayersWidget(view, files_of)
+    live = LayersWidget(view, entries_of)
     display(live._repr_mimebundle_()[0] | bundle(view, steady), raw=True)
 
 

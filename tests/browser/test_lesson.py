@@ -57,7 +57,7 @@ def look_at_the_layers(notebook: Notebook) -> None:
     expect(layers.locator(".pd-files-list li")).to_contain_text("added")
     layers.get_by_role("option", selected=True).press("ArrowUp")
     expect(layers.get_by_role("slider")).to_have_value("3")
-    expect(layers.locator(".pd-files-list")).to_contain_text("/app/requirements.txt")
+    expect(layers.get_by_role("tree")).to_contain_text("requirements.txt")
 
 
 def look_at_the_volume(notebook: Notebook) -> None:

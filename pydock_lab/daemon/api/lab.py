@@ -80,20 +80,21 @@ class _Lab:
         return json_response(await asyncio.to_thread(self._layers.document, request.match_info["name"]))
 
     async def get_layer_files(self, request: web.Request) -> web.StreamResponse:
-        """The files of one step: ?offset=0&limit=200&search=TEXT."""
+        """A directory of one step's tree, or paths: ?directory=/etc&offset=0&limit=200, or &search=TEXT."""
         try:
             step = int(request.match_info["step"])
         except ValueError:
             raise InvalidParameter(f"no number of a step: {request.match_info['step']}") from None
-        files, total = await asyncio.to_thread(
-            self._layers.files,
+        page = await asyncio.to_thread(
+            self._layers.entries,
             request.match_info["name"],
             step,
+            directory=request.query.get("directory", ""),
             offset=_number(request, "offset", 0),
             limit=_number(request, "limit", PAGE),
             search=request.query.get("search", ""),
         )
-        return json_response({"files": files, "total": total})
+        return json_response(page)
 
     async def get_volume_files(self, request: web.Request) -> web.StreamResponse:
         """A volume's files as the host and every container that mounts it see them."""

@@ -138,10 +138,10 @@ class _Steps:
                 if before is None:
                     merged[change.path] = change
                 elif before.kind == "A" and change.kind != "D":
-                    merged[change.path] = Change("A", change.path, change.size)
+                    merged[change.path] = change._replace(kind="A")
                 elif before.kind != "A":
                     kind = "D" if change.kind == "D" else "C"
-                    merged[change.path] = Change(kind, change.path, change.size)
+                    merged[change.path] = change._replace(kind=kind)
         return sorted(merged.values(), key=lambda change: change.path)
 
 

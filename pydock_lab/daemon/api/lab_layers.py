@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydock_lab.daemon.engine.engine import Engine
-from pydock_lab.daemon.engine.images_files import ImageFiles
+from pydock_lab.daemon.engine.images_files import ImageFiles, Merged, waste
+from pydock_lab.daemon.engine.layer_tree import LayerTree
 from pydock_lab.daemon.store.images import Image
-from pydock_lab.daemon.store.layers import Change, chain_id
+from pydock_lab.daemon.store.layers import chain_id
 from pydock_lab.errors import NotFound
 
 PAGE = 200
-_FIRST_FILES = 200
-_ALL_FIRST_FILES = 2000
+_FIRST_FILES = 12
+_FIRST_ENTRIES = 120
+_ALL_FIRST_ENTRIES = 1000
 _FIRST_WASTED = 12
-_REMEMBERED_LAYERS = 64
+_REMEMBERED_IMAGES = 8
 _NOP = "#(nop)"
 _SHELL = "/bin/sh -c "
 
@@ -41,6 +43,14 @@ class _Step:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class _Story:
+    """An image as it is remembered: what each step does to the files, and the view of it all."""
+
+    trees: list[LayerTree]
+    view: dict[str, Any]
+
+
 class LayerReader:
     """Reads images for the layers view. Called from worker threads.
 
@@ -51,55 +61,60 @@ class LayerReader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        # Layers never change, so what was compared once stays true.
-        self._changes: OrderedDict[str, list[Change]] = OrderedDict()
+        # Neither image nor build changes any more, so what was read once stays true.
+        self._stories: OrderedDict[tuple[str, str], _Story] = OrderedDict()
 
     def document(self, name: str) -> dict[str, Any]:
-        """Return the whole view of an image, with the first files of every step."""
+        """Return the whole view of an image, with the beginning of every step's tree."""
+        return {"image": name} | self._story(self._engine.images.resolve(name)).view
+
+    def entries(self, name: str, step: int, *, directory: str, offset: int, limit: int, search: str) -> dict[str, Any]:
+        """Return some entries of a directory of one step, or some paths that hold `search`, and how many there are."""
         image = self._engine.images.resolve(name)
-        documents, left = [], _ALL_FIRST_FILES
-        for step in self._steps(image):
-            documents.append(self._step_document(step, min(left, _FIRST_FILES)))
-            left -= len(documents[-1]["files"])
-        view = {"image": name, "id": image.id, "size": image.size, "explained": True, "steps": documents}
-        return view | {"waste": self._waste(image)}
-
-    def _waste(self, image: Image) -> dict[str, Any]:
-        """Bytes that no container sees, and the worst paths; one layer hides nothing of another."""
-        if len(image.config["rootfs"]["diff_ids"]) < 2:
-            return {"wasted_bytes": 0, "efficiency": 1.0, "wasted": [], "wasted_paths": 0}
-        waste = ImageFiles(self._engine.layers, self._of_layer).waste(image)
-        return waste | {"wasted": waste["wasted"][:_FIRST_WASTED]}
-
-    def files(
-        self, name: str, step: int, *, offset: int, limit: int, search: str
-    ) -> tuple[list[tuple[str, str, int]], int]:
-        """Return some files of one step and how many there are; `search` is looked for in the path."""
-        steps = self._steps(self._engine.images.resolve(name))
-        if step >= len(steps):
+        trees = self._story(image).trees
+        if step >= len(trees):
             raise NotFound(f"{name} has no step {step}")
-        found = [change for change in self._of_step(steps[step]) if search.lower() in change.path.lower()]
-        page = found[offset : offset + min(limit, 10 * PAGE)]
-        return [(change.kind, change.path, change.size) for change in page], len(found)
+        limit = min(limit, 10 * PAGE)
+        if not search:
+            return trees[step].page(directory.rstrip("/"), offset, limit)
+        found = trees[step].search(search)
+        return {"entries": found[offset : offset + limit], "total": len(found)}
 
-    def _step_document(self, step: _Step, files: int) -> dict[str, Any]:
-        changes = self._of_step(step)
-        counts = {kind: sum(change.kind == kind for change in changes) for kind in "ACD"}
-        return {
-            "keyword": step.keyword,
-            "text": step.text,
-            "size": step.size,
-            "empty": not step.chain_ids,
-            "base": step.base,
-            "cached": step.cached,
-            "reason": step.reason,
-            "added": counts["A"],
-            "changed": counts["C"],
-            "deleted": counts["D"],
-            "files": [(change.kind, change.path, change.size) for change in changes[:files]],
-        }
+    def _story(self, image: Image) -> _Story:
+        build = self._build_of(image)
+        key = (image.id, build["id"] if build else "")
+        with self._lock:
+            if key in self._stories:
+                self._stories.move_to_end(key)
+                return self._stories[key]
+        story = self._read(image, build)
+        with self._lock:
+            self._stories[key] = story
+            while len(self._stories) > _REMEMBERED_IMAGES:
+                self._stories.popitem(last=False)
+        return story
 
-    def _steps(self, image: Image) -> list[_Step]:
+    def _read(self, image: Image, build: dict[str, Any] | None) -> _Story:
+        layers = self._engine.layers
+        steps = self._steps(image, build)
+        changes = {layer.chain_id: layers.changes(layer.chain_id) for layer in layers.stack(image.chain_id)}
+        merged = ImageFiles(layers, changes.__getitem__).merge(image)
+        hidden = _hidden(steps, merged)
+        trees = [
+            LayerTree([change for chain in step.chain_ids for change in changes[chain]], lost)
+            for step, lost in zip(steps, hidden, strict=True)
+        ]
+        documents, left = [], _ALL_FIRST_ENTRIES
+        for step, tree in zip(steps, trees, strict=True):
+            first = tree.beginning(min(left, _FIRST_ENTRIES), PAGE)
+            left -= sum(len(page["entries"]) for page in first.values())
+            documents.append(_step_document(step, tree, first))
+        lost = waste(image, merged)
+        lost["wasted"] = lost["wasted"][:_FIRST_WASTED]
+        view = {"id": image.id, "size": image.size, "explained": True, "steps": documents, "waste": lost}
+        return _Story(trees, view)
+
+    def _steps(self, image: Image, build: dict[str, Any] | None) -> list[_Step]:
         """The history with layers, in the words of the Dockerfile where the build is remembered."""
         steps, stack = [], self._stack(image)
         for entry in image.config.get("history") or []:
@@ -109,7 +124,7 @@ class LayerReader:
                 step.chain_ids.append(chain)
             steps.append(step)
         steps += [_Step("layer", "", [chain], size) for chain, size in stack]  # an image without history
-        return self._explained(steps, self._build_of(image))
+        return self._explained(steps, build)
 
     def _stack(self, image: Image) -> list[tuple[str, int]]:
         """(chain_id, size) of every layer, lowest first."""
@@ -147,22 +162,36 @@ class LayerReader:
             step.reason = _reason(record)
         return [origin, *rest]
 
-    def _of_step(self, step: _Step) -> list[Change]:
-        """Deleted and changed paths first, then the largest files."""
-        changes = [change for chain in step.chain_ids for change in self._of_layer(chain)]
-        return sorted(changes, key=lambda change: ("DCA".index(change.kind), -change.size, change.path))
 
-    def _of_layer(self, chain: str) -> list[Change]:
-        with self._lock:
-            if chain in self._changes:
-                self._changes.move_to_end(chain)
-                return self._changes[chain]
-        changes = self._engine.layers.changes(chain)
-        with self._lock:
-            self._changes[chain] = changes
-            while len(self._changes) > _REMEMBERED_LAYERS:
-                self._changes.popitem(last=False)
-        return changes
+def _hidden(steps: list[_Step], merged: Merged) -> list[dict[str, tuple[int, int]]]:
+    """For every step: path → bytes that are lost there, and the step that replaces or removes them."""
+    step_of = {chain: number for number, step in enumerate(steps) for chain in step.chain_ids}
+    hidden: list[dict[str, tuple[int, int]]] = [{} for _ in steps]
+    for path, versions in merged.hidden.items():
+        for version in versions:
+            lost = hidden[step_of[version.layer]]
+            if version.size:
+                lost[path] = (lost.get(path, (0, 0))[0] + version.size, step_of[version.by])
+    return hidden
+
+
+def _step_document(step: _Step, tree: LayerTree, first: dict[str, Any]) -> dict[str, Any]:
+    added, changed, deleted = tree.counts
+    return {
+        "keyword": step.keyword,
+        "text": step.text,
+        "size": step.size,
+        "empty": not step.chain_ids,
+        "base": step.base,
+        "cached": step.cached,
+        "reason": step.reason,
+        "added": added,
+        "changed": changed,
+        "deleted": deleted,
+        "wasted": tree.wasted,
+        "files": [(change.kind, change.path, change.size) for change in tree.worst_first()[:_FIRST_FILES]],
+        "tree": first,
+    }
 
 
 def _instruction(created_by: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import Change, Layer, LayerStore
@@ -17,25 +17,40 @@ from pydock_lab.daemon.store.layers import Change, Layer, LayerStore
 _LISTED = 200
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """What an image shows at a path, and the layer it comes from."""
 
     size: int
     layer: Layer
 
 
-@dataclass
-class Waste:
-    """Bytes at one path that no container sees.
+class Hidden(NamedTuple):
+    """A version of a file that no container sees.
 
     Attributes:
-        size: Of all hidden versions together.
-        times: How often it was replaced or removed.
+        size: In bytes.
+        layer: chain_id of the layer that holds it.
+        by: chain_id of the layer that replaces or removes it.
     """
 
-    size: int = 0
-    times: int = 0
+    size: int
+    layer: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """An image's layers laid over one another.
+
+    Attributes:
+        files: What shows, by path.
+        hidden: What does not, by path, lowest layer first.
+        size: Bytes of both.
+    """
+
+    files: dict[str, File]
+    hidden: dict[str, list[Hidden]]
+    size: int
 
 
 class ImageFiles:
@@ -52,24 +67,14 @@ class ImageFiles:
 
     def waste(self, image: Image) -> dict[str, Any]:
         """Return the bytes of an image that are stored for nothing, worst paths first."""
-        _, wasted, total = self._merge(image)
-        worst = sorted(wasted.items(), key=lambda item: (-item[1].size, item[0]))
-        lost = sum(waste.size for waste in wasted.values())
-        return {
-            "id": image.id,
-            "bytes": total,
-            "wasted_bytes": lost,
-            "efficiency": round(1 - lost / total, 4) if total else 1.0,
-            "wasted": [{"path": path, "size": waste.size, "times": waste.times} for path, waste in worst[:_LISTED]],
-            "wasted_paths": len(worst),
-        }
+        return waste(image, self.merge(image))
 
     def compare(self, one: Image, other: Image) -> dict[str, Any]:
         """Return what two images share and how the second differs from the first."""
         stacks = [self._layers.stack(image.chain_id)[::-1] for image in (one, other)]
         ids = [{layer.chain_id for layer in stack} for stack in stacks]
         shared = ids[0] & ids[1]
-        before, after = self._merge(one)[0], self._merge(other)[0]
+        before, after = self.merge(one).files, self.merge(other).files
         changes: list[tuple[str, str, int, int]] = []
         for path in sorted(before.keys() | after.keys()):
             old, new = before.get(path), after.get(path)
@@ -95,31 +100,45 @@ class ImageFiles:
             "settings": _settings(one.config, other.config),
         }
 
-    def _merge(self, image: Image) -> tuple[dict[str, File], dict[str, Waste], int]:
-        """Lay the layers over one another; return what shows, what is hidden, and all bytes together."""
+    def merge(self, image: Image) -> Merged:
+        """Lay the layers over one another."""
         files: dict[str, File] = {}
-        wasted: dict[str, Waste] = {}
+        hidden: dict[str, list[Hidden]] = {}
         total = 0
         for layer in self._layers.stack(image.chain_id)[::-1]:
+
+            def hide(path: str, by: str = layer.chain_id) -> None:
+                if file := files.pop(path, None):
+                    hidden.setdefault(path, []).append(Hidden(file.size, file.layer.chain_id, by))
+
             changes = self._changes(layer.chain_id)
-            gone = {change.path for change in changes if change.kind == "D"}
+            # A file where a directory was takes away what was below it.
+            gone = {
+                change.path for change in changes if change.kind == "D" or (change.kind == "C" and not change.directory)
+            }
             for path in [path for path in files if _is_below(path, gone)] if gone else []:
-                _count(wasted, path, files.pop(path))
+                hide(path)
             for change in changes:
-                if change.kind == "D":
-                    continue
-                if change.path in files:
-                    _count(wasted, change.path, files[change.path])
-                files[change.path] = File(change.size, layer)
-                total += change.size
-        return files, wasted, total
+                if change.kind != "D":
+                    hide(change.path)
+                    files[change.path] = File(change.size, layer)
+                    total += change.size
+        return Merged(files, hidden, total)
 
 
-def _count(wasted: dict[str, Waste], path: str, hidden: File) -> None:
-    if hidden.size:
-        waste = wasted.setdefault(path, Waste())
-        waste.size += hidden.size
-        waste.times += 1
+def waste(image: Image, merged: Merged) -> dict[str, Any]:
+    """Sum up what is stored for nothing: per path the bytes, and how often it was replaced or removed."""
+    sizes = [(path, [each.size for each in versions if each.size]) for path, versions in merged.hidden.items()]
+    worst = sorted(((sum(each), path, len(each)) for path, each in sizes if each), key=lambda item: (-item[0], item[1]))
+    lost = sum(size for size, _, _ in worst)
+    return {
+        "id": image.id,
+        "bytes": merged.size,
+        "wasted_bytes": lost,
+        "efficiency": round(1 - lost / merged.size, 4) if merged.size else 1.0,
+        "wasted": [{"path": path, "size": size, "times": times} for size, path, times in worst[:_LISTED]],
+        "wasted_paths": len(worst),
+    }
 
 
 def _is_below(path: str, gone: set[str]) -> bool:

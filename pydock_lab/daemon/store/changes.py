@@ -11,21 +11,21 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydock_lab.daemon.store.archive import is_whiteout, opaque_xattr
 from pydock_lab.daemon.store.tree import Tree
 from pydock_lab.daemon.store.tree import names as names_in
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One path that a layer adds (A), changes (C) or deletes (D); `path` absolute in the rootfs."""
 
     kind: str
     path: str
     size: int
+    directory: bool = False
 
 
 def compare(upper: Path, lowers: Sequence[Path], *, rootless: bool = False) -> list[Change]:
@@ -36,27 +36,29 @@ def compare(upper: Path, lowers: Sequence[Path], *, rootless: bool = False) -> l
 
 
 def _walk(upper: Path, prefix: str, below: _Below, rootless: bool) -> Iterator[Change]:
-    pending = [(str(upper / prefix), prefix)]
+    # What is in a directory that the layers below don't have is new: no need to look there.
+    pending = [(str(upper / prefix), prefix, False)]
     while pending:
-        directory, prefix = pending.pop()
+        directory, prefix, new = pending.pop()
         names = set()
         with os.scandir(directory) as entries:
             for entry in entries:
                 names.add(entry.name)
                 path = f"{prefix}/{entry.name}"
                 status = entry.stat(follow_symlinks=False)
-                there = below.stat(path.removeprefix("/"))
+                there = None if new else below.stat(path[1:])
                 if is_whiteout(status):
                     if there is not None:
                         yield Change("D", path, 0)
                     continue
                 if stat.S_ISDIR(status.st_mode):
-                    pending.append((entry.path, path))
+                    covers = there is not None and stat.S_ISDIR(there.st_mode)
+                    pending.append((entry.path, path, not covers))
                     if there is None or not _same_directory(status, there):
-                        yield Change("A" if there is None else "C", path, 0)
+                        yield Change("A" if there is None else "C", path, 0, directory=True)
                 else:
                     yield Change("A" if there is None else "C", path, status.st_size)
-        if prefix and is_opaque(directory, rootless):
+        if prefix and not new and is_opaque(directory, rootless):
             for name in below.names(prefix.removeprefix("/")) - names:
                 yield Change("D", f"{prefix}/{name}", 0)
 

@@ -1,29 +1,8 @@
 /* The layers of an image, instruction by instruction.
    Trait `view`: { image, id, size, explained, steps: [{ keyword, text, size, empty, base, cached, reason,
-   added, changed, deleted, files: [[kind, path, size], …] }],
+   added, changed, deleted, wasted, tree: pages of filetree.js }],
    waste: { wasted_bytes, efficiency, wasted: [{ path, size }], wasted_paths } or nothing }; `step`: the index that is looked at.
-   More files come on request: { type: "files", step, offset, search } → { …, files, total } or { …, error }. */
-
-const MARKS = { A: ["+", "added"], C: ["~", "changed"], D: ["−", "deleted"] };
-const PAGE = 200;
-
-function node(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
-/* Docker counts in powers of ten: 5.83MB */
-function bytes(count) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let unit = 0;
-  while (count >= 1000 && unit < units.length - 1) { count /= 1000; unit += 1; }
-  return `${unit ? Number(count.toPrecision(3)) : count} ${units[unit]}`;
-}
+   More comes on request: { type: "entries", step, directory, offset, search } → { …, entries, total } or { …, error }. */
 
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -34,20 +13,14 @@ function cacheChip(step) {
   return node("span", { class: `pd-chip ${step.cached ? "" : "pd-fresh"}`, title: step.reason || null }, `${mark} ${text}`);
 }
 
-function counts(step) {
-  const parts = [["A", step.added], ["C", step.changed], ["D", step.deleted]].filter(([, count]) => count);
-  return parts.map(([kind, count]) => node("span", { class: `pd-${kind}` },
-    node("span", { "aria-hidden": "true" }, `${MARKS[kind][0]}${count.toLocaleString("en")}`),
-    node("span", { class: "pd-sr" }, `${count} ${MARKS[kind][1]} `)));
-}
-
 function render({ model, el }) {
   const root = node("section", { class: "pd pd-layers" });
   const files = node("div", { class: "pd-files" });
   const caption = node("p", { class: "pd-layers-now", "aria-live": "polite" });
-  const slider = node("input", { type: "range", min: 0, step: 1, oninput: () => go(Number(slider.value)) });
+  // JupyterLab takes the arrows that nobody keeps: they fold the notebook's headings.
+  const slider = node("input", { type: "range", min: 0, step: 1, oninput: () => go(Number(slider.value)), onkeydown: (event) => event.stopPropagation() });
   const play = node("button", { type: "button", class: "pd-button", onclick: togglePlay }, "Play");
-  let rows = [], segments = [], listing = { offset: 0, search: "", files: [], total: 0 }, timer = null, asked = 0;
+  let rows = [], segments = [], trees = [], found = { search: "", entries: [], total: 0 }, timer = null, asked = 0;
 
   const view = () => model.get("view");
   const steps = () => view().steps || [];
@@ -76,6 +49,7 @@ function render({ model, el }) {
 
   function build() {
     const { image, size } = view(), all = steps();
+    trees = [];
     const layers = all.filter((step) => !step.empty).length;
     slider.max = Math.max(all.length - 1, 0);
     slider.setAttribute("aria-label", "Instruction");
@@ -109,7 +83,7 @@ function render({ model, el }) {
     const left = waste.wasted_paths - waste.wasted.length;
     return [node("details", { class: "pd-wasted" },
       node("summary", {}, `Efficiency ${share} %: ${bytes(waste.wasted_bytes)} of files that a later layer replaces or removes`),
-      node("ul", {}, ...waste.wasted.map(({ path, size }) => file(["D", path, size])),
+      node("ul", {}, ...waste.wasted.map(({ path, size }) => node("li", {}, node("code", {}, path), node("span", { class: "pd-num pd-soft" }, bytes(size)))),
         ...(left > 0 ? [node("li", { class: "pd-soft" }, `and ${left.toLocaleString("en")} more`)] : [])))];
   }
 
@@ -120,7 +94,8 @@ function render({ model, el }) {
       node("span", { class: "pd-step-facts" },
         cacheChip(step),
         step.empty ? node("span", { class: "pd-soft" }, "metadata only") : null,
-        ...counts(step)),
+        ...counts(step),
+        step.wasted ? node("span", { class: "pd-lost" }, `${bytes(step.wasted)} wasted`) : null),
       step.empty ? node("span", {}) : node("span", { class: "pd-num pd-step-size" }, bytes(step.size),
         node("span", { class: "pd-bar", "aria-hidden": "true" },
           node("span", { style: `width: ${100 * Math.sqrt(step.size / largest)}%` }))));
@@ -151,70 +126,73 @@ function render({ model, el }) {
       element.classList.toggle("pd-later", i > at);
       element.classList.toggle("pd-here", i === at);
     });
-    listing = { offset: 0, search: "", files: step.files || [], total: step.added + step.changed + step.deleted };
-    showFiles(true);
+    showFiles();
+  }
+
+  function treeOf(at) {
+    const label = `Files of instruction ${at + 1}`;
+    trees[at] ||= fileTree(steps()[at].tree || {}, label, (directory, offset) => ask({ step: at, directory, offset, search: "" }));
+    return trees[at];
+  }
+
+  function ask(question) {
+    asked += 1;
+    model.send({ type: "entries", request: asked, ...question });
   }
 
   /* What has come with the view is searched here, the rest by the kernel. */
-  function ask(offset, search) {
-    const step = steps()[current()];
-    asked += 1;
-    if (!offset && step.files.length === step.added + step.changed + step.deleted) find(search, "");
-    else model.send({ type: "files", step: current(), offset, search, request: asked });
-  }
-
-  function find(search, note) {
-    const files = steps()[current()].files.filter(([, path]) => path.toLowerCase().includes(search.toLowerCase()));
-    listing = { search, offset: 0, files, total: files.length, note };
-    showFiles(false);
+  function look(search, offset = 0) {
+    const tree = treeOf(current()), here = search && !offset ? tree.search(search) : null;
+    if (search && !here) { ask({ step: current(), directory: "", offset, search }); return; }
+    found = { search, entries: here || [], total: (here || []).length };
+    showFound();
   }
 
   function onMessage(message) {
-    if (message.type !== "files" || message.request !== asked) return;
-    if (message.error) { find(message.search, `Only the files loaded before can be shown: ${message.error}`); return; }
-    listing = {
-      search: message.search, total: message.total, offset: message.offset,
-      files: message.offset ? [...listing.files, ...message.files] : message.files,
+    if (message.type !== "entries") return;
+    if (!message.search) { treeOf(message.step).take(message); return; }
+    if (message.request !== asked || message.step !== current()) return;
+    found = {
+      search: message.search, total: message.total || 0, note: message.error,
+      entries: message.offset ? [...found.entries, ...message.entries] : message.entries || [],
     };
-    showFiles(false);
+    showFound();
   }
 
-  function showFiles(fresh) {
-    const step = steps()[current()];
-    if (fresh) {
-      const total = step.added + step.changed + step.deleted;
-      const search = total > 8 ? node("input", {
-        type: "search", class: "pd-search", placeholder: "Find a path", "aria-label": "Find a path in this layer",
-        oninput: () => ask(0, search.value),
-      }) : null;
-      files.replaceChildren(
-        node("div", { class: "pd-files-head" }, node("h4", { class: "pd-title" }, headline(step)), search),
-        ...(step.reason ? [node("p", { class: "pd-note" }, step.reason)] : []),
-        node("div", { class: "pd-files-list" }));
+  function showFiles() {
+    const step = steps()[current()], total = step.added + step.changed + step.deleted;
+    const search = total > 8 ? node("input", {
+      type: "search", class: "pd-search", placeholder: "Find a path", "aria-label": "Find a path in this layer",
+      oninput: () => look(search.value.trim()),
+    }) : null;
+    files.replaceChildren(
+      node("div", { class: "pd-files-head" }, node("h4", { class: "pd-title" }, headline(step)), search),
+      ...(step.reason ? [node("p", { class: "pd-note" }, step.reason)] : []),
+      node("div", { class: "pd-files-list" }));
+    found = { search: "", entries: [], total: 0 };
+    showFound();
+  }
+
+  /* The tree, or the paths that were looked for. */
+  function showFound() {
+    const step = steps()[current()], list = files.lastElementChild;
+    if (!found.search) {
+      list.replaceChildren(...(step.added + step.changed + step.deleted ? [treeOf(current()).element] : []));
+      return;
     }
-    const list = node("ul", { "aria-label": "Files of this layer", tabindex: listing.files.length ? 0 : null }, ...listing.files.map(file));
-    const left = listing.total - listing.files.length;
-    const more = left > 0 ? node("button", {
-      type: "button", class: "pd-button", onclick: () => ask(listing.files.length, listing.search),
-    }, `Show ${Math.min(left, PAGE).toLocaleString("en")} more of ${left.toLocaleString("en")}`) : null;
-    const note = listing.note ? [node("p", { class: "pd-note", role: "status" }, listing.note)] : [];
-    const nothing = listing.search && !listing.total ? [node("p", { class: "pd-note" }, "no such path in this layer")] : [];
-    files.lastElementChild.replaceChildren(...note, ...nothing, list, ...(more ? [more] : []));
+    const left = found.total - found.entries.length;
+    const note = found.note || (found.total ? `${plural(found.total, "path")} found` : "no such path in this layer");
+    list.replaceChildren(node("p", { class: "pd-note", role: "status" }, note),
+      node("ul", { class: "pd-found", "aria-label": "Paths found", tabindex: found.entries.length ? 0 : null },
+        ...found.entries.map((entry) => node("li", {}, ...fileCells(entry, entry.name)))),
+      ...(left > 0 ? [node("button", { type: "button", class: "pd-button", onclick: () => look(found.search, found.entries.length) },
+        `Show ${Math.min(left, PAGE).toLocaleString("en")} more of ${left.toLocaleString("en")}`)] : []));
   }
 
   function headline(step) {
     if (step.empty) return "No files: only the image's configuration changes";
     if (!view().explained) return `A layer of ${bytes(step.size)}`;
     return `${plural(step.added + step.changed + step.deleted, "path")} in this layer`;
-  }
-
-  function file([kind, path, size]) {
-    const cut = path.lastIndexOf("/") + 1;
-    return node("li", {},
-      node("span", { class: `pd-${kind}`, "aria-hidden": "true" }, MARKS[kind][0]),
-      node("code", { class: kind === "D" ? "pd-gone" : "" }, node("span", { class: "pd-soft" }, path.slice(0, cut)), path.slice(cut)),
-      node("span", { class: "pd-sr" }, MARKS[kind][1]),
-      node("span", { class: "pd-num pd-soft" }, kind === "D" && !size ? "" : bytes(size)));
   }
 
   root.id = `pd-layers-${Math.random().toString(36).slice(2)}`;

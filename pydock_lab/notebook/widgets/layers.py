@@ -17,8 +17,8 @@ from pydock_lab.errors import LabError
 
 _HERE = Path(__file__).parent
 
-FilesOf = Callable[[int, int, str], tuple[list[list[Any]], int]]
-"""(step, offset, search) → ([[kind, path, size], …], how many there are); raises LabError where it can't."""
+EntriesOf = Callable[[int, str, int, str], dict[str, Any]]
+"""(step, directory, offset, search) → a page of `filetree.js`; raises LabError where it can't."""
 
 
 class LayersWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
@@ -26,29 +26,29 @@ class LayersWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has 
 
     Args:
         view: The document that `layers.js` describes at its top.
-        files_of: Reads more files of one step.
+        entries_of: Reads a directory of one step, or the paths that hold a text.
     """
 
-    _esm = _HERE / "layers.js"
+    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("filetree.js", "layers.js"))
     _css = (_HERE.parent / "theme.css").read_text() + (_HERE / "layers.css").read_text()
 
     view = traitlets.Dict().tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
 
-    def __init__(self, view: dict[str, Any], files_of: FilesOf) -> None:
+    def __init__(self, view: dict[str, Any], entries_of: EntriesOf) -> None:
         # Open where something is to be seen: at the last instruction that changed files.
         with_files = [number for number, step in enumerate(view["steps"]) if not step["empty"]]
         super().__init__(view=view, step=max(with_files, default=0))
-        self._files_of = files_of
+        self._entries_of = entries_of
         self.on_msg(self._answer)
 
     def _answer(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
-        if message.get("type") != "files":
+        if message.get("type") != "entries":
             return
-        step, offset, search = int(message["step"]), int(message["offset"]), str(message["search"])
+        question = (int(message["step"]), str(message["directory"]), int(message["offset"]), str(message["search"]))
         try:
-            files, total = self._files_of(step, offset, search)
+            page = self._entries_of(*question)
         except LabError as error:
             self.send({**message, "error": error.message})
         else:
-            self.send({**message, "files": files, "total": total})
+            self.send({**message, **page})
