@@ -4,7 +4,8 @@ Deleting a tag or a manifest leaves its layers behind, since another manifest ma
 need them. Collecting marks what the manifests reach, then sweeps the rest, as
 `registry garbage-collect` of distribution/distribution does. Unlike there the
 registry may go on serving: what came within the grace period stays, because a
-push brings the layers first and the manifest that names them last. Blocks.
+push brings the layers first and the manifest that names them last. A push that
+finds a layer by HEAD brings no bytes: asking makes the blob young again. Blocks.
 """
 
 from __future__ import annotations
@@ -93,14 +94,18 @@ def collect(
                 swept[path.name] += 1
                 doomed.append(path)
     # Not before all are known: unlinking one renews the time of the blob's other links.
-    for path in doomed if not dry_run else []:
-        path.unlink(missing_ok=True)
+    for path in doomed:
+        if _is_wanted(path, born_before):
+            swept[path.name] -= 1
+        elif not dry_run:
+            path.unlink(missing_ok=True)
     for path in _files(root / "blobs"):
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
             # A blob that was swept just now has a new time for that reason alone.
             links = status.st_nlink - (swept[path.name] if dry_run else 0)
-            if links == 1 and (swept[path.name] or _is_old(path, born_before)):
+            gone = swept[path.name] > 0 and status.st_mtime < born_before
+            if links == 1 and (gone or _is_old(path, born_before)):
                 found.blobs.append(path.name)
                 found.freed_bytes += status.st_size
                 if not dry_run:
@@ -133,6 +138,14 @@ def _is_old(path: Path, born_before: float) -> bool:
     """By the inode's time: it is new as well where a repository took the blob from another."""
     try:
         return path.stat().st_ctime < born_before
+    except FileNotFoundError:
+        return False
+
+
+def _is_wanted(path: Path, born_before: float) -> bool:
+    """Whether a client has asked for it since it was found to be old; unlinking another link leaves this time alone."""
+    try:
+        return path.stat().st_mtime >= born_before
     except FileNotFoundError:
         return False
 

@@ -125,6 +125,11 @@ class RegistryStorage:
             raise RegistryError("BLOB_UNKNOWN", 404, detail=digest)
         return path
 
+    def renew(self, name: str, digest: str) -> None:
+        """Note that a client counts on a blob: it is not to be collected before the manifest comes."""
+        with contextlib.suppress(FileNotFoundError):
+            _renew(self.blob(name, digest))
+
     def mount(self, name: str, source: str, digest: str) -> bool:
         """Let a repository have another's blob; False where that one has none."""
         try:
@@ -170,9 +175,14 @@ class RegistryStorage:
             self.cancel(name, upload_id)
             raise RegistryError("DIGEST_INVALID", 400, detail={"digest": digest, "reason": "content does not match"})
         with self._lock:
-            if not (self._blobs / value).exists():
-                upload.path.rename(self._blobs / value)
-            self._link(self._blobs / value, self._repository(name) / "_blobs" / value)
+            shared, own = self._blobs / value, self._repository(name) / "_blobs" / value
+            if not shared.exists():
+                upload.path.rename(shared)
+            try:
+                self._link(shared, own)
+            except FileNotFoundError:  # collected just now, by another process
+                upload.path.rename(shared)
+                self._link(shared, own)
         self.cancel(name, upload_id, missing_ok=True)
 
     def cancel(self, name: str, upload_id: str, *, missing_ok: bool = False) -> None:
@@ -291,8 +301,15 @@ class RegistryStorage:
 
     def _link(self, source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
+        try:
             os.link(source, target)
+        except FileExistsError:
+            _renew(target)  # as a new link would: it is on its way into an image
+
+
+def _renew(path: Path) -> None:
+    now = time.time_ns()  # the kernel's own may be some milliseconds behind
+    os.utime(path, ns=(now, now))
 
 
 def media_type_of(document: dict[str, Any]) -> str:
