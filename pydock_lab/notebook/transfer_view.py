@@ -37,7 +37,10 @@ class TransferView:
         return {"text/plain": self._steady.text(text), "text/html": self._steady.text(str(self._html()))}
 
     def _html(self) -> Markup:
-        table = tag("table", tag("tbody", *map(self._row, self._layers.values())), class_="pd-table")
+        names = ("Layer", "Status", "", "Bytes")
+        head = tag("tr", *(tag("th", name, scope="col", class_="pd-num" if name == "Bytes" else None) for name in names))
+        body = tag("tbody", *map(self._row, self._layers.values()))
+        table = tag("table", tag("thead", head), body, class_="pd-table")
         head, tail = self._lines[:1], self._lines[1:]
         return frame(
             *(tag("p", line, class_="pd-title") for line in head),
