@@ -37,8 +37,8 @@ class TransferView:
         return {"text/plain": self._steady.text(text), "text/html": self._steady.text(str(self._html()))}
 
     def _html(self) -> Markup:
-        names = ("Layer", "Status", "", "Bytes")
-        head = tag("tr", *(tag("th", name, scope="col", class_="pd-num" if name == "Bytes" else None) for name in names))
+        names = (("Layer", None), ("Status", None), ("", None), ("Bytes", "pd-num"))
+        head = tag("tr", *(tag("th", name, scope="col", class_=kind) for name, kind in names))
         body = tag("tbody", *map(self._row, self._layers.values()))
         table = tag("table", tag("thead", head), body, class_="pd-table")
         head, tail = self._lines[:1], self._lines[1:]

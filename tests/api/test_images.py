@@ -21,6 +21,7 @@ import pytest
 
 from tests.api.conftest import Engines
 from tests.conftest import Daemon
+from tests.unit.daemon.store.conftest import make_tar
 
 pytestmark = pytest.mark.root
 
@@ -329,3 +330,36 @@ def test_import_from_a_url(daemon: Daemon, client: docker.DockerClient, rootfs_t
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
+
+
+def test_a_broken_archive_is_told_in_the_stream(daemon: Daemon, client: docker.DockerClient, tmp_path: Path) -> None:
+    """As dockerd does: the answer has begun when the archive is read."""
+    path = tmp_path / "broken.tar"
+    for content, message in (
+        (b"not a tar" * 200, "archive/tar: invalid tar header"),
+        (b"", "invalid archive: does not contain a manifest.json"),
+        (make_tar(("manifest.json", b"{")), "invalid manifest.json"),
+        (make_tar(("manifest.json", b'[{"Config": "c.json", "Layers": []}]')), "open c.json: no such file"),
+    ):
+        url = f"{client.api.base_url}/v1.41/images/load"
+        answer = client.api.post(url, data=content, headers={"Content-Type": "application/x-tar"})
+        assert answer.status_code == 200
+        assert message in answer.json()["error"] == answer.json()["errorDetail"]["message"]
+        path.write_bytes(content)
+        done = daemon.docker("load", "-i", str(path))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("images", "[bad"),
+        ("image", "ls", "--filter", "since=nosuch"),
+        ("image", "ls", "--digests", "--filter", "reference=*"),
+        ("image", "prune", "-f", "--filter", "until=junk"),
+    ],
+)
+def test_filters_beside_docker(engines: Engines, words: tuple[str, ...]) -> None:
+    ours, theirs = (engine.docker(*words) for engine in engines)
+    assert (ours.returncode, ours.stderr) == (theirs.returncode, theirs.stderr)

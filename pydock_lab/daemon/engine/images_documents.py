@@ -194,7 +194,13 @@ class ImageDocuments:
 
 
 def matches(reference: Reference, pattern: str) -> bool:
-    """Whether a reference, as Docker shows it, fits a pattern: Go's path.Match, where `*` stops at a slash."""
+    """Whether a reference, as Docker shows it, fits a pattern: Go's path.Match, where `*` stops at a slash.
+
+    Raises:
+        InvalidParameter: it is none: a `[` that nothing closes, or a backslash at the end.
+    """
+    if re.search(r"\[(?![^\]]+\])|(?<!\\)(\\\\)*\\$", pattern):
+        raise InvalidParameter("syntax error in pattern")
     return any(
         re.fullmatch(_translate(pattern), text) is not None for text in (reference.familiar, reference.familiar_name)
     )

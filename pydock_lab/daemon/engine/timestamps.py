@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 
+from pydock_lab.errors import InvalidParameter
 from pydock_lab.spec import timestamps
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -30,5 +31,7 @@ def parse_time_ns(text: str) -> int:
         return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0") or 0)
     if text and "".join(match[0] for match in _DURATION.finditer(text)) == text:
         return time.time_ns() - sum(int(float(m[1]) * _UNITS_NS[m[2]]) for m in _DURATION.finditer(text))
+    if "-" not in text:
+        raise InvalidParameter(f'failed to parse value as time or duration: "{text}"')
     full = text if _ZONE.search(text) else f"{text}Z" if "T" in text else f"{text}T00:00:00Z"
     return timestamps.parse(full)
