@@ -179,10 +179,15 @@ _GROUPS = {
 }
 
 
+_OWN_RECIPES = """A recipe of your own is a file recipes/NAME.yaml in the engine's data root (`pydock info` shows it);
+the package's daemon/catalog/recipes/README.md says what stands in one."""
+
+
 def _group_page(group: str) -> str:
     rows = {name: command for name, command in COMMANDS.items() if name.startswith(f"{group} ")}
     lines = [f"  {name.split()[1] + ' ' + command.usage:<24} {command.summary}" for name, command in rows.items()]
-    return "\n".join([f"Usage:  pydock {group} COMMAND", "", _GROUPS[group], "", "Commands:", *lines])
+    more = ["", _OWN_RECIPES] if group == "catalog" else []
+    return "\n".join([f"Usage:  pydock {group} COMMAND", "", _GROUPS[group], "", "Commands:", *lines, *more])
 
 
 def _listed(value: Any) -> str:

@@ -38,9 +38,9 @@ class TransferView:
 
     def _html(self) -> Markup:
         names = (("Layer", None), ("Status", None), ("", None), ("Bytes", "pd-num"))
-        head = tag("tr", *(tag("th", name, scope="col", class_=kind) for name, kind in names))
+        headings = tag("tr", *(tag("th", name, scope="col", class_=kind) for name, kind in names))
         body = tag("tbody", *map(self._row, self._layers.values()))
-        table = tag("table", tag("thead", head), body, class_="pd-table")
+        table = tag("table", tag("thead", headings), body, class_="pd-table")
         head, tail = self._lines[:1], self._lines[1:]
         return frame(
             *(tag("p", line, class_="pd-title") for line in head),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import Engines
-from tests.api.test_cli_commands import pydock
+from tests.api.test_cli import pydock
 
 pytestmark = pytest.mark.root
 
@@ -31,6 +31,7 @@ def test_a_recipe_of_ones_own_in_an_archive_for_the_class(engines: Engines, tmp_
     place.parent.mkdir(exist_ok=True)
     place.write_text(RECIPE)
     archive, name = tmp_path / "class.tar", "class-greeter:latest"
+    assert "recipes/NAME.yaml in the engine's data root" in pydock(ours, "catalog", "--help").stdout
     try:
         assert "says what the class is about" in pydock(ours, "catalog", "ls").stdout
         built = pydock(ours, "catalog", "build", "class-greeter")
