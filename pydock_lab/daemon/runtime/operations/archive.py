@@ -58,7 +58,7 @@ class TransferFiles(Operation):
         fd = context.stdio[0]
         result: dict[str, Any] = {}
         if self.action == "export":
-            write_tar(fd, "/", ".", skip=set(self.skip))
+            write_tar(fd, "/", "", skip=set(self.skip))
         elif self.action == "put":
             self._put(fd)
         else:
@@ -134,7 +134,7 @@ def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None) -> 
     Args:
         fd: Written and left open.
         top: Absolute.
-        name: What `top` is called in the archive; `/` and `.` give `./…`.
+        name: What `top` is called in the archive; `/` and `.` give `./…`, "" leaves its own entry out.
         skip: Absolute paths whose contents are left out (mount points).
     """
     hidden = skip or set()
@@ -160,11 +160,11 @@ def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None) -> 
             if entry.isreg() and entry.size:
                 with open(path, "rb", buffering=0) as file:
                     archive.addfile(entry, _Exactly(file, entry.size))
-            else:
+            elif entry_name:
                 archive.addfile(entry)
             if entry.isdir() and not mounted:
                 names = sorted(os.listdir(path), reverse=True)
-                pending += [(os.path.join(path, child), f"{entry_name}/{child}") for child in names]
+                pending += [(os.path.join(path, child), os.path.join(entry_name, child)) for child in names]
 
 
 class _Exactly(io.RawIOBase):
