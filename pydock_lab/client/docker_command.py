@@ -17,6 +17,7 @@ from pydock_lab.errors import LabError
 
 BIN = Path(__file__).parent / "bin"
 _PYTHON = "PYDOCK_PYTHON"
+_LESSON = "PYDOCK_LESSON"
 _PLUGINS = (
     "~/.docker/cli-plugins",
     "/usr/local/lib/docker/cli-plugins",
@@ -26,17 +27,25 @@ _PLUGINS = (
 )  # docker/cli cli-plugins/manager/manager_unix.go
 
 
-def put_on_path(environment: MutableMapping[str, str]) -> None:
-    """Let `docker` mean this command, for the processes that a notebook starts."""
+def put_on_path(environment: MutableMapping[str, str], lesson: str = "") -> None:
+    """Let `docker` mean this command, for the processes that a notebook starts.
+
+    Args:
+        environment: Of the kernel.
+        lesson: Whose ledger is to note what they make with our CLI. What the real one makes is not seen.
+    """
     take_off_path(environment)
     environment["PATH"] = os.pathsep.join(filter(None, (str(BIN), environment.get("PATH", os.defpath))))
     environment[_PYTHON] = sys.executable
+    if lesson:
+        environment[_LESSON] = lesson
 
 
 def take_off_path(environment: MutableMapping[str, str]) -> None:
     """Undo `put_on_path`."""
     environment["PATH"] = _path_without_ours(environment)
     environment.pop(_PYTHON, None)
+    environment.pop(_LESSON, None)
 
 
 def real_cli(words: list[str], environment: Mapping[str, str]) -> str | None:

@@ -33,7 +33,13 @@ class GlobalFlags(NamedTuple):
         if host and context:
             raise CommandError("conflicting options: cannot specify both --host and --context")
         config = self.given.get("config")
-        return Connection(host, context=context, tls=self._tls(), config=Path(config).absolute() if config else None)
+        return Connection(
+            host,
+            context=context,
+            tls=self._tls(),
+            config=Path(config).absolute() if config else None,
+            lesson=os.environ.get("PYDOCK_LESSON", ""),  # of the notebook that started this process
+        )
 
     def _tls(self) -> TLSFiles | None:
         verify = self.given.get("tlsverify") == "true"

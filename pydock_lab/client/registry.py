@@ -14,6 +14,7 @@ from pydock_lab.client.commands.failure import EngineError, UsageError
 from pydock_lab.client.commands.humanize import size
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.commands.tables import Table
+from pydock_lab.client.lesson.ledger import Entry
 
 PORT = 5000
 
@@ -25,7 +26,8 @@ Commands:
   up [--port PORT]                    Serve on 127.0.0.1, from the engine itself
   down                                Stop serving; what was pushed stays
   ls                                  List what was pushed
-  gc [--delete-untagged] [--dry-run]  Delete the blobs that no manifest names"""
+  gc [--delete-untagged] [--dry-run]  Delete the blobs that no manifest names
+     [--grace SECONDS]                What is younger stays; an hour unless told otherwise"""
 _SERVE = "\n  serve [OPTIONS]                     Serve to others, as a process of its own; `serve --help`"
 
 
@@ -54,12 +56,13 @@ def ask(words: Sequence[str], session: Session, *, program: str, more: str = "")
     allowed: dict[str, set[str]] = {"down": set(), "ls": set(), "gc": {"--delete-untagged", "--dry-run"}}
     if name not in allowed:
         raise UsageError(f"{program}: unknown command: {name}\n\n{page}")
+    grace_s = _taken_grace(flags, page) if name == "gc" else None
     if wrong := [flag for flag in flags if flag not in allowed[name]]:
         raise UsageError(f"{program} {name}: unknown argument: {wrong[0]}\n\n{page}")
     if name == "down":
         root = session.connection.lab_request("DELETE", "registry").json()["Root"]
         return Result(text=f"registry stopped; its images stay in {root}")
-    return _ls(session) if name == "ls" else _gc(flags, session)
+    return _ls(session) if name == "ls" else _gc(flags, grace_s, session)
 
 
 def _port(flags: list[str], page: str) -> int | None:
@@ -69,6 +72,19 @@ def _port(flags: list[str], page: str) -> int | None:
     if len(words) != 2 or words[0] not in ("--port", "-p") or not words[1].isdecimal() or int(words[1]) > 65535:
         raise UsageError(f"registry up: --port PORT is expected\n\n{page}")
     return int(words[1])
+
+
+def _taken_grace(flags: list[str], page: str) -> str | None:
+    """Take `--grace SECONDS` out of the flags."""
+    words = [word for flag in flags for word in flag.split("=", 1)]
+    if "--grace" not in words:
+        return None
+    at = words.index("--grace")
+    value = words[at + 1] if at + 1 < len(words) else ""
+    if not value.isdecimal():
+        raise UsageError(f"registry gc: --grace SECONDS is expected\n\n{page}")
+    flags[:] = words[:at] + words[at + 2 :]
+    return value
 
 
 def _up(port: int | None, session: Session) -> Result:
@@ -83,6 +99,8 @@ def _up(port: int | None, session: Session) -> Result:
             if port is not None:
                 raise
             status = connection.lab_request("POST", "registry", document={"Port": 0}).json()
+        if connection.ledger is not None:
+            connection.ledger.add(Entry("registry", status["Address"]))
     address = status["Address"]
     text = f"registry on {address}\npush to it with: docker tag IMAGE {address}/NAME, docker push {address}/NAME"
     return Result(text=text, names=(address,))
@@ -105,8 +123,8 @@ def _ls(session: Session) -> Result:
     return Table(headings, tuple(headings), "*lab.registry", quiet="Name").result(rows)
 
 
-def _gc(flags: list[str], session: Session) -> Result:
-    query = {flag.removeprefix("--"): "1" for flag in flags}
+def _gc(flags: list[str], grace_s: str | None, session: Session) -> Result:
+    query = {flag.removeprefix("--"): "1" for flag in flags} | ({"grace": grace_s} if grace_s else {})
     found = session.connection.lab_request("POST", "registry/gc", query=query).json()
     verb = "would be deleted" if "--dry-run" in flags else "deleted"
     lines = [f"{verb}: {name}" for name in (*found["Manifests"], *(f"sha256:{value}" for value in found["Blobs"]))]

@@ -28,7 +28,7 @@ def load(shell: InteractiveShell) -> None:
     unload_hooks(shell)
     shell.Completer.custom_matchers.append(make_matcher(NOUNS, lambda: magics.connection))
     shell.input_transformers_cleanup.append(help_asked)
-    put_on_path(os.environ)
+    put_on_path(os.environ, magics.lesson)
 
 
 def help_asked(lines: list[str]) -> list[str]:

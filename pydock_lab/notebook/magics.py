@@ -69,7 +69,7 @@ class LabMagics:
         self._said: set[str] = set()
         self._desk = Desk(self._words)
         # The notebook's path, as Jupyter Server tells its kernels: it goes on where a restarted kernel stopped.
-        self._lesson = os.environ.get("JPY_SESSION_NAME") or f"kernel {os.getpid()}, {time.time():.0f}"
+        self.lesson = os.environ.get("JPY_SESSION_NAME") or f"kernel {os.getpid()}, {time.time():.0f}"
 
     @property
     def connection(self) -> Connection:
@@ -78,7 +78,7 @@ class LabMagics:
 
         host = os.environ.get("DOCKER_HOST")
         if self._connection is None or self._connected_to != host:
-            self._connection, self._connected_to = Connection(lesson=self._lesson), host
+            self._connection, self._connected_to = Connection(lesson=self.lesson), host
         return self._connection
 
     @property
@@ -279,12 +279,8 @@ class LabMagics:
 
     def _run(self, argv: list[str], output: Output, stdin: str | None = None) -> Result:
         from pydock_lab.client.commands.execute import run_line
-        from pydock_lab.client.lesson.ledger import Entry
 
-        result = run_line(argv, self._session(output, stdin))
-        if "build" in argv[:2] and result.image_id and self.connection.ledger is not None:
-            self.connection.ledger.add(Entry("image", result.image_id))  # it may have no tag
-        return result
+        return run_line(argv, self._session(output, stdin))
 
     def _session(self, output: Output, stdin: str | None = None) -> Session:
         from pydock_lab.client.commands.session import Session

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from pydock_lab.client.docker_command import BIN
 from pydock_lab.notebook.failure import CommandFailed
 from tests.conftest import Daemon
 from tests.notebooks.conftest import lesson_shell
@@ -162,3 +167,56 @@ def test_a_checkpoint_brings_files_volumes_networks_and_tags_back(
     assert "checkpoint" in (error.hint or "")
     run(shell, "%lab reset")
     assert state(daemon) == before
+
+
+def take_real_cli_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on `docker` is ours, as on a machine where Docker is not installed."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "bash"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{programs}")
+
+
+def test_reset_takes_what_shell_cells_loads_and_the_registry_made(
+    shell: InteractiveShell, daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.docker("tag", "busybox", "users:kept")
+    take_real_cli_away(tmp_path, monkeypatch)
+    before = state(daemon)
+    run(
+        shell,
+        "%docker tag busybox lesson-saved:1",
+        f"%docker save -o {tmp_path}/saved.tar lesson-saved:1 users:kept",
+        "%lab reset",  # with its ledger, which knew the tag
+        f"%docker load -i {tmp_path}/saved.tar",
+        "!docker run --name lesson-shell -v lesson-shell:/data busybox true",
+        "%%bash\ndocker network create lesson-net\nprintf 'FROM busybox\\nRUN echo > /x' | docker build -q -",
+        "registry = %registry up --port 0",
+        "at = registry.names[0]",
+    )
+    made = state(daemon)
+    assert {kind: len(made[kind]) - len(before[kind]) for kind in before} == {
+        "containers": 1,
+        "volumes": 1,
+        "networks": 1,
+        "images": 2,
+    }
+    urlopen(f"http://{shell.user_ns['at']}/v2/").close()
+    run(shell, "%lab reset")
+    assert state(daemon) == before
+    with pytest.raises(URLError):
+        urlopen(f"http://{shell.user_ns['at']}/v2/")
+    daemon.docker("rmi", "users:kept")
+
+
+def test_reset_leaves_a_registry_that_was_up(
+    shell: InteractiveShell, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYDOCK_LESSON")  # as on the user's terminal
+    assert pydock("-H", daemon.host, "registry", "up").returncode == 0
+    try:
+        run(shell, "registry = %registry up", "%lab reset")
+        urlopen(f"http://{shell.user_ns['registry'].names[0]}/v2/").close()
+    finally:
+        pydock("-H", daemon.host, "registry", "down")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from pytest_notebook.nb_regression import NBRegressionFixture
 
 from tests.conftest import Daemon
+from tools.lessons import READERS_ROOT, ROOT
 
 LESSONS = sorted((Path(__file__).parent.parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -31,6 +33,11 @@ REPLACED = (
     ("/cells/*/outputs/*/data/text/plain", r"\b\d+(\.\d+)?(B|kB|MB|GB)\b", "SIZE"),
     ("/cells/*/outputs/*/data/text/plain", r"(?<= )[+~−]\d+\b", "FILES"),
     ("/cells/*/outputs/*/data/text/plain", r" {2,}", "  "),
+    # Where the project lies, in errors that name a file.
+    *(
+        (f"/cells/*/outputs/*/{part}", rf"{re.escape(str(ROOT))}|{re.escape(READERS_ROOT)}", "ROOT")
+        for part in ("evalue", "traceback", "text")
+    ),
     # The lessons take a port that is free, 5000 only if it is.
     ("/cells/*/outputs/*/data/text/plain", r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
     ("/cells/*/outputs/*/text", r"port \d+ of this machine", "port PORT of this machine"),

@@ -14,10 +14,13 @@ from pydock_lab.client.commands.failure import CommandError, HelpRequested
 from pydock_lab.client.commands.grammar import Command, find
 from pydock_lab.client.commands.hints import hint_for
 from pydock_lab.client.commands.session import Result, Session
+from pydock_lab.client.lesson.ledger import Entry
 from pydock_lab.errors import LabError
 
 if TYPE_CHECKING:
     from pydock_lab.client.connection import Connection
+
+_MAKES_IMAGE = frozenset({"build", "import"})
 
 
 def execute(command: Command, arguments: Arguments, session: Session) -> Result:
@@ -68,7 +71,10 @@ def run_line(argv: Sequence[str], session: Session, *, program: str = "docker") 
     except CommandError as error:
         error.hint = error.hint or hint_for(error.message, tuple(argv))
         raise
-    return execute(command, arguments, session)
+    result = execute(command, arguments, session)
+    if result.image_id and _MAKES_IMAGE.intersection(argv[:2]) and session.connection.ledger is not None:
+        session.connection.ledger.add(Entry("image", result.image_id))  # it may have no tag
+    return result
 
 
 def engine_message(error: BaseException) -> str | None:

@@ -10,6 +10,7 @@ from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Progress, Result, Session
 from pydock_lab.client.credentials import registry_auth
+from pydock_lab.client.lesson.witness import loading
 from pydock_lab.spec import reference
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def save(arguments: Arguments, session: Session) -> Result:
 def load(arguments: Arguments, session: Session) -> Result:
     """Load images from a tar archive."""
     quiet = arguments.on("quiet")
+    noted = loading(session.connection)
     with _source(session, arguments.text("input") or "-") as archive:
         response = session.connection.request(
             "POST",
@@ -100,7 +102,7 @@ def load(arguments: Arguments, session: Session) -> Result:
             headers={"Content-Type": "application/x-tar"},
             query={"quiet": quiet},
         )
-        _show(session, _documents(response))
+        _show(session, noted(_documents(response)))
     return Result()
 
 

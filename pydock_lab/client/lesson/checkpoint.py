@@ -85,11 +85,11 @@ def restore(connection: Connection, ledger: Ledger, name: str = DEFAULT) -> tupl
         raise CommandError(
             f"Error: no such checkpoint: {name}", hint=f"there are: {others}; `%lab checkpoint` makes one"
         ) from None
-    images = [entry for entry in ledger.entries() if entry.kind in ("tag", "image")]
+    held = [entry for entry in ledger.entries() if entry.kind in ("tag", "image", "registry")]
     wanted = {tag for tag, _ in kept["tags"]}
     gone = [entry for entry in ledger.entries() if not _stays(entry.kind, entry.name, wanted)]
     report = remove(connection, gone)
-    ledger.keep_only([*images, *(entry for entry, _ in report.kept)])
+    ledger.keep_only([*held, *(entry for entry, _ in report.kept)])
     for document in kept["networks"]:
         body = {key: document[key] for key in _OF_NETWORK if key in document}
         connection.request("POST", "/networks/create", body | {"CheckDuplicate": True})
@@ -116,7 +116,7 @@ def _directory(ledger: Ledger, name: str) -> Path:
 
 
 def _stays(kind: str, name: str, wanted: set[str]) -> bool:
-    return kind == "image" or (kind == "tag" and (name in wanted or name.startswith(f"{REPOSITORY}:")))
+    return kind in ("image", "registry") or (kind == "tag" and (name in wanted or name.startswith(f"{REPOSITORY}:")))
 
 
 def _inspect(connection: Connection, kind: str, name: str) -> dict[str, Any] | None:

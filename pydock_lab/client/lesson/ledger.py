@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydock_lab import paths
 
-Kind = Literal["container", "network", "volume", "image", "tag"]
+Kind = Literal["container", "network", "volume", "image", "tag", "registry"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Entry:
 
     Attributes:
         kind: What it is.
-        name: Full id of a container, network or (untagged) image; name of a volume or tag.
+        name: Full id of a container, network or (untagged) image; name of a volume or tag;
+            address of the engine's own registry, if the lesson started it.
         before: For a tag, the id of the image that had it before; for a volume, when it was created,
             so that a later one of the same name is not taken for it.
     """

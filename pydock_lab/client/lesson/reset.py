@@ -24,13 +24,14 @@ _ID_DIGITS = 64
 _SAME_S = 2.0
 """Docker's CreatedAt of a volume is its directory's, in whole seconds: within this it is the same volume."""
 
-_ORDER: tuple[Kind, ...] = ("container", "network", "volume", "tag", "image")
+_ORDER: tuple[Kind, ...] = ("container", "network", "volume", "tag", "image", "registry")
 _NOUNS: Mapping[Kind, str] = {
     "container": "container",
     "network": "network",
     "volume": "volume",
     "tag": "image",
     "image": "untagged image",
+    "registry": "registry",
 }
 
 
@@ -133,10 +134,18 @@ def _image(connection: Connection, entry: Entry) -> str:
     return entry.name.removeprefix("sha256:")[:12]
 
 
+def _registry(connection: Connection, entry: Entry) -> str:
+    if connection.lab("registry")["Address"] != entry.name:
+        return ""  # stopped, or somebody has started it anew elsewhere
+    connection.lab_request("DELETE", "registry")
+    return entry.name
+
+
 _REMOVERS: Mapping[Kind, Callable[[Connection, Entry], str]] = {
     "container": _container,
     "network": _network,
     "volume": _volume,
     "tag": _tag,
     "image": _image,
+    "registry": _registry,
 }

@@ -7,7 +7,8 @@ noted: they are copies of what lies elsewhere, and the next lesson wants them to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydock_lab.client.commands.failure import EngineError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Noted = Callable[["Response"], None]
 
 _HUB = "docker.io"
+_LOADED = re.compile(r"Loaded image( ID)?: (\S+)")
 
 
 def watch(
@@ -55,6 +57,28 @@ def watch(
     def noted(answer: Response) -> None:
         made = [Entry("image", answer.json()["Id"])] if path == "/commit" else []
         ledger.add(*entries, *made)
+
+    return noted
+
+
+def loading(connection: Connection) -> Callable[[Iterable[dict[str, Any]]], Iterable[dict[str, Any]]]:
+    """What to let the answer to a `load` pass through: it tells which tags were in the archive, not the request."""
+    ledger = connection.ledger
+    if ledger is None:
+        return lambda events: events
+    images = connection.request("GET", "/images/json").json()
+    known = {image["Id"] for image in images}
+    before = {tag: image["Id"] for image in images for tag in image.get("RepoTags") or ()}
+
+    def noted(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for event in events:
+            if found := _LOADED.match(str(event.get("stream", ""))):
+                untagged, name = found.groups()
+                if not untagged:
+                    ledger.add(Entry("tag", name, before.get(name, "")))
+                elif name not in known:
+                    ledger.add(Entry("image", name))
+            yield event
 
     return noted
 

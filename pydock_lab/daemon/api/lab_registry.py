@@ -1,7 +1,8 @@
 """`/lab/registry`: the daemon's embedded registry, up and down.
 
 POST {"Port": 5000} starts it (0 or nothing: any free port), GET tells where it is, DELETE stops it.
-`/lab/registry/images` lists what it keeps; POST `/lab/registry/gc` sweeps (`?delete-untagged=1`, `?dry-run=1`).
+`/lab/registry/images` lists what it keeps; POST `/lab/registry/gc` sweeps (`?delete-untagged=1`, `?dry-run=1`,
+`?grace=SECONDS`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from aiohttp import web
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.query import to_end
 from pydock_lab.daemon.engine.engine import Engine
+from pydock_lab.daemon.registry.server_gc import GRACE_S
 from pydock_lab.errors import InvalidParameter
 
 
@@ -62,8 +64,12 @@ class _Registry:
     async def post_gc(self, request: web.Request) -> web.Response:
         """Delete the blobs that no manifest names."""
         untagged, dry_run = (request.query.get(name, "") == "1" for name in ("delete-untagged", "dry-run"))
+        try:
+            grace_s = float(request.query.get("grace", GRACE_S))
+        except ValueError:
+            raise InvalidParameter(f"invalid grace: {request.query['grace']}") from None
         found = await to_end(
-            asyncio.to_thread(self._registry.collect, delete_untagged=untagged, dry_run=dry_run)
+            asyncio.to_thread(self._registry.collect, delete_untagged=untagged, dry_run=dry_run, grace_s=grace_s)
         )
         return json_response({"Manifests": found.manifests, "Blobs": found.blobs, "FreedBytes": found.freed_bytes})
 

@@ -73,11 +73,11 @@ class EmbeddedRegistry:
             for tag in storage.tags(name)
         ]
 
-    def collect(self, *, delete_untagged: bool, dry_run: bool) -> Collected:
+    def collect(self, *, delete_untagged: bool, dry_run: bool, grace_s: float) -> Collected:
         """Delete the blobs that no manifest names; see server_gc.py. Blocks."""
         from pydock_lab.daemon.registry.server_gc import collect
 
-        return collect(self.root, delete_untagged=delete_untagged, dry_run=dry_run)
+        return collect(self.root, delete_untagged=delete_untagged, dry_run=dry_run, grace_s=grace_s)
 
     def _listen(self, port: int) -> socket.socket:
         # Rootless, this process's own loopback is not the one that clients mean: the broker has the host's.
