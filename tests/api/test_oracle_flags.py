@@ -427,6 +427,8 @@ PROCESS = {
         create --restart on-failure:-1 busybox
         run --name rr --restart on-failure:2 busybox false
         wait rr
+        wait rr
+        wait rr
         inspect -f {{.RestartCount}}/{{.State.ExitCode}}/{{.State.Status}} rr
         rm -f rr
         run -d --name rr --restart always busybox sleep 1d

@@ -312,22 +312,23 @@ async def test_mounts(machine: Machine, tmp_path: Path) -> None:
     source = tmp_path / "data"
     source.mkdir()
     (source / "f").write_text("here\n")
+    name = f"pd-{secrets.token_hex(6)}"
     mounts = [
         oci.bind(str(source), "/data"),
         oci.bind(str(source), "/ro", read_only=True),
         oci.bind(str(source / "f"), "/etc/new/file"),
         oci.tmpfs("/scratch", "size=64k,mode=700"),
-        oci.bind(str(source), "/etc/escape/x"),
+        oci.bind(str(source), f"/etc/escape/{name}"),
     ]
     code, out, err = await machine.run(
         "cat /data/f /ro/f /etc/new/file; echo new > /data/g; echo no > /ro/h || echo refused;"
-        "stat -c %a /scratch; cat /tmp/x/f; grep -c ' - overlay ' /proc/self/mountinfo",
+        f"stat -c %a /scratch; cat /tmp/{name}/f; grep -c ' - overlay ' /proc/self/mountinfo",
         mounts=mounts,
     )
     assert code == 0, err
     assert out.split() == ["here", "here", "here", "refused", "700", "here", "1"]
     assert (source / "g").read_text() == "new\n"
-    assert not Path("/tmp/x").exists()
+    assert not Path("/tmp", name).exists()
 
 
 async def test_read_only_root(machine: Machine) -> None:

@@ -8,8 +8,10 @@ costs an RCU grace period (17 ms measured on Linux 6.18).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
+import time
 from typing import Any
 
 from pydock_lab.daemon.linux import controlfiles
@@ -193,13 +195,21 @@ class CgroupV1:
         return controlfiles.pids_below(self.directories.get("pids") or next(iter(self.directories.values())))
 
     def freeze(self, frozen: bool) -> None:
-        """Freeze through the freezer hierarchy and wait until it holds."""
+        """Freeze through the freezer hierarchy and wait until it holds.
+
+        The kernel answers at once and stops each process when it next runs; on a busy machine that takes a while.
+
+        Raises:
+            OSError: EBUSY, a process did not stop in two seconds.
+        """
         directory = self.directories["freezer"]
         state = "FROZEN" if frozen else "THAWED"
-        for _ in range(500):
+        for attempt in range(1000):
             controlfiles.write(f"{directory}/freezer.state", state)
             if controlfiles.read(f"{directory}/freezer.state").strip() == state:
                 return
+            time.sleep(0.0001 if attempt < 100 else 0.002)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), f"{directory}/freezer.state")
 
     def kill(self) -> None:
         """Send signals until nobody is left to fork."""

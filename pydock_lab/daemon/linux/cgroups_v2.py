@@ -7,8 +7,10 @@ it there already. Device access is decided by a BPF program (devicefilter.py).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
+import time
 from typing import Any
 
 from pydock_lab.daemon.linux import controlfiles, devicefilter
@@ -130,11 +132,17 @@ class CgroupV2:
         return controlfiles.pids_below(self.directory)
 
     def freeze(self, frozen: bool) -> None:
-        """Freeze or thaw, and wait until it holds."""
+        """Freeze or thaw, and wait until it holds.
+
+        Raises:
+            OSError: EBUSY, a process did not stop in two seconds.
+        """
         controlfiles.write(f"{self.directory}/cgroup.freeze", int(frozen))
-        for _ in range(5000):
+        for attempt in range(1000):
             if controlfiles.read_table(f"{self.directory}/cgroup.events").get("frozen") == int(frozen):
                 return
+            time.sleep(0.0001 if attempt < 100 else 0.002)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), f"{self.directory}/cgroup.freeze")
 
     def kill(self) -> None:
         """Kill all at once (Linux 5.14), or one by one."""
