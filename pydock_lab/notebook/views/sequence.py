@@ -16,7 +16,7 @@ _MARGIN = 90
 _TOP = 44
 _ROW = 30
 _SHOWN = 60
-_LABEL = 58
+_LABEL = 44
 
 
 @dataclass(frozen=True)
