@@ -253,3 +253,16 @@ def test_further_processes_join_and_the_container_still_ends(rootless_daemon: Ro
     assert "sleep" in first.stdout, first.stderr
     assert rootless_daemon.docker("run", "--rm", image, "true").returncode == 0  # the keeper is where it was
     assert rootless_daemon.docker("rm", "-f", "joined").returncode == 0
+
+
+def test_an_exec_that_the_containers_end_overtakes_ends_too(rootless_daemon: RootlessDaemon, image: str) -> None:
+    """As a health check may; this one lives in another's pid namespace, so that nothing but the engine ends it."""
+    docker = rootless_daemon.docker
+    assert docker("run", "-d", "--name", "host", image, "sleep", "300").returncode == 0
+    assert docker("run", "-d", "--name", "guest", "--pid", "container:host", image, "sleep", "301").returncode == 0
+    assert docker("exec", "-d", "guest", "sleep", "302").returncode == 0
+    removed = docker("rm", "-f", "guest")
+    assert (removed.returncode, removed.stderr) == (0, "")
+    assert "sleep 302" not in docker("top", "host").stdout
+    assert docker("rm", "-f", "host").returncode == 0
+    assert docker("ps", "-aq").stdout == ""

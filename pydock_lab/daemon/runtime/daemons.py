@@ -79,13 +79,13 @@ class Answer:
     """Where the answer of one request goes."""
 
     def __init__(self, connection: Connection, sequence: int) -> None:
-        self._connection = connection
+        self.connection = connection
         self._sequence = sequence
 
     def result(self, value: Any = None, fds: Sequence[int] = ()) -> None:
         """Answer with a value, and descriptors that are the daemon's from now on."""
-        self._connection.send({"seq": self._sequence, "result": value}, fds)
+        self.connection.send({"seq": self._sequence, "result": value}, fds)
 
     def error(self, failure: Message) -> None:
         """Answer with an error: `message`, `kind`, perhaps `steps`."""
-        self._connection.send({"seq": self._sequence, "error": failure})
+        self.connection.send({"seq": self._sequence, "error": failure})

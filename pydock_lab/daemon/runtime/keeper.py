@@ -39,6 +39,9 @@ from pydock_lab.errors import InvalidParameter, KernelError, LabError
 # How long a keeper without daemon and without containers waits for a new daemon.
 GRACE_S = 5.0
 
+# How often it looks whether the execs of a container that has ended are gone, too.
+OVERTAKEN_S = 0.005
+
 
 class Keeper:
     """All processes of one daemon, and the sockets it is spoken to through."""
@@ -306,9 +309,18 @@ class Keeper:
 
     def _delete(self, answer: Answer, message: Message, fds: list[int]) -> None:
         container_id = message["id"]
-        for process in [p for p in self.processes.values() if container_id in (p.id, p.container_id)]:
-            if process.state in ("starting", "running"):
-                raise LabError(f"{process.id} is running")
+        processes = [p for p in self.processes.values() if container_id in (p.id, p.container_id)]
+        living = [p for p in processes if p.state in ("starting", "running")]
+        if any(p.id == container_id for p in living):
+            raise LabError(f"{container_id} is running")
+        if living:
+            # Execs, a health check say, that its end has overtaken. One that is starting soon runs or has failed.
+            for process in living:
+                if process.state == "running":
+                    process.kill()
+            self.loop.after(OVERTAKEN_S, lambda: self.on_request(answer.connection, message, []))
+            return
+        for process in processes:
             process.close()
             del self.processes[process.id]
         self.requests.pop(container_id, None)
