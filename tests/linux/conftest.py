@@ -23,8 +23,9 @@ import pytest
 import pydock_lab
 from tests.conftest import answers
 
-SCRATCH_ID = 64123
-"""An id that nobody has: no name, no password entry, no subordinate ids, no home."""
+SCRATCH_ID = 64000 + os.getpid() % 1000
+"""An id that nobody has: no name, no password entry, no subordinate ids, no home. Each test process has one of its
+own: at the end of a test, every process of that id is looked for."""
 
 ENGINE_NEEDS = ("aiohttp", "msgspec", "pyroute2", "platformdirs", "isal", "zstandard")
 
@@ -120,8 +121,13 @@ class RootlessDaemon:
 
 
 @pytest.fixture(scope="session")
-def plain_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def plain_python() -> tuple[str, str]:
     """An interpreter and a PYTHONPATH that every user may read."""
+    return readable_python(ENGINE_NEEDS)
+
+
+def readable_python(needs: Sequence[str]) -> tuple[str, str]:
+    """Return an interpreter and a PYTHONPATH that every user may read, with the engine and some distributions."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become somebody else")
     checkout, site = Path(pydock_lab.__file__).parent.parent, Path(docker.__file__).parent.parent
@@ -130,7 +136,7 @@ def plain_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     target = Path(tempfile.mkdtemp(prefix="pd-lib-"))
     target.chmod(0o755)
     shutil.copytree(checkout / "pydock_lab", target / "pydock_lab", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in _closure(ENGINE_NEEDS):
+    for name in _closure(needs):
         for file in importlib.metadata.files(name) or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 destination = target / file
@@ -142,7 +148,7 @@ def plain_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture
 def plain_user(plain_python: tuple[str, str]) -> Iterator[PlainUser]:
     """A plain user with a fresh directory; nothing of his may still run at the end."""
-    with _scratch_user(PlainUser, plain_python) as user:
+    with scratch_user(PlainUser, plain_python) as user:
         yield user
 
 
@@ -151,12 +157,13 @@ def granted_user(plain_python: tuple[str, str]) -> Iterator[PlainUser]:
     """The same with subordinate ids."""
     if not all(shutil.which(program) for program in ("newuidmap", "setpriv")) or not Path("/etc/subuid").exists():
         pytest.skip("machine: no newuidmap")
-    with _scratch_user(GrantedUser, plain_python) as user:
+    with scratch_user(GrantedUser, plain_python) as user:
         yield user
 
 
 @contextlib.contextmanager
-def _scratch_user(kind: type[PlainUser], python: tuple[str, str]) -> Iterator[PlainUser]:
+def scratch_user(kind: type[PlainUser], python: tuple[str, str]) -> Iterator[PlainUser]:
+    """A user with a fresh directory; nothing of his may still run at the end."""
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     os.chown(home, SCRATCH_ID, SCRATCH_ID)
     try:
