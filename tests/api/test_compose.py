@@ -183,6 +183,8 @@ secrets: {word: {environment: WORD}}
     logs = project.run("logs")
     assert (logs.stdout, logs.stderr) == ("one-1  | out\n", "one-1  | err\n")
     assert project.run("ps", "-a", "--format", "{{.State}} {{.ExitCode}}").stdout == "exited 0\n"
+    waited = project.run("wait", "one").stdout
+    assert waited == f'container "{project.inspect("shop-one-1")["Id"]}" exited with status code 0\n'
     assert project.run("images", "--format", "json").stdout.startswith('[{"ContainerName":"shop-one-1"')
     project.run("up", "--exit-code-from", "one", "--abort-on-container-exit")
 

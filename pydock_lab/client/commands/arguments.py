@@ -100,7 +100,7 @@ def parse(command: Command, argv: Sequence[str]) -> Arguments:
     """Read the words after a command's name.
 
     Raises:
-        UsageError: in Docker's words, with its exit status (125 for a flag, 1 for the arguments).
+        UsageError: in Docker's words, with its exit status (for a flag 125, Compose 16; for the arguments 1).
         HelpRequested: `--help` was among the flags.
     """
     given: dict[str, list[str]] = {}
@@ -122,7 +122,8 @@ def parse(command: Command, argv: Sequence[str]) -> Arguments:
                     positional += words
                     break
     except ValueError as error:
-        raise UsageError(_with_usage(command, str(error)), exit_code=125) from None
+        code = 16 if command.path[0] == "compose" else 125
+        raise UsageError(_with_usage(command, str(error)), exit_code=code) from None
     _check_count(command, len(positional) + (_INSTEAD_OF_IMAGE in given))
     return Arguments(command, tuple(positional), {name: tuple(found) for name, found in given.items()})
 

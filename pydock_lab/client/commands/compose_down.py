@@ -61,9 +61,9 @@ def remove(arguments: Arguments, session: Session) -> Result:
         work.report.line("No stopped containers")
         return Result()
     names = ", ".join(one.name for one in containers)
-    if work.report.dry_run:
-        work.report.line(f"Going to remove {names}")
-    elif not arguments.on("force") and not _confirmed(session, names):
+    if work.report.dry_run or arguments.on("force"):
+        session.say(f"Going to remove {names}")
+    elif not _confirmed(session, names):
         return Result()
     volumes = arguments.on("volumes")
 

@@ -53,7 +53,7 @@ def build(arguments: Arguments, session: Session) -> Result:
 
 def pull(arguments: Arguments, session: Session) -> Result:
     """Pull the images of services."""
-    work = begin(arguments, session, arguments.positional)
+    work = begin(arguments, session, arguments.positional, quiet=arguments.on("quiet"))
     selected = work.project.selected(arguments.positional, dependencies=arguments.on("include-deps"))
     images = Images(session, work.project, work.report, work.cancellation)
     policy = arguments.text("policy")
@@ -82,10 +82,14 @@ def pull(arguments: Arguments, session: Session) -> Result:
 
 def push(arguments: Arguments, session: Session) -> Result:
     """Push the images that services are built into."""
-    work = begin(arguments, session, arguments.positional)
+    work = begin(arguments, session, arguments.positional, quiet=arguments.on("quiet"))
     selected = work.project.selected(arguments.positional, dependencies=arguments.on("include-deps"))
     services = work.project.services
-    names = [services[name].image for name in selected if services[name].build is not None and services[name].image]
+    built = [name for name in selected if services[name].build is not None and services[name].image]
+    for name in selected:
+        if name not in built:
+            work.report.step(f" {name} Skipped ")
+    names = [services[name].image for name in built]
     _push(work, names, session, ignore=arguments.on("ignore-push-failures"))
     return Result(names=tuple(names))
 

@@ -137,12 +137,14 @@ def port(arguments: Arguments, session: Session) -> Result:
     if not private.isdigit():
         raise CommandError(f"invalid port: {number}")
     container = work.one(name, arguments.number("index") if arguments.has("index") else 0)
-    for found in container.document.get("Ports") or ():
-        if found.get("PrivatePort") == int(private) and found.get("Type") == protocol and found.get("PublicPort"):
+    published = [one for one in container.document.get("Ports") or () if one.get("PublicPort")]
+    for found in published:
+        if found.get("PrivatePort") == int(private) and found.get("Type") == protocol:
             address = found.get("IP") or "0.0.0.0"
             address = f"[{address}]" if ":" in address else address
             return Result(text=f"{address}:{found['PublicPort']}")
-    raise CommandError(f"no port {private}/{protocol} for container {container.name}: ")
+    others = ", ".join(f"{one['PublicPort']}/{one['Type']}" for one in published)
+    raise CommandError(f"no port {private}/{protocol} for container {container.name}: {others}")
 
 
 def events(arguments: Arguments, session: Session) -> Result:

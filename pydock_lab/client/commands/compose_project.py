@@ -14,7 +14,7 @@ from pydock_lab.client.commands.session import Session
 from pydock_lab.client.compose.graph import Cancellation
 from pydock_lab.client.compose.load import Source, load
 from pydock_lab.client.compose.problem import NOT_FOUND, ComposeError
-from pydock_lab.client.compose.project import Project
+from pydock_lab.client.compose.project import Project, nearest
 from pydock_lab.client.compose.report import OneAtATime, Report
 from pydock_lab.client.compose.state import Observed, observe, project_of_containers
 from pydock_lab.client.compose.stopping import Stopping
@@ -64,12 +64,12 @@ class Work(msgspec.Struct, frozen=True):
         Raises:
             ComposeError: there is none.
         """
-        found = [one for one in self.of((name,), index=index) if one.running]
+        found = [one for one in self.containers if one.service == name and one.running and index in (0, one.number)]
         if not found:
             more = f" container #{index}" if index else ""
-            raise ComposeError(
-                f'service "{name}" is not running{more}', exit_code=1, hint=f"start it first: compose up -d {name}"
-            )
+            known = name in self.project.services or name in self.project.disabled
+            hint = f"start it first: compose up -d {name}" if known else nearest(name, self.project.services)
+            raise ComposeError(f'service "{name}" is not running{more}', exit_code=1, hint=hint)
         return found[0]
 
     @property
@@ -120,7 +120,9 @@ def project_of(arguments: Arguments, session: Session, services: tuple[str, ...]
     return project
 
 
-def begin(arguments: Arguments, session: Session, services: tuple[str, ...] = (), *, files: bool = True) -> Work:
+def begin(
+    arguments: Arguments, session: Session, services: tuple[str, ...] = (), *, files: bool = True, quiet: bool = False
+) -> Work:
     """Read the project and look what of it is on the engine.
 
     Args:
@@ -128,6 +130,7 @@ def begin(arguments: Arguments, session: Session, services: tuple[str, ...] = ()
         session: The session.
         services: Those that the user named.
         files: The command needs the Compose file; without it, `-p NAME` is enough.
+        quiet: Say no steps.
     """
     session = replace(session, output=OneAtATime(session.output))
     try:
@@ -137,7 +140,7 @@ def begin(arguments: Arguments, session: Session, services: tuple[str, ...] = ()
         if files or error.exit_code != NOT_FOUND or not name or arguments.many("file"):
             raise
         project = project_of_containers(session, name)
-    quiet = arguments.text("progress") == "quiet"
+    quiet = quiet or arguments.text("progress") == "quiet"
     found = tuple(observe(session, project.name, oneoff=True))
     return Work(session, project, Report(session, quiet=quiet, dry_run=arguments.on("dry-run")), Cancellation(), found)
 

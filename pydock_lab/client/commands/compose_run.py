@@ -18,8 +18,11 @@ from pydock_lab.client.compose.converge import Policy
 from pydock_lab.client.compose.images import Images
 from pydock_lab.client.compose.model import Port, Service, Volume
 from pydock_lab.client.compose.ports import parse_port
+from pydock_lab.client.compose.problem import ComposeError
+from pydock_lab.client.compose.project import nearest
 from pydock_lab.client.compose.resources import Resources
 from pydock_lab.client.compose.starting import Starting
+from pydock_lab.client.compose.state import Observed
 from pydock_lab.client.compose.stopping import in_reverse
 from pydock_lab.client.compose.volume_spec import parse_volume
 
@@ -52,12 +55,36 @@ def attach(arguments: Arguments, session: Session) -> Result:
 def copy(arguments: Arguments, session: Session) -> Result:
     """Copy between a service's container and the user's files."""
     work = begin(arguments, session, files=False)
-    words = []
-    for text in arguments.positional:
-        name, path = container_files.split_container_path(text)
-        words.append(f"{work.one(name, _index(arguments)).id}:{path}" if name else text)
-    flags = [f"--{flag}" for flag in ("archive", "follow-link") if arguments.on(flag)]
-    return container_files.copy(_docker("cp", [*flags, *words]), session)
+    source, target = arguments.positional
+    (origin, inner), (name, path) = map(container_files.split_container_path, (source, target))
+    if origin and name:
+        raise CommandError("copying between services is not supported")
+    if not origin and not name:
+        raise CommandError("unknown copy direction", hint="a place in a container is SERVICE:PATH")
+    flags = ["--quiet", *(f"--{flag}" for flag in ("archive", "follow-link") if arguments.on(flag))]
+
+    def words(container: str) -> list[str]:
+        return [f"{container}:{inner}", target] if origin else [source, f"{container}:{path}"]
+
+    for container in _copied(arguments, work, origin or name)[: 1 if origin else None]:
+        said = f" {container.name} copy {' to '.join(words(container.name))}"
+        work.report.step(f"{said} Copying")
+        if not work.report.dry_run:
+            container_files.copy(_docker("cp", [*flags, *words(container.id)]), session)
+        work.report.step(f"{said} Copied")
+    return Result()
+
+
+def _copied(arguments: Arguments, work: Work, name: str) -> list[Observed]:
+    """The containers that `cp` is about, stopped ones as well: one of them by its number, else all."""
+    if index := _index(arguments):
+        return [work.one(name, index)]
+    found = [one for one in work.containers if one.service == name]
+    if not found:
+        raise ComposeError(
+            f'no container found for service "{name}"', exit_code=1, hint=nearest(name, work.project.services)
+        )
+    return sorted(found, key=lambda one: one.number)
 
 
 def run(arguments: Arguments, session: Session) -> Result:

@@ -67,10 +67,21 @@ def kill(arguments: Arguments, session: Session) -> Result:
     """Send a signal to running containers."""
     work = begin(arguments, session, arguments.positional, files=False)
     signal = arguments.text("signal")
-    running = [one for one in work.of(arguments.positional) if one.running]
+    services = {one.service for one in work.of(arguments.positional)}
+    running = [one for one in work.found if one.running and one.service in services]  # with those that `run` made
     if not running:
         work.report.line("no container to kill")
-    _each(work, running, "Killing", "Killed", f"kill?signal={signal}")
+
+    def send(container: Observed) -> None:
+        work.report.did("Container", container.name, "Killing")
+        try:
+            session.connection.request("POST", f"/containers/{container.id}/kill", query={"signal": signal})
+        except EngineError as error:
+            if error.status_code != 409:  # it has ended meanwhile
+                raise
+        work.report.did("Container", container.name, "Killed")
+
+    _each(work, running, send)
     if arguments.on("remove-orphans"):
         in_reverse(work.project, work.orphans, work.stopping.remove, work.cancellation)
     return Result()
@@ -79,16 +90,14 @@ def kill(arguments: Arguments, session: Session) -> Result:
 def pause(arguments: Arguments, session: Session) -> Result:
     """Freeze containers."""
     work = begin(arguments, session, arguments.positional, files=False)
-    running = [one for one in work.of(arguments.positional) if one.state == "running"]
-    _each(work, running, "Pausing", "Paused", "pause")
+    _freeze(work, work.of(arguments.positional), "pause", "Paused")
     return Result()
 
 
 def unpause(arguments: Arguments, session: Session) -> Result:
     """Let frozen containers go on."""
     work = begin(arguments, session, arguments.positional, files=False)
-    paused = [one for one in work.of(arguments.positional) if one.state == "paused"]
-    _each(work, paused, "Unpausing", "Unpaused", "unpause")
+    _freeze(work, work.of(arguments.positional), "unpause", "Unpaused")
     return Result()
 
 
@@ -102,7 +111,7 @@ def wait(arguments: Arguments, session: Session) -> Result:
     for container in containers:
         document = session.connection.request("POST", f"/containers/{container.id}/wait").json()
         code = int(document["StatusCode"])
-        session.say(f"container {container.short_name!r} exited with status code {code}".replace("'", '"'))
+        session.say(f"container {container.id!r} exited with status code {code}".replace("'", '"'))
         if arguments.on("down-project"):
             in_reverse(work.project, work.containers, work.stopping.remove, work.cancellation)
             break
@@ -119,21 +128,16 @@ def _start(work: Work, selected: tuple[str, ...]) -> None:
     Starting(work.session, work.project, work.report, work.cancellation, containers).start(selected)
 
 
-def _each(work: Work, containers: list[Observed], doing: str, done: str, path: str) -> None:
-    by_id = {one.id: one for one in containers}
-    target, _, query = path.partition("?")
+def _freeze(work: Work, containers: list[Observed], verb: str, done: str) -> None:
+    """What is so already is an error of the engine's, which the user is to see: Compose shows it too."""
 
-    def one(identifier: str) -> None:
-        container = by_id[identifier]
-        work.report.did("Container", container.name, doing)
-        try:
-            work.session.connection.request(
-                "POST", f"/containers/{identifier}/{target}", query=dict([query.split("=")]) if query else None
-            )
-        except EngineError as error:
-            if error.status_code != 409:  # it is so already, or it has ended meanwhile
-                raise
+    def one(container: Observed) -> None:
+        work.session.connection.request("POST", f"/containers/{container.id}/{verb}")
         work.report.did("Container", container.name, done)
 
-    action: Callable[[str], None] = one
-    visit(by_id, {}, action, work.cancellation)
+    _each(work, [one for one in containers if one.running], one)
+
+
+def _each(work: Work, containers: list[Observed], action: Callable[[Observed], None]) -> None:
+    by_id = {one.id: one for one in containers}
+    visit(by_id, {}, lambda identifier: action(by_id[identifier]), work.cancellation)

@@ -16,6 +16,7 @@ from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.attached import Attached
 from pydock_lab.client.compose.converge import Convergence, Policy
+from pydock_lab.client.compose.report import Report
 from pydock_lab.client.compose.starting import Starting
 from pydock_lab.client.compose.state import Observed, observe
 
@@ -43,7 +44,8 @@ def up(arguments: Arguments, session: Session) -> Result:
         work.session.say("end of 'compose up' output, interactive run is not supported in dry-run mode")
         return Result(names=selected)
     attached = None if detached else Attached(work.session, _attached_to(arguments, work, selected), since=started)
-    starting = Starting(session, work.project, work.report, work.cancellation, convergence.containers)
+    report = work.report if detached else Report(session, quiet=True)  # the output speaks for itself
+    starting = Starting(session, work.project, report, work.cancellation, convergence.containers)
     if attached is not None:
         attached.colour = session.output.terminal() is not None and not arguments.on("no-color")
         attached.prefix = not arguments.on("no-log-prefix")

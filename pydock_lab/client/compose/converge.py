@@ -188,6 +188,8 @@ class Convergence:
                 kept.append(container)
                 if container.running:
                     self._report.did("Container", container.name, "Running")
+                elif container.state == "exited":
+                    self._report.did("Container", container.name, "Created")
         numbers = {container.number for container in kept}
         free = (number for number in range(1, wanted + len(numbers) + 1) if number not in numbers)
         for _ in range(wanted - len(kept)):

@@ -12,7 +12,7 @@ class Report:
 
     Args:
         session: The session.
-        quiet: Say nothing.
+        quiet: Say no steps, only warnings and what was asked for.
         dry_run: Nothing is done, and each line says so.
 
     Attributes:
@@ -32,12 +32,12 @@ class Report:
             name: Its name.
             what: `Creating`, `Started`, …
         """
-        if not self._quiet:
-            self.step(f" {kind} {name}  {what}")
+        self.step(f" {kind} {name}  {what}")
 
     def step(self, text: str) -> None:
         """Say a line about something that is done, or would be."""
-        self.line(f" DRY-RUN MODE - {text}" if self.dry_run else text)
+        if not self._quiet:
+            self.line(f" DRY-RUN MODE - {text}" if self.dry_run else text)
 
     def line(self, text: str) -> None:
         """Say a line."""

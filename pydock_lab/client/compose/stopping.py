@@ -42,8 +42,7 @@ class Stopping:
 
     def remove(self, container: Observed, *, timeout_s: int | None = None, volumes: bool = False) -> None:
         """Stop a container and remove it."""
-        if container.running:
-            self.stop(container, timeout_s=timeout_s)
+        self.stop(container, timeout_s=timeout_s)
         self._report.did("Container", container.name, "Removing")
         with contextlib.suppress(Gone):
             self.ask("DELETE", f"/containers/{container.id}", force=True, v=volumes)

@@ -1,0 +1,90 @@
+"""What `pydock compose` says and how it ends, beside Compose 2 on the same engine: one command after another."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.api.test_compose_clients import COMPOSE_2
+from tests.conftest import Daemon
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(not COMPOSE_2.exists(), reason="machine: no Compose 2 (tools/compose2 fetches it)"),
+]
+
+FILE = """
+name: words
+services:
+  db: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, ports: ["127.0.0.1::80"]}
+  web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, scale: 2}
+  short: {image: busybox, command: "sh -c 'exit 3'", profiles: [once]}
+"""
+COMMANDS = """
+up -d
+stats --no-stream --format {{.Name}}
+port db 81
+port nothere 80
+exec -T nothere true
+pull -q db
+push
+up --nosuch
+cp note.txt db:/tmp/
+cp db:/tmp/note.txt copied.txt
+cp db:/none copied.txt
+cp note.txt web:/tmp/
+cp note.txt nothere:/tmp/
+cp web:/tmp/note.txt db:/tmp/
+pause db
+pause db
+unpause db
+unpause db
+run -d --no-deps web sleep 1000
+kill web
+rm -f db
+stop -t 0 db
+cp note.txt db:/etc/
+rm -f db
+up -d
+--profile once up --no-deps short
+--profile once up -d short
+--profile once down -t 0 --remove-orphans
+""".strip().splitlines()
+
+
+def _said(program: list[str], words: str, engine: Daemon, directory: Path) -> tuple[int, list[str], list[str]]:
+    done = subprocess.run(
+        [*program, *words.split()],
+        env=os.environ | {"DOCKER_HOST": engine.host},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+    )
+    return done.returncode, _lines(done.stdout), _lines(done.stderr)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines in an order of their own, without what differs from run to run and without our hints."""
+    text = re.sub(r"\n*(Hint: |Usage: ).*", "", text, flags=re.DOTALL)
+    text = re.sub(r"\x1b\[2K|\b[0-9a-f]{12,64}\b|\b\d{5}/tcp", "", text)
+    return sorted(line for line in text.splitlines() if not line.startswith("Going to remove words-web"))
+
+
+def test_each_command_says_what_compose_2_says(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
+    said = []
+    for program in ([str(COMPOSE_2)], [sys.executable, "-m", "pydock_lab.client.cli", "compose"]):
+        (tmp_path / "compose.yaml").write_text(FILE)
+        (tmp_path / "note.txt").write_text("noted\n")
+        try:
+            said.append({f"{at} {words}": _said(program, words, daemon, tmp_path) for at, words in enumerate(COMMANDS)})
+        finally:
+            _said(program, "-p words down -v -t 0 --remove-orphans", daemon, tmp_path)
+    theirs, ours = said
+    assert ours == theirs
