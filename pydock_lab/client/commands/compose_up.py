@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,13 +16,17 @@ from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.attached import Attached
 from pydock_lab.client.compose.converge import Convergence, Policy
+from pydock_lab.client.compose.graph import Cancellation
 from pydock_lab.client.compose.report import Report
 from pydock_lab.client.compose.starting import Starting
 from pydock_lab.client.compose.state import Observed, observe
+from pydock_lab.client.compose.stopping import in_reverse
 
 if TYPE_CHECKING:
     from pydock_lab.client.commands.compose_watch import Rules
-from pydock_lab.client.compose.stopping import in_reverse
+
+_WATCH_ENDS_S = 10.0
+"""How long a change that is being carried out may take to notice that the command ends."""
 
 
 def up(arguments: Arguments, session: Session) -> Result:
@@ -59,11 +63,11 @@ def up(arguments: Arguments, session: Session) -> Result:
     containers = [one for name in selected for one in convergence.containers.get(name, ())]
     if not rules:
         return _in_foreground(arguments, work, attached, containers)
-    stopped = _watched(work, rules, attached)
+    end_watch = _watched(work, rules, attached)
     try:
-        return _in_foreground(arguments, work, attached, containers)
+        return _in_foreground(arguments, work, attached, containers, end_watch)
     finally:
-        stopped.set()
+        end_watch()
 
 
 def create(arguments: Arguments, session: Session) -> Result:
@@ -145,19 +149,33 @@ def _attached_to(arguments: Arguments, work: Work, selected: Iterable[str]) -> s
     return shown - set(arguments.many("no-attach"))
 
 
-def _watched(work: Work, rules: Rules, attached: Attached) -> threading.Event:
-    """Follow the files beside the output; returns what ends it."""
+def _watched(work: Work, rules: Rules, attached: Attached) -> Callable[[], None]:
+    """Follow the files beside the output; returns what ends it: then nothing of it makes or starts a container."""
     from pydock_lab.client.commands.compose_watch import Watching
 
     found = tuple(observe(work.session, work.project.name, oneoff=True))
-    watching, stopped = Watching(msgspec.structs.replace(work, found=found), rules, attached.adopt), threading.Event()
+    stopped, cancellation = threading.Event(), Cancellation()
+    watching = Watching(msgspec.structs.replace(work, found=found, cancellation=cancellation), rules, attached.adopt)
     attached.lasting = True
-    threading.Thread(target=watching.until, args=(stopped,), name="watch", daemon=True).start()
+    thread = threading.Thread(target=watching.until, args=(stopped,), name="watch", daemon=True)
+    thread.start()
     work.session.say("Watch enabled")
-    return stopped
+
+    def end() -> None:
+        stopped.set()
+        cancellation.cancel()
+        thread.join(_WATCH_ENDS_S)
+
+    return end
 
 
-def _in_foreground(arguments: Arguments, work: Work, attached: Attached, containers: list[Observed]) -> Result:
+def _in_foreground(
+    arguments: Arguments,
+    work: Work,
+    attached: Attached,
+    containers: list[Observed],
+    end_watch: Callable[[], None] | None = None,
+) -> Result:
     """Show the output until all have ended or the user has had enough; then stop what runs."""
     code_from = arguments.text("exit-code-from")
     abort = arguments.on("abort-on-container-exit") or bool(code_from)
@@ -173,10 +191,11 @@ def _in_foreground(arguments: Arguments, work: Work, attached: Attached, contain
         work.report.line("Gracefully stopping... (press Ctrl+C again to force)")
         code = 130
     stopping, timeout = work.stopping, timeout_of(arguments)
-    if attached.adopted:
-        there = {one.id for one in observe(work.session, work.project.name)}
-        containers = [one for one in (*containers, *attached.adopted) if one.id in there]
     try:
+        if end_watch is not None:
+            end_watch()
+            services = {one.service for one in containers}
+            containers = [one for one in observe(work.session, work.project.name) if one.service in services]
         in_reverse(work.project, containers, lambda one: stopping.stop(one, timeout_s=timeout), work.cancellation)
     except KeyboardInterrupt:
         in_reverse(work.project, containers, lambda one: _kill(work, one), type(work.cancellation)())

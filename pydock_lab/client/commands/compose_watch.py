@@ -6,6 +6,7 @@ every file system, also on those that report no changes.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import posixpath
 import tarfile
@@ -21,6 +22,7 @@ from pydock_lab.client.commands.compose_project import Work, begin
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.converge import Policy
+from pydock_lab.client.compose.graph import Cancelled
 from pydock_lab.client.compose.model import Trigger
 from pydock_lab.client.compose.problem import ComposeError
 from pydock_lab.client.compose.starting import Starting, run_hook
@@ -85,12 +87,16 @@ class Watching:
 
     def until(self, stopped: threading.Event) -> None:
         """Look, until it is time to stop."""
-        while not stopped.wait(_INTERVAL_S):
-            for number, (name, rule) in enumerate(self._rules):
-                now, before = _snapshot(rule), self._seen[number]
-                self._seen[number] = now
-                if changed := {path for path in now.keys() | before.keys() if now.get(path) != before.get(path)}:
-                    self._apply(name, rule, changed)
+        with contextlib.suppress(Cancelled):
+            while not stopped.wait(_INTERVAL_S):
+                self._look()
+
+    def _look(self) -> None:
+        for number, (name, rule) in enumerate(self._rules):
+            now, before = _snapshot(rule), self._seen[number]
+            self._seen[number] = now
+            if changed := {path for path in now.keys() | before.keys() if now.get(path) != before.get(path)}:
+                self._apply(name, rule, changed)
 
     def _apply(self, name: str, rule: Trigger, changed: set[Path]) -> None:
         work = self._work

@@ -25,7 +25,6 @@ class Attached:
         colour: Colour it.
         timestamps: Show when each line was written.
         lasting: Go on when all have ended: others may come (`up --watch`).
-        adopted: Those that came later.
     """
 
     def __init__(self, session: Session, services: Collection[str], *, since: float) -> None:
@@ -33,7 +32,6 @@ class Attached:
         self.colour = False
         self.timestamps = False
         self.lasting = False
-        self.adopted: list[Observed] = []
         self._session = session
         self._services = services
         self._since = since
@@ -76,7 +74,6 @@ class Attached:
         for container in containers:
             if container.id not in self._known and self._lines is not None:
                 self._left.add(container.id)
-                self.adopted.append(container)
                 self._lines.add(container.short_name)
                 self._begin(container)
 
