@@ -59,6 +59,8 @@ def _took(data: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict) and all(isinstance(number, int) for number in value.values()):
+        return ",".join(f"{name}:{number}" for name, number in value.items())  # inodes of namespaces, all of them
     text = value if isinstance(value, str) else repr(value) if not isinstance(value, (dict, list)) else str(value)
     return text if len(text) <= 80 else text[:79] + "…"
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import shlex
+import tarfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import docker
+import docker.errors
 import pytest
 
 from tests.api.conftest import Engines
@@ -97,3 +103,38 @@ def said(engine: Daemon, words: str, host: Path) -> tuple[str, int, str, str]:
         for text in (done.stdout, done.stderr)
     )
     return words, done.returncode, "\n".join(sorted(output.splitlines())), errors
+
+
+def test_links_that_go_round_in_a_circle_are_told(engines: Engines) -> None:
+    said = []
+    for engine in engines:
+        with contextlib.closing(engine.client()) as client:
+            box = client.containers.create("busybox", network_mode="none")
+            try:
+                box.put_archive("/", links_of(a="b", b="a"))
+                said.append([
+                    *(circle(box.get_archive, path) for path in ("/a", "/a/x", "/b/")),
+                    circle(box.put_archive, "/a", links_of(x="y")),
+                ])  # fmt: skip
+            finally:
+                box.remove(force=True)
+    assert said[0] == said[1]
+
+
+def circle(attempt: Callable[..., object], *arguments: object) -> tuple[int, str, str]:
+    """Return the status, Docker's words and the last of the path; what leads there is the engine's own."""
+    with pytest.raises(docker.errors.APIError) as refused:
+        attempt(*arguments)
+    words, _, path = refused.value.explanation.partition(" in /")
+    return refused.value.status_code, words, path.rpartition("merged/")[2]
+
+
+def links_of(**targets: str) -> bytes:
+    """Return a tar of symbolic links."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, target in targets.items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            archive.addfile(member)
+    return buffer.getvalue()

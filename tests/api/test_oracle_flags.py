@@ -473,6 +473,9 @@ AFTERWARDS = {
         exec uu cat /sys/fs/cgroup/pids/pids.max
         update --pids-limit -1 uu
         exec uu cat /sys/fs/cgroup/pids/pids.max
+        update --cpu-rt-runtime 1000 uu
+        update --cpu-rt-period 500 uu
+        inspect -f '{{{{.HostConfig.CpuRealtimeRuntime}}}} {{{{.HostConfig.CpuRealtimePeriod}}}}' uu
         update --cpu-quota 5000 uu
         update --blkio-weight 5 uu
         update no-such

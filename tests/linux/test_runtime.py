@@ -374,6 +374,24 @@ async def test_limits_are_in_force(machine: Machine) -> None:
     await machine.runtime.delete(request.id)
 
 
+async def test_a_signal_waits_for_init_to_start_its_program(machine: Machine) -> None:
+    """pid 1 misses what it has no handler for yet; this init stands still until it is told to go on."""
+    init = machine.scratch / "slow-init"
+    init.write_text('#!/bin/sh\nread go\ntrap "exit 9" TERM\nshift\n"$@" &\nwait\n')
+    init.chmod(0o755)
+    request = machine.request(["sleep", "100"], init=str(init), stdin_open=True)
+    client = await machine.attach(request, stdin=True)
+    await machine.runtime.launch(request)
+    signalled = asyncio.create_task(machine.runtime.signal(request.id, signal.SIGTERM))
+    await asyncio.sleep(0)
+    await machine.runtime.resize(request.id, 24, 80)  # answered after the signal was asked for
+    client.sendall(b"go\n")
+    await signalled
+    assert (await asyncio.wait_for(machine.runtime.wait(request.id), 20)).code == 9
+    client.close()
+    await machine.runtime.delete(request.id)
+
+
 async def test_stdin_with_half_close(machine: Machine) -> None:
     """What came with the request is not lost, the end of input reaches the process, output goes on."""
     request = machine.request("cat; echo after", stdin_open=True, stdin_once=True)

@@ -25,6 +25,7 @@ from pydock_lab.daemon.linux import cgroups, syscalls
 from pydock_lab.daemon.runtime.channel import Message, close_all
 from pydock_lab.daemon.runtime.daemons import Answer, Connection
 from pydock_lab.daemon.runtime.filters import Filters
+from pydock_lab.daemon.runtime.initready import when_ready
 from pydock_lab.daemon.runtime.launcher import fork_plan
 from pydock_lab.daemon.runtime.leftovers import Leftovers
 from pydock_lab.daemon.runtime.logfile import LogFile
@@ -225,8 +226,21 @@ class Keeper:
         self._rest()
 
     def _signal(self, answer: Answer, message: Message, fds: list[int]) -> None:
-        self._known(message["id"]).signal(message["signum"])
-        answer.result()
+        process, signum = self._known(message["id"]), message["signum"]
+
+        def send() -> None:
+            try:
+                process.signal(signum)
+            except KernelError as error:
+                answer.error({"message": error.message, "kind": _kind(error)})
+            else:
+                answer.result()
+
+        request = self.requests.get(process.id)
+        if request is not None and request.init:
+            when_ready(self.loop, process, signum, send)
+        else:
+            send()
 
     def _attach(self, answer: Answer, message: Message, fds: list[int]) -> None:
         process = self.processes.get(message["id"])

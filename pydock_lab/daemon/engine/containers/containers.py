@@ -270,7 +270,7 @@ class Containers:
             host["RestartPolicy"] = {"MaximumRetryCount": 0, **policy}
         limits.check(host)
         if container.state.running and asked:
-            warnings += await self._runtime.update(container.id, limits.resources(host))
+            warnings += await self._runtime.update(container.id, limits.changeable(host))
         record.host_config = host
         self.lifecycle.forget_policy(container)
         self.table.save(container)

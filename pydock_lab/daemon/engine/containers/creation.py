@@ -78,6 +78,7 @@ class Creation:
         host = settings.complete_host_config(asked_host)
         warnings = self._abilities.discard(host)
         limits.check(host)
+        limits.check_realtime(host)
         conflicts.check(body, host)
         conflicts.check_healthcheck(body.get("Healthcheck"))
         self._resolve_joins(host)

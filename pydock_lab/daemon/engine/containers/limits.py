@@ -123,6 +123,12 @@ def check(host: dict[str, Any]) -> None:
         raise InvalidParameter("Range of blkio weight is from 10 to 1000")
 
 
+def check_realtime(host: dict[str, Any]) -> None:
+    """Refuse real-time limits that contradict each other; as Docker at creation only. Raises InvalidParameter."""
+    if 0 < host["CpuRealtimePeriod"] < host["CpuRealtimeRuntime"]:
+        raise InvalidParameter("cpu real-time runtime cannot be higher than cpu real-time period")
+
+
 def check_update(host: dict[str, Any], changes: dict[str, Any]) -> None:
     """Refuse changes that contradict limits a container has already. Raises Conflict in Docker's words."""
     for key, shown in (("CpuPeriod", "CPU Period"), ("CpuQuota", "CPU Quota")):
@@ -165,8 +171,6 @@ def _check_cpu(host: dict[str, Any]) -> None:
         raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if 0 < host["CpuQuota"] < 1000:
         raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
-    if 0 < host["CpuRealtimePeriod"] < host["CpuRealtimeRuntime"]:
-        raise InvalidParameter("cpu real-time runtime cannot be higher than cpu real-time period")
     for key, shown in (("CpusetCpus", "cpus"), ("CpusetMems", "mems")):
         if host[key] and not _CPU_SET.fullmatch(host[key]):
             raise InvalidParameter(f"Invalid value {host[key]} for cpuset {shown}: invalid format: {host[key]}")
@@ -210,6 +214,11 @@ def resources(host: dict[str, Any]) -> dict[str, Any]:
     if host["PidsLimit"]:
         limits["pids"] = {"limit": max(host["PidsLimit"], -1)}  # -1 lifts the limit of one that runs
     return {key: value for key, value in limits.items() if value}
+
+
+def changeable(host: dict[str, Any]) -> dict[str, Any]:
+    """Return the resources that reach a running container; Docker keeps real-time limits for its next start."""
+    return resources({**host, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0})
 
 
 def _throttle(entry: dict[str, Any]) -> dict[str, int]:

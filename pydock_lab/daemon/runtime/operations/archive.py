@@ -69,7 +69,7 @@ class TransferFiles(Operation):
         os._exit(0)
 
     def _put(self, fd: int) -> None:
-        target = os.path.realpath(self.path)
+        target = _resolve(self.path)
         if not os.path.lexists(target):
             raise CannotStart(f"Could not find the file {self.path} in container", "not_found")
         if not os.path.isdir(target):
@@ -96,7 +96,7 @@ def path_stat(path: str) -> dict[str, Any]:
         raise
     if path.endswith(("/", "/.")) and not stat.S_ISDIR(status.st_mode):
         raise CannotStart(f"lstat {path}: not a directory")
-    target = os.path.realpath(resolved) if stat.S_ISLNK(status.st_mode) else ""
+    target = _resolve(resolved) if stat.S_ISLNK(status.st_mode) else ""
     mode = stat.S_IMODE(status.st_mode) & 0o777 | _GO_TYPES.get(stat.S_IFMT(status.st_mode), 0)
     for bit, go_bit in _GO_BITS.items():
         if status.st_mode & bit:
@@ -123,9 +123,19 @@ def _lresolve(path: str) -> str:
     """Resolve a path, its last component only where it ends in `/` or `/.` (then a directory is meant)."""
     absolute = "/" + path.lstrip("/")
     if absolute.endswith(("/", "/.")):
-        return os.path.realpath(absolute)
+        return _resolve(absolute)
     directory, name = os.path.split(absolute)
-    return os.path.join(os.path.realpath(directory), name)
+    return os.path.join(_resolve(directory), name)
+
+
+def _resolve(path: str) -> str:
+    """Follow every link of a path as far as there are files. Raises CannotStart where links go round in a circle."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise CannotStart(f"evalSymlinksInScope: too many links in {path.rstrip('/')}") from None
+        return os.path.realpath(path)
 
 
 def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None) -> None:
