@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("busybox") is None, reason="needs a static busybox"),
 ]
 
+PARENT = f"pydock-test-{os.getpid()}"  # the cgroup above; other test runs have theirs
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:bob:/home/bob:/bin/sh\n"
 GROUP = "root:x:0:\nbob:x:1001:\nstaff:x:50:bob\n"
 
@@ -74,7 +75,7 @@ class Machine:
         }
         log = options.pop("log", None) or Log(path=str(scratch / "log"))
         args = ["sh", "-c", script] if isinstance(script, str) else script
-        config = oci.default_config(args, hostname=id[:12], cgroups_path=f"/pydock-test/{id}", **options)
+        config = oci.default_config(args, hostname=id[:12], cgroups_path=f"/{PARENT}/{id}", **options)
         root = OverlayRoot([str(self.rootfs)], str(scratch / "upper"), str(scratch / "work"))
         bundle = str(self.runtime.exec_root / "containers" / id)
         return LaunchRequest(id, bundle, config, root, log=log, **of_request)
@@ -124,22 +125,15 @@ def frames(raw: bytes) -> tuple[bytes, bytes]:
     return streams[1], streams[2]
 
 
-def leftovers() -> dict[str, Any]:
-    """What a container could leave on the machine."""
+def leftovers(scratch: Path) -> dict[str, list[str]]:
+    """What the containers of this process and scratch directory have left on the machine."""
     layout = cgroups.detect()
-    found = [
-        name
-        for mount in {*layout.v1.values(), layout.unified} - {""}
-        for name in (os.listdir(f"{mount}/pydock-test") if os.path.isdir(f"{mount}/pydock-test") else ())
-        if len(name) == 64
-    ]
+    parents = [f"{mount}/{PARENT}" for mount in {*layout.v1.values(), layout.unified} - {""}]
+    parents = [parent for parent in parents if os.path.isdir(parent)]
     return {
-        "cgroups": found,
-        "parents": [
-            mount for mount in {*layout.v1.values(), layout.unified} - {""} if os.path.isdir(f"{mount}/pydock-test")
-        ],
-        "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/containers/" in line],
-        "links": [name for _, name in socket.if_nameindex() if name.startswith("pdt")],
+        "cgroups": [name for parent in parents for name in os.listdir(parent) if len(name) == 64],
+        "parents": parents,
+        "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(scratch) in line],
     }
 
 
@@ -152,7 +146,7 @@ async def machine(rootfs: Path, tmp_path: Path) -> AsyncIterator[Machine]:
     await runtime.close(stop_keeper=True)
     assert keeper is not None and keeper.returncode == 0
     assert (tmp_path / "x" / "keeper.log").read_text() == ""
-    left = leftovers()
+    left = leftovers(tmp_path)
     assert left["cgroups"] == left["parents"] == left["mounts"] == []
 
 
@@ -238,7 +232,7 @@ async def test_what_cannot_start(
     assert words in caught.value.message
     assert caught.value.exit_code == code
     assert caught.value.steps[-1].error
-    assert leftovers()["cgroups"] == []
+    assert leftovers(machine.scratch)["cgroups"] == []
 
 
 async def test_a_missing_interpreter_is_told_on_stderr(machine: Machine) -> None:
@@ -592,4 +586,4 @@ async def test_a_killed_keeper_takes_its_containers_along(rootfs: Path, tmp_path
     successor = Runtime(tmp_path / "x", Trace())
     assert await successor.start() == []
     await successor.close(stop_keeper=True)
-    assert leftovers()["cgroups"] == []
+    assert leftovers(tmp_path)["cgroups"] == []

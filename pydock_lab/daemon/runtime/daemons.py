@@ -10,6 +10,7 @@ from typing import Any
 
 from pydock_lab.daemon.runtime.channel import Message, close_all, receive_message, send_message
 from pydock_lab.daemon.runtime.loop import READ, WRITE, Loop
+from pydock_lab.errors import InvalidParameter, KernelError, LabError
 
 
 class Connection:
@@ -89,3 +90,8 @@ class Answer:
     def error(self, failure: Message) -> None:
         """Answer with an error: `message`, `kind`, perhaps `steps`."""
         self.connection.send({"seq": self._sequence, "error": failure})
+
+    def refuse(self, error: LabError) -> None:
+        """Answer with an error and its kind: `config` was refused before anything was done."""
+        kinds = ((InvalidParameter, "config"), (KernelError, "kernel"), (LabError, "other"))
+        self.error({"message": error.message, "kind": next(kind for of, kind in kinds if isinstance(error, of))})

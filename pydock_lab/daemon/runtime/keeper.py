@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, syscalls
@@ -30,12 +30,13 @@ from pydock_lab.daemon.runtime.launcher import fork_plan
 from pydock_lab.daemon.runtime.leftovers import Leftovers
 from pydock_lab.daemon.runtime.logfile import LogFile
 from pydock_lab.daemon.runtime.loop import READ, Loop, Timer
+from pydock_lab.daemon.runtime.operations.namespaces import namespace_inodes
 from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.process import Process
 from pydock_lab.daemon.runtime.request import EXIT_FILE, Attachment, ExecRequest, LaunchRequest, launch_request
 from pydock_lab.daemon.runtime.spare import Spares
 from pydock_lab.daemon.runtime.streams import Client
-from pydock_lab.errors import InvalidParameter, KernelError, LabError
+from pydock_lab.errors import KernelError, LabError
 
 # How long a keeper without daemon and without containers waits for a new daemon.
 GRACE_S = 5.0
@@ -125,7 +126,7 @@ class Keeper:
         try:
             self._operations[message["op"]](answer, message, fds)
         except LabError as error:
-            answer.error({"message": error.message, "kind": _kind(error)})
+            answer.refuse(error)
         except Exception as error:
             traceback.print_exc()
             answer.error({"message": f"{type(error).__name__}: {error}", "kind": "other"})
@@ -232,7 +233,7 @@ class Keeper:
             try:
                 process.signal(signum)
             except KernelError as error:
-                answer.error({"message": error.message, "kind": _kind(error)})
+                answer.refuse(error)
             else:
                 answer.result()
 
@@ -360,7 +361,7 @@ class Keeper:
             {
                 "pid": process.pid,
                 "started_at_ns": process.started_at_ns,
-                "namespaces": _inodes(process.steps),
+                "namespaces": namespace_inodes(process.steps),
                 "steps": process.steps,
                 "warnings": process.warnings,
             },
@@ -411,25 +412,6 @@ class Keeper:
             connection.close()
         self._listener.close()
         self.loop.close()
-
-
-def _kind(error: LabError) -> str:
-    if isinstance(error, InvalidParameter):
-        return "config"  # refused before anything was done
-    return "kernel" if isinstance(error, KernelError) else "other"
-
-
-def _inodes(steps: Sequence[Message]) -> dict[str, int]:
-    """Return kind → inode of the namespaces a launch made or joined."""
-    inodes: dict[str, int] = {}
-    for step in steps:
-        data = step["data"]
-        inodes.update(data.get("inodes") or {})
-        if step["operation"] == "JoinNamespace" and "inode" in data:
-            inodes[data["kind"]] = data["inode"]
-        elif step["operation"] == "UnshareCgroupNamespace":
-            inodes["cgroup"] = data["inode"]
-    return inodes
 
 
 def _write_atomically(path: str, document: Any) -> None:

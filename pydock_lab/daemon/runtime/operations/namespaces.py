@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydock_lab.daemon.linux import controlfiles, netlink, syscalls
-from pydock_lab.daemon.runtime.channel import send_message
+from pydock_lab.daemon.runtime.channel import Message, send_message
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation, Skip
 from pydock_lab.daemon.runtime.operations.rootfs import inside
 from pydock_lab.errors import KernelError
@@ -338,3 +339,16 @@ class SetSysctls(Operation):
                     raise KernelError("write sysctl", error.errno or 0, name) from None
                 refused.append(name)
         return {"refused": refused} if refused else None
+
+
+def namespace_inodes(steps: Sequence[Message]) -> dict[str, int]:
+    """Return kind → inode of the namespaces a launch made or joined."""
+    inodes: dict[str, int] = {}
+    for step in steps:
+        data = step["data"]
+        inodes.update(data.get("inodes") or {})
+        if step["operation"] == "JoinNamespace" and "inode" in data:
+            inodes[data["kind"]] = data["inode"]
+        elif step["operation"] == "UnshareCgroupNamespace":
+            inodes["cgroup"] = data["inode"]
+    return inodes
