@@ -98,11 +98,13 @@ def main(arguments: list[str]) -> int:
         with contextlib.closing(docker.DockerClient(address, version="auto", timeout=300)) as client:
             for base in BASES:
                 client.images.pull(*base.split(":"))
-        environment = os.environ | {"DOCKER_HOST": address, "PYDOCK_SEED": SEED}
-        environment.setdefault("PYDOCK_WHEELHOUSE", str(ROOT / ".wheelhouse"))
-        for lesson in lessons:
-            print(f"running {lesson.name}", flush=True)
-            nbformat.write(lesson_links.renew(run(lesson, environment)), lesson)
+            environment = os.environ | {"DOCKER_HOST": address, "PYDOCK_SEED": SEED}
+            environment.setdefault("PYDOCK_WHEELHOUSE", str(ROOT / ".wheelhouse"))
+            for lesson in lessons:
+                print(f"running {lesson.name}", flush=True)
+                # What another lesson has built would be among the reasons in this one's build views.
+                client.api.prune_builds(all=True)
+                nbformat.write(lesson_links.renew(run(lesson, environment)), lesson)
     return 0
 
 

@@ -90,7 +90,7 @@ async def test_there_and_back(machine: Machine, tmp_path: Path, running: bool) -
     with pytest.raises(InvalidParameter, match="cannot overwrite directory"):
         await put(machine, request, pid, "/", tar_of(tmp=b""), no_overwrite_dir_non_dir=True)
     exported = await get(machine, request, "export", pid, "/")
-    assert "./bin/busybox" in exported.getnames() and "./tmp/pd_a" in exported.getnames()
+    assert {"bin/busybox", "tmp/pd_a"} <= set(exported.getnames())
     assert "./vol/inside" not in exported.getnames()
     assert not any(name.startswith("./proc/1") for name in exported.getnames())
     if running:
