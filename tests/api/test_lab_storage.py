@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from tests.conftest import Daemon
 SCRIPT = "echo more >> /etc/group; rm /etc/passwd; echo new > /new; echo row > /data/row; sleep 60"
 
 
-def test_every_place_is_told(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
+def test_every_place_is_told(own_daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    daemon, busybox = own_daemon(), "busybox"
     (tmp_path / "mine").write_text("hello")
     words = ["--name", "storage", "-v", "storage-data:/data", "-v", "/cache", "-v", f"{tmp_path}:/bin2:ro"]
     words += ["-v", f"{tmp_path}:/etc/network", "-v", "storage-etc:/etc/copied", "--tmpfs", "/fast", busybox]
