@@ -163,9 +163,9 @@ def scratch_daemon(*flags: str) -> Iterator[Daemon]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    """The daemon that most API tests share; leave it as you found it."""
+    """The daemon that the tests of a file share: what one file leaves in it can't be met by another."""
     with scratch_daemon() as running:
         yield running
 
@@ -177,7 +177,7 @@ def own_daemon() -> Iterator[Callable[..., Daemon]]:
         yield lambda *flags: stack.enter_context(scratch_daemon(*flags))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def busybox(daemon: Daemon) -> str:
     """The reference of a busybox image (the catalogue's stand-in) in the shared daemon."""
     done = daemon.docker("pull", "busybox")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from nbformat import NotebookNode
 
-from pydock_lab.notebook.source_view import definition
+from pydock_lab.notebook.views.source import definition
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 _LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<target>[^)\s#]+)(?P<line>#L\d+)?\)")

@@ -89,7 +89,7 @@ def _explain(words: Sequence[str], session: Session) -> Result:
 
 
 def _completion(words: Sequence[str], session: Session) -> Result:
-    from pydock_lab.client.commands.completion import bash_script
+    from pydock_lab.client.commands.completion.words import bash_script
 
     if words[0] != "bash":
         raise CommandError(f"pydock: there is no completion for {words[0]}: only for bash")
@@ -97,7 +97,7 @@ def _completion(words: Sequence[str], session: Session) -> Result:
 
 
 def _complete(words: Sequence[str], session: Session) -> Result:
-    from pydock_lab.client.commands.completion import complete
+    from pydock_lab.client.commands.completion.words import complete
 
     line, point = words
     text = line.partition(" ")[2]
@@ -115,7 +115,7 @@ def _check(words: Sequence[str], session: Session) -> Result:
 
 
 def _catalog_ls(words: Sequence[str], session: Session) -> Result:
-    from pydock_lab.client.commands.tables import Table
+    from pydock_lab.client.commands.text.tables import Table
 
     recipes: list[dict[str, Any]] = session.connection.lab("catalog")
     rows = [
@@ -135,7 +135,7 @@ def _catalog_build(words: Sequence[str], session: Session) -> Result:
 def _catalog_export(words: Sequence[str], session: Session) -> Result:
     """Save the stand-ins that there are, or those named, into one archive for `docker load`."""
     from pydock_lab.client.commands.filters import filters_of
-    from pydock_lab.client.commands.image_transfer import write_archive
+    from pydock_lab.client.commands.image.transfer import write_archive
 
     target, *names = words
     if not names:
@@ -150,7 +150,7 @@ def _catalog_export(words: Sequence[str], session: Session) -> Result:
 
 
 def _lesson_ls(words: Sequence[str], session: Session) -> Result:
-    from pydock_lab.client.commands.tables import Table
+    from pydock_lab.client.commands.text.tables import Table
     from pydock_lab.client.lesson.ledger import all_ledgers
 
     rows = [

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydock_lab.client.commands.failure import EngineError, UsageError
-from pydock_lab.client.commands.humanize import size
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.commands.tables import Table
+from pydock_lab.client.commands.text.humanize import size
+from pydock_lab.client.commands.text.tables import Table
 from pydock_lab.client.lesson.ledger import Entry
 
 PORT = 5000

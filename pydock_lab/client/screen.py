@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import BinaryIO
 
-from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.session import BuildEvent, Progress, Stream, Terminal
+from pydock_lab.client.commands.text import humanize
 
 _BAR = 25
 _HOME = "\x1b[2J\x1b[H"

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydock_lab.client.commands.build_stream import cache_reason
+from pydock_lab.client.commands.build.stream import cache_reason
 from pydock_lab.client.commands.session import BuildEvent, Progress
 
 _KEPT_CHARACTERS = 20_000

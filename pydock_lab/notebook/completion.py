@@ -71,11 +71,11 @@ def candidates(
     above = "\n".join([*lines[1:line_number], line])
     prefix = match[0] if (match := _LAST_WORD.search(line)) else ""
     if line_number and lines[0].startswith("%%dockerfile"):
-        from pydock_lab.client.commands.completion_files import complete_dockerfile
+        from pydock_lab.client.commands.completion.files import complete_dockerfile
 
         return prefix, complete_dockerfile(above, connection=connection())
     if line_number and lines[0].startswith("%%compose"):
-        from pydock_lab.client.commands.completion_files import complete_compose
+        from pydock_lab.client.commands.completion.files import complete_compose
 
         return prefix.removeprefix("-"), complete_compose(above)
     found = _MAGIC.match(line)
@@ -85,7 +85,7 @@ def candidates(
 def _of_magic(
     found: re.Match[str], prefix: str, nouns: tuple[str, ...], connection: Callable[[], Connection]
 ) -> tuple[str, list[str]] | None:
-    from pydock_lab.client.commands.completion import EngineNames, complete
+    from pydock_lab.client.commands.completion.words import EngineNames, complete
 
     mark, name, rest = found.groups()
     if name == "lab" and mark == "%":

@@ -40,7 +40,7 @@ class Desk:
 
     def reveal(self, line: str, cell: str, connection: Connection, steady: Steady) -> None:
         """Score them: `%%reveal NAME`, then `question: how to find out` on each line."""
-        from pydock_lab.notebook.grading_view import show
+        from pydock_lab.notebook.views.grading import show
 
         name = _name(line, "reveal")
         if name not in self.predictions:
@@ -60,7 +60,7 @@ class Desk:
         """
         from pydock_lab.client.grading.check import check
         from pydock_lab.client.grading.report import Grade
-        from pydock_lab.notebook.grading_view import show
+        from pydock_lab.notebook.views.grading import show
 
         points = None if cell is None else _points(self.split(line))
         report = check([line] if cell is None else cell.splitlines(), connection, split=self.split)

@@ -44,7 +44,7 @@ class Lab:
     Attributes:
         connection: To the engine.
         steady: Makes ids and times stable where outputs are compared.
-        seen: Who has mounted a volume in this notebook's life, by volume; see volume_view.py.
+        seen: Who has mounted a volume in this notebook's life, by volume; see views/volume.py.
         machine: A virtual machine to compare containers with; booted when asked for.
         docker: Runs a docker command line and shows what it comes to.
     """
@@ -95,19 +95,19 @@ def run(words: list[str], lab: Lab) -> None:
 
 
 def _doctor(lab: Lab) -> None:
-    from pydock_lab.notebook.doctor_view import show
+    from pydock_lab.notebook.views.doctor import show
 
     show(lab.connection)
 
 
 def _layers(lab: Lab, image: str) -> None:
-    from pydock_lab.notebook.layers_view import show
+    from pydock_lab.notebook.views.layers import show
 
     show(image, lab.connection, lab.steady)
 
 
 def _volume(lab: Lab, name: str) -> None:
-    from pydock_lab.notebook.volume_view import show
+    from pydock_lab.notebook.views.volume import show
 
     show(name, lab.connection, lab.steady, lab.seen.setdefault(name, {}))
 
@@ -144,8 +144,8 @@ def _events(lab: Lab) -> None:
 
 
 def _source(lab: Lab, where: str) -> None:
-    from pydock_lab.notebook import source_view
     from pydock_lab.notebook.views import picture
+    from pydock_lab.notebook.views import source as source_view
 
     picture.show_still(source_view.draw(source_view.find(where)), lab.steady)
 

@@ -14,10 +14,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from pydock_lab.client.commands.session import BuildEvent, Progress, Stream, Terminal
-from pydock_lab.notebook.build_view import BuildView, ReadRecord
 from pydock_lab.notebook.live import Live
 from pydock_lab.notebook.steady import Steady
-from pydock_lab.notebook.transfer_view import TransferView
+from pydock_lab.notebook.views.build import BuildView, ReadRecord
+from pydock_lab.notebook.views.transfer import TransferView
 
 if TYPE_CHECKING:
     from pydock_lab.notebook.moving import Moving
@@ -36,7 +36,7 @@ class Screen:
         quiet: Keep what the command prints without showing it: its value is assigned.
         limit: Characters kept of what is streamed.
         terminal: What to call a terminal in the cell; "" where the command is to have none.
-        read_build: Asks the engine for the record of a build; see build_view.py.
+        read_build: Asks the engine for the record of a build; see views/build.py.
 
     Attributes:
         text: What the command wrote to stdout, up to the limit.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydock_lab.client.commands import humanize
+from pydock_lab.client.commands.text import humanize
 from pydock_lab.client.connection import Connection
 from pydock_lab.server import actions
 

@@ -71,9 +71,7 @@ def parse(text: str, *, default_tag: bool = True) -> Reference:
         InvalidParameter: in Docker's words.
     """
     if _ID_RE.match(text):
-        raise InvalidParameter(
-            f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
-        )
+        raise InvalidParameter(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
     rest, at, digest = text.partition("@")
     if at and not _DIGEST_RE.match(digest):
         raise InvalidParameter("invalid reference format")

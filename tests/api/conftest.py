@@ -47,7 +47,7 @@ def oracle(rootfs_tar: Path) -> Iterator[Daemon]:
         yield real
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engines(daemon: Daemon, oracle: Daemon, rootfs_tar: Path) -> Engines:
     """Both engines with the same image."""
     import_image(daemon, rootfs_tar)

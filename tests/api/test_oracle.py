@@ -40,8 +40,10 @@ _SINCE = (
     (re.compile(r"unknown or invalid runtime name: "), "unknown runtime specified "),
     (re.compile(r"nrecognised filter"), "nrecognized filter"),
     (
-        re.compile(r"You cannot remove a paused container ID\. Unpause and then stop the container before attempting "
-                   r"removal or force remove"),
+        re.compile(
+            r"You cannot remove a paused container ID\. Unpause and then stop the container before attempting "
+            r"removal or force remove"
+        ),
         "cannot remove container: container is paused and must be unpaused first",
     ),
     (re.compile(r"(?<=NAME=/)\w+(?=/)"), "PARENT"),

@@ -659,11 +659,7 @@ TABLES = {
 
 @pytest.mark.parametrize(
     "script",
-    [
-        pytest.param(script, id=f"{group}: {name}")
-        for group, table in TABLES.items()
-        for name, script in table.items()
-    ],
+    [pytest.param(script, id=f"{group}: {name}") for group, table in TABLES.items() for name, script in table.items()],
 )
 def test_same_from_within(engines: Engines, script: str) -> None:
     with ThreadPoolExecutor(2) as both:

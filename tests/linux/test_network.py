@@ -261,9 +261,7 @@ async def test_published_port(backend: str, networks: Networks, guests: list[Gue
     assert await saw(stranger.calls, HOST, 5000) == ""
 
 
-async def test_way_out_is_masqueraded(
-    backend: str, networks: Networks, guests: list[Guest], stranger: Guest
-) -> None:
+async def test_way_out_is_masqueraded(backend: str, networks: Networks, guests: list[Guest], stranger: Guest) -> None:
     inside, _ = await plug(networks, guests)
     stranger.serve(80)
     assert inside.calls(STRANGER, 80) == HOST
@@ -565,4 +563,3 @@ async def test_container_on_several_networks_has_several_links(networks: Network
     assert (first.ifname, second.ifname) == ("eth0", "eth1")
     await networks.release(first)
     assert (await networks.allocate("bridge", "c" * 64)).ifname == "eth0"
-

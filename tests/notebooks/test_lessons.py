@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from pytest_notebook.nb_regression import NBRegressionFixture
 
-from tests.conftest import Daemon
+from tests.conftest import Daemon, scratch_daemon
 from tests.notebooks.lessons import BASES, LESSONS, belongings
 from tools.lessons import READERS_ROOT, ROOT
 
@@ -51,6 +51,13 @@ shows is not compared."""
 
 
 @pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """An engine of each lesson's own: what another has built is a reason in a build view, and a number among the ids."""
+    with scratch_daemon() as running:
+        yield running
+
+
+@pytest.fixture
 def kernel_environment(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The kernel that a test starts talks to the test's daemon, with stable ids and clocks."""
     monkeypatch.setenv("DOCKER_HOST", daemon.host)
@@ -71,8 +78,6 @@ def test_a_lesson_shows_what_is_committed_and_leaves_nothing_behind(
     )
     for base in BASES:
         assert daemon.docker("pull", base).returncode == 0
-    # What another lesson has built is a reason in the next one's build view, and takes a number among the ids.
-    assert daemon.docker("builder", "prune", "-af").returncode == 0
     before = belongings(daemon)
     checker.check(str(lesson))
     assert belongings(daemon) == before

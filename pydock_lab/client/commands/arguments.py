@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydock_lab.client.commands import mounts, values
+from pydock_lab.client.commands import values
+from pydock_lab.client.commands.container import mounts
 from pydock_lab.client.commands.failure import HelpRequested, UsageError
 from pydock_lab.client.commands.grammar import Command, Flag
 

@@ -15,7 +15,7 @@ from pydock_lab.client.commands import values
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.commands.tables import Table, inspect_result
+from pydock_lab.client.commands.text.tables import Table, inspect_result
 from pydock_lab.client.contexts import DEFAULT, Context, check_name
 
 _TABLE = Table(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.container_list import ellipsis
+from pydock_lab.client.commands.container.list import ellipsis
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.filters import filters_json
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.commands.tables import Table
+from pydock_lab.client.commands.text.tables import Table
 from pydock_lab.client.credentials import DOCKER_HUB, Credentials, Login, server_of
 
 _SEARCH = Table(

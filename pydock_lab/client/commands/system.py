@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.container_look import inspect_each
+from pydock_lab.client.commands.container.look import inspect_each
 from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.filters import api_time, confirmed, filters_json
-from pydock_lab.client.commands.images import pruned_images
+from pydock_lab.client.commands.image.images import pruned_images
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.commands.system_text import info_text, version_text
-from pydock_lab.client.commands.tables import Table, inspect_result
-from pydock_lab.client.commands.templates import Template, TemplateError, go_json
+from pydock_lab.client.commands.text import humanize
+from pydock_lab.client.commands.text.tables import Table, inspect_result
+from pydock_lab.client.commands.text.templates import Template, TemplateError, go_json
 from pydock_lab.client.connection import API_VERSION
 
 _DF = Table(

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pydock_lab.client.commands import humanize
-from pydock_lab.client.commands.container_list import container_row
-from pydock_lab.client.commands.images import image_rows
-from pydock_lab.client.commands.tables import align
+from pydock_lab.client.commands.container.list import container_row
+from pydock_lab.client.commands.image.images import image_rows
+from pydock_lab.client.commands.text import humanize
+from pydock_lab.client.commands.text.tables import align
 
 _DF_IMAGE_FIELDS = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
 _DF_CONTAINER_FIELDS = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.container_look import inspect_each
-from pydock_lab.client.commands.container_run import each_named
-from pydock_lab.client.commands.container_state import pruned
+from pydock_lab.client.commands.container.look import inspect_each
+from pydock_lab.client.commands.container.run import each_named
+from pydock_lab.client.commands.container.state import pruned
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.filters import confirmed, filters_json
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.commands.tables import Table, natural
+from pydock_lab.client.commands.text import humanize
+from pydock_lab.client.commands.text.tables import Table, natural
 
 _HEADINGS = {
     "Name": "VOLUME NAME",

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydock_lab.client.commands.build_context import tar_stream
-from pydock_lab.client.commands.build_stream import BuildStream
+from pydock_lab.client.commands.build.context import tar_stream
+from pydock_lab.client.commands.build.stream import BuildStream
 from pydock_lab.client.commands.failure import CommandError, EngineError
-from pydock_lab.client.commands.image_transfer import pull_image
+from pydock_lab.client.commands.image.transfer import pull_image
 from pydock_lab.client.commands.session import BuildEvent, Progress, Session
 from pydock_lab.client.compose.body import image_name
 from pydock_lab.client.compose.graph import Cancellation, visit

@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydock_lab.client.commands import humanize
 from pydock_lab.client.commands.session import Session
-from pydock_lab.client.commands.tables import Table, natural
+from pydock_lab.client.commands.text import humanize
+from pydock_lab.client.commands.text.tables import Table, natural
 from pydock_lab.errors import LabError
 from pydock_lab.spec import reference, timestamps
 

@@ -32,12 +32,12 @@ NOUNS = (
     "build",
     "volumes",
     "networks",
-    "lab",
-    "lab_builds",
-    "lab_images",
-    "lab_network",
-    "lab_registry",
-    "lab_storage",
+    "lab.routes",
+    "lab.builds",
+    "lab.images",
+    "lab.network",
+    "lab.registry",
+    "lab.storage",
     "catalog",
 )
 

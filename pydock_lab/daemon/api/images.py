@@ -55,9 +55,7 @@ class _Handlers:
 
     async def get_images(self, request: web.Request) -> web.Response:
         filters = Filters.parse(request.query.get("filters"))
-        entries = self._images.list(
-            filters, everything=flag(request, "all"), shared_size=flag(request, "shared-size")
-        )
+        entries = self._images.list(filters, everything=flag(request, "all"), shared_size=flag(request, "shared-size"))
         version = requested_version(request)
         for entry in entries:
             if version >= (1, 44):

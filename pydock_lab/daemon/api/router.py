@@ -41,9 +41,7 @@ def check_version(request: web.Request) -> None:
         return
     asked = version_tuple(match[1])
     if asked > version_tuple(API_VERSION):
-        raise InvalidParameter(
-            f"client version {match[1]} is too new. Maximum supported API version is {API_VERSION}"
-        )
+        raise InvalidParameter(f"client version {match[1]} is too new. Maximum supported API version is {API_VERSION}")
     if asked < version_tuple(MIN_API_VERSION):
         raise InvalidParameter(
             f"client version {match[1]} is too old. Minimum supported API version is {MIN_API_VERSION}, "

@@ -53,9 +53,7 @@ class _Draft:
 class ImageLoader:
     """Adds images from archives; methods block."""
 
-    def __init__(
-        self, store: ImageStore, layers: LayerStore, blobs: BlobStore, distribution: Distribution
-    ) -> None:
+    def __init__(self, store: ImageStore, layers: LayerStore, blobs: BlobStore, distribution: Distribution) -> None:
         self._store = store
         self._layers = layers
         self._blobs = blobs

@@ -60,8 +60,7 @@ class EngineNetworks:
         return [
             document | {"Containers": {}}
             for document in self._networks.list()
-            if _matches(document, filters)
-            and ("dangling" not in filters or wants_dangling == self._dangling(document))
+            if _matches(document, filters) and ("dangling" not in filters or wants_dangling == self._dangling(document))
         ]
 
     async def remove(self, name: str) -> None:

@@ -186,8 +186,7 @@ class Volumes:
     def usage(self) -> builtins.list[dict[str, Any]]:
         """Return all volumes with size and number of users (`docker system df`); blocks."""
         return [
-            _document(volume)
-            | {"UsageData": {"Size": _size(volume), "RefCount": len(self.users(volume.name))}}
+            _document(volume) | {"UsageData": {"Size": _size(volume), "RefCount": len(self.users(volume.name))}}
             for volume in self._store.list()
         ]
 

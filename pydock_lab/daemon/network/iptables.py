@@ -80,9 +80,7 @@ class Iptables:
 
     def _run(self, command: list[str], text: str) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(
-                command, input=text, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-            )
+            return subprocess.run(command, input=text, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             return subprocess.CompletedProcess(command, 1, "", str(error))
 
@@ -197,7 +195,6 @@ class IptablesFirewall:
             iptables.drop_chain("nat", self._chains["SNAT"], "POSTROUTING")
             iptables.drop_chain("filter", self._chains["FWD"], "FORWARD")
             iptables.drop_chain("raw", self._chains["GUARD"], "PREROUTING")
-
 
     def rules(self) -> list[Rule]:
         """List our chains."""

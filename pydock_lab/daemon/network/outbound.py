@@ -28,9 +28,7 @@ _DNS_PORT = 53
 class Outbound:
     """The two ports to which netfilter redirects what leaves the namespace."""
 
-    warnings = (
-        "WARNING: rootless: TCP and DNS reach other machines; other UDP, ping and IPv6 don't leave the engine",
-    )
+    warnings = ("WARNING: rootless: TCP and DNS reach other machines; other UDP, ping and IPv6 don't leave the engine",)
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

@@ -81,8 +81,7 @@ class Published:
         steps = [
             Step(
                 hook,
-                f"Its destination becomes {self._place}; conntrack remembers that, "
-                "so answers find their way back",
+                f"Its destination becomes {self._place}; conntrack remembers that, so answers find their way back",
                 "; ".join(rule.text for rule in translation),
             ),
             self._route(),
@@ -102,8 +101,7 @@ class Published:
         return [
             Step(
                 "proxy",
-                f"The daemon takes it at its own socket ({reason}) and makes a second connection to "
-                f"{self._place}",
+                f"The daemon takes it at its own socket ({reason}) and makes a second connection to {self._place}",
                 f"listening: {binding.protocol} {listener}:{binding.host_port}",
             ),
             self._route(),

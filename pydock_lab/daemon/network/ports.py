@@ -202,9 +202,14 @@ def _overlap(one: PortBinding, other: PortBinding) -> bool:
         return False
     if _version(one.host_ip) != _version(other.host_ip):
         return False
-    return one.host_ip == other.host_ip or "0.0.0.0" in (one.host_ip, other.host_ip) or "::" in (
-        one.host_ip,
-        other.host_ip,
+    return (
+        one.host_ip == other.host_ip
+        or "0.0.0.0" in (one.host_ip, other.host_ip)
+        or "::"
+        in (
+            one.host_ip,
+            other.host_ip,
+        )
     )
 
 

@@ -62,9 +62,7 @@ def _collect(flags: argparse.Namespace) -> int:
     if not (flags.root / "repositories").is_dir():
         sys.stderr.write(f"pydock registry: {flags.root}: no registry keeps images there\n")
         return 1
-    found = collect(
-        flags.root, delete_untagged=flags.delete_untagged, dry_run=flags.dry_run, grace_s=flags.grace
-    )
+    found = collect(flags.root, delete_untagged=flags.delete_untagged, dry_run=flags.dry_run, grace_s=flags.grace)
     verb = "would be deleted" if flags.dry_run else "deleted"
     for name in (*found.manifests, *(f"sha256:{value}" for value in found.blobs)):
         sys.stdout.write(f"{verb}: {name}\n")

@@ -219,9 +219,7 @@ class Push:
         async with self._session.request("PUT", _with_digest(location, origin.digest), ok=(201,), retry=False):
             pass
 
-    async def _patch(
-        self, location: str, file: IO[bytes], start: int, end: int, size: int, line: LayerProgress
-    ) -> str:
+    async def _patch(self, location: str, file: IO[bytes], start: int, end: int, size: int, line: LayerProgress) -> str:
         """Send the bytes of a file from `start` to before `end`; return where the upload goes on."""
 
         async def body() -> AsyncIterator[bytes]:

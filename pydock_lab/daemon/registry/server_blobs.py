@@ -54,9 +54,7 @@ class BlobHandlers:
 
     async def delete_blob(self, request: web.Request) -> web.Response:
         """Take a blob from the repository."""
-        await asyncio.to_thread(
-            self._storage.delete_blob, request.match_info["name"], request.match_info["digest"]
-        )
+        await asyncio.to_thread(self._storage.delete_blob, request.match_info["name"], request.match_info["digest"])
         return web.Response(status=202)
 
     async def post_upload(self, request: web.Request) -> web.Response:

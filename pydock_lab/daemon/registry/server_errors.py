@@ -36,9 +36,7 @@ class RegistryError(Exception):
         headers: Of the response.
     """
 
-    def __init__(
-        self, code: str, status: int, *, detail: object = None, headers: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, code: str, status: int, *, detail: object = None, headers: dict[str, str] | None = None) -> None:
         super().__init__(f"{code}: {_MESSAGES[code]}")
         self.code = code
         self.status = status

@@ -68,9 +68,7 @@ class _Repository:
             self.blobs.update(_hex(part) for part in (*config, *(document.get("layers") or [])))
 
 
-def collect(
-    root: Path, *, delete_untagged: bool = False, dry_run: bool = False, grace_s: float = GRACE_S
-) -> Collected:
+def collect(root: Path, *, delete_untagged: bool = False, dry_run: bool = False, grace_s: float = GRACE_S) -> Collected:
     """Delete the blobs that no manifest names.
 
     Args:

@@ -56,9 +56,7 @@ class ManifestHandlers:
             if len(raw) > _MAX_MANIFEST:
                 raise RegistryError("MANIFEST_INVALID", 413, detail="larger than 4 MiB")
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
-        digest, subject = await asyncio.to_thread(
-            self._storage.put_manifest, name, reference, raw, content_type
-        )
+        digest, subject = await asyncio.to_thread(self._storage.put_manifest, name, reference, raw, content_type)
         headers = {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest}
         if subject:
             headers["OCI-Subject"] = subject

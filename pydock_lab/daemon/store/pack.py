@@ -127,9 +127,7 @@ class Packer:
             os.close(fd)
 
 
-def _entry(
-    path: str, kind: str, status: os.stat_result, xattrs: dict[str, bytes], *, linkname: str = ""
-) -> Entry:
+def _entry(path: str, kind: str, status: os.stat_result, xattrs: dict[str, bytes], *, linkname: str = "") -> Entry:
     uid, gid = read_note(xattrs) or (status.st_uid, status.st_gid)
     return Entry(
         name=path,

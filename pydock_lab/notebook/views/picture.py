@@ -91,17 +91,25 @@ def reached() -> Connection:
 class _Look:
     """Draws anew, with a connection of its own; an engine that is gone leaves the last picture and says so."""
 
-    def __init__(self, read: Read, draw: Callable[[Any], Picture], last: Picture, steady: Steady) -> None:
+    def __init__(
+        self,
+        read: Read,
+        draw: Callable[[Any], Picture],
+        last: Picture,
+        steady: Steady,
+        connect: Callable[[], Connection] = reached,
+    ) -> None:
         self._read = read
         self._draw = draw
         self._last = last
         self._steady = steady
+        self._connect = connect
         self._connection: Connection | None = None
 
     def __call__(self) -> dict[str, str]:
         try:
             if self._connection is None:
-                self._connection = reached()
+                self._connection = self._connect()
             self._last = self._draw(self._read(self._connection))
         except LabError as error:
             self._connection = None  # the next look finds the engine anew, wherever it is by then

@@ -1,6 +1,6 @@
 """The live view of an image's layers: what each instruction made, with a slider through time.
 
-Shows what `notebook/layers_view.py` has read; asks it for further files as the
+Shows what `notebook/views/layers.py` has read; asks it for further files as the
 reader wants them, so that an image of any size opens with a small message.
 """
 

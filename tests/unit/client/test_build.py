@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pydock_lab.client.commands.build_context import tar_stream
-from pydock_lab.client.commands.build_stream import BuildStream
+from pydock_lab.client.commands.build.context import tar_stream
+from pydock_lab.client.commands.build.stream import BuildStream
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import BuildEvent, Progress
 

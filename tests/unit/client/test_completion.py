@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pydock_lab.client.commands.completion import complete
-from pydock_lab.client.commands.completion_files import complete_compose, complete_dockerfile
+from pydock_lab.client.commands.completion.files import complete_compose, complete_dockerfile
+from pydock_lab.client.commands.completion.words import complete
 from pydock_lab.client.connection import Connection
 
 DOCKERFILE = "FROM python:3 AS base\nARG VERSION=1\nENV PORT=80 HOST=x\n"

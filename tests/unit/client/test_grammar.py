@@ -47,12 +47,12 @@ def test_every_command_has_a_function(command: Command) -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=name_of)
 def test_every_flag_is_read(command: Command) -> None:
     modules = {command.handler.partition(":")[0]}
-    if modules == {"container_run"}:
-        modules.add("run_options")
-    if modules == {"image_build"}:
-        modules.add("build_inputs")
+    if modules == {"container.run"}:
+        modules.add("container.options")
+    if modules == {"build.build"}:
+        modules.add("build.inputs")
     if command.path[0] == "compose":
-        modules |= {"compose_project", "compose_up"}
+        modules |= {"compose.project", "compose.up"}
     sources = [import_module(f"pydock_lab.client.commands.{module}").__file__ for module in (*modules, "filters")]
     text = "\n".join(Path(str(source)).read_text() for source in sources)
     literals = set(re.findall(r'"([a-z][\w-]*)"', text))

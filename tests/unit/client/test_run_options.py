@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pydock_lab.client.commands import mounts, ports
 from pydock_lab.client.commands.arguments import parse
+from pydock_lab.client.commands.container import mounts, ports
+from pydock_lab.client.commands.container.options import create_body
 from pydock_lab.client.commands.grammar import find
-from pydock_lab.client.commands.run_options import create_body
 
 
 def body(line: str, directory: Path = Path("/work"), environment: dict[str, str] | None = None) -> dict[str, Any]:

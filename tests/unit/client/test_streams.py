@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydock_lab.client.commands.container.foreground import parse_detach_keys
 from pydock_lab.client.commands.failure import CommandError
-from pydock_lab.client.commands.foreground import parse_detach_keys
 from pydock_lab.client.hijack import demultiplex, hijack
 from pydock_lab.client.terminal import DetachKeys
 from tests.unit.client.scripted import scripted

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydock_lab.client.commands.failure import CommandError
-from pydock_lab.client.commands.shapes import of_document
-from pydock_lab.client.commands.tables import Table, natural
-from pydock_lab.client.commands.templates import Template, TemplateError
+from pydock_lab.client.commands.text.shapes import of_document
+from pydock_lab.client.commands.text.tables import Table, natural
+from pydock_lab.client.commands.text.templates import Template, TemplateError
 
 DOCUMENT: dict[str, Any] = {
     "Id": "8f2c7d8fd1a9c0ffee",

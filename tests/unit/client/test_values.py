@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydock_lab.client.commands import humanize, values
-from pydock_lab.client.commands.container_list import displayed_ports
+from pydock_lab.client.commands import values
+from pydock_lab.client.commands.container.list import displayed_ports
 from pydock_lab.client.commands.failure import CommandError
-from pydock_lab.client.commands.tables import Table, align
+from pydock_lab.client.commands.text import humanize
+from pydock_lab.client.commands.text.tables import Table, align
 
 TABLE = Table({"ID": "CONTAINER ID", "Names": "NAMES"}, ("ID", "Names"), "*formatter.imageContext")
 ROWS = [{"ID": "abc", "Names": "web", "Size": "0B"}, {"ID": "defghijklmnopq", "Names": "db", "Size": "1B"}]

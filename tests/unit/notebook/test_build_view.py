@@ -6,8 +6,8 @@ from typing import Any
 
 from pydock_lab.client.commands.session import BuildEvent
 from pydock_lab.errors import Unavailable
-from pydock_lab.notebook.build_view import BuildView
 from pydock_lab.notebook.steady import Steady
+from pydock_lab.notebook.views.build import BuildView
 
 
 def view_of(*events: BuildEvent) -> BuildView:

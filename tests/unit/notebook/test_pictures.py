@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pydock_lab.client.connection import Connection
 from pydock_lab.errors import Unavailable
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.views import (
@@ -210,7 +211,7 @@ def test_a_live_picture_outlives_its_engine_and_comes_back() -> None:
     def draw(text: str) -> picture.Picture:
         return picture.Picture("", text, picture.Markup(text))
 
-    look = picture._Look(read, draw, draw("first"), Steady())
+    look = picture._Look(read, draw, draw("first"), Steady(), connect=Connection)
     states = [look() for _ in range(3)]
     assert [(each["html"], each["state"]) for each in states] == [("one", ""), ("one", "gone"), ("two", "")]
 

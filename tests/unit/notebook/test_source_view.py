@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydock_lab.errors import NotFound
-from pydock_lab.notebook.source_view import draw, find
+from pydock_lab.notebook.views.source import draw, find
 
 
 def test_a_method_with_its_line_and_docstring() -> None:

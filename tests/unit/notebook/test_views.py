@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from pydock_lab.client.commands.session import Result
-from pydock_lab.notebook import layers_view, volume_view
 from pydock_lab.notebook.html import frame, tag
 from pydock_lab.notebook.shown import Shown
 from pydock_lab.notebook.steady import Steady
+from pydock_lab.notebook.views import layers as layers_view
+from pydock_lab.notebook.views import volume as volume_view
 
 
 def step(keyword: str, text: str, **fields: Any) -> dict[str, Any]:

@@ -176,4 +176,3 @@ def _warnings(host: dict[str, Any]) -> list[str]:
         warnings.append("OOM killer is disabled for the container, but no memory limit is set, this can result in the "
                         "system running out of resources.")  # fmt: skip
     return warnings
-

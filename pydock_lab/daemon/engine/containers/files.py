@@ -90,9 +90,7 @@ class ContainerFiles:
                 options=options,
             )
         except NotFound as error:
-            raise NotFound(
-                f"Could not find the file {path} in container {container.name}", hint=error.hint
-            ) from None
+            raise NotFound(f"Could not find the file {path} in container {container.name}", hint=error.hint) from None
 
 
 def _check_writable(container: Container, path: str) -> None:

@@ -345,4 +345,3 @@ class Lifecycle:
 
     def _publish(self, container: Container, action: str, **attributes: str) -> None:
         self._events.publish("container", action, container.id, {**container.event_attributes(), **attributes})
-

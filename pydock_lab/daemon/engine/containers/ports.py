@@ -27,7 +27,7 @@ def split(port: str) -> tuple[int, str]:
     if protocol not in ("tcp", "udp", "sctp"):
         raise InvalidParameter(f"invalid proto: {protocol}")
     if not number.isdigit() or int(number) > 65535:
-        raise InvalidParameter(f"invalid port specification: \"{port}\"")
+        raise InvalidParameter(f'invalid port specification: "{port}"')
     return int(number), protocol
 
 

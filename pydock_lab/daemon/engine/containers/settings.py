@@ -173,9 +173,7 @@ def _check_modes(host: dict[str, Any]) -> None:
     if host["ShmSize"] < 0:
         raise InvalidParameter("SHM size can not be less than 0")
     if not -1000 <= host["OomScoreAdj"] <= 1000:
-        raise InvalidParameter(
-            f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]"
-        )
+        raise InvalidParameter(f"Invalid value {host['OomScoreAdj']}, range for oom score adj is [-1000, 1000]")
     for options in (host.get("Tmpfs") or {}).values():
         mounts.check_tmpfs(options)
     if host["Isolation"] not in ("", "default"):

@@ -77,9 +77,7 @@ class ContainerTable:
         """
         bare = name.removeprefix("/")
         if not _NAME.match(bare):
-            raise InvalidParameter(
-                f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-            )
+            raise InvalidParameter(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
         if holder := self._names.get(bare):
             raise Conflict(
                 f'Conflict. The container name "/{bare}" is already in use by container "{holder}". '

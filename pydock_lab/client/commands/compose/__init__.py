@@ -1,0 +1,1 @@
+"""`compose …`: one module for each thing that a project can be told."""

@@ -1,0 +1,63 @@
+"""`compose config` and `version`."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from pydock_lab.client.commands.arguments import Arguments
+from pydock_lab.client.commands.compose.project import project_of
+from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.session import Result, Session
+from pydock_lab.client.commands.text.templates import go_json
+from pydock_lab.client.compose.body import image_name
+from pydock_lab.client.compose.labels import COMPOSE_VERSION
+from pydock_lab.client.compose.project import Project
+from pydock_lab.client.compose.render import config_json, config_yaml, service_hash
+
+
+def config(arguments: Arguments, session: Session) -> Result:
+    """Show the project as all its files together say it is."""
+    project = project_of(arguments, session, arguments.positional)
+    text = _config(arguments, project)
+    if arguments.on("quiet"):
+        return Result()
+    if output := arguments.text("output"):
+        session.path(output).write_text(text + "\n", "utf-8")
+        return Result()
+    return Result(text=text)
+
+
+def version(arguments: Arguments, session: Session) -> Result:
+    """Say which Compose this behaves as, and whose it is."""
+    ours = metadata.version("pydock-lab")
+    if arguments.on("short"):
+        return Result(text=COMPOSE_VERSION)
+    if arguments.text("format") == "json":
+        return Result(text=go_json({"version": COMPOSE_VERSION}))
+    return Result(text=f"Docker Compose version {COMPOSE_VERSION} (pydock_lab {ours})")
+
+
+def _config(arguments: Arguments, project: Project) -> str:
+    names = project.selected(arguments.positional, dependencies=False)
+    if arguments.on("services"):
+        return "\n".join(names)
+    if arguments.on("volumes"):
+        return "\n".join(sorted(project.volumes))
+    if arguments.on("profiles"):
+        services = (*project.services.values(), *project.disabled.values())
+        return "\n".join(sorted({profile for service in services for profile in service.profiles}))
+    if arguments.on("images"):
+        return "\n".join(image_name(project, name) for name in names)
+    if wanted := arguments.text("hash"):
+        chosen = sorted(project.services) if wanted == "*" else wanted.split(",")
+        return "\n".join(f"{name} {service_hash(project.service(name))}" for name in chosen)
+    kind = arguments.text("format")
+    if kind == "json":
+        return config_json(project)
+    if kind == "kubernetes":
+        from pydock_lab.client.compose.kubernetes import manifests
+
+        return manifests(project)
+    if kind != "yaml":
+        raise CommandError(f'unsupported format "{kind}"')
+    return config_yaml(project)

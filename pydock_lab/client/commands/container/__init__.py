@@ -1,0 +1,1 @@
+"""`container …`, and the flags of `run` as the API takes them."""

@@ -1,0 +1,1 @@
+"""`image …`, but for `image build`, which has a room of its own."""

@@ -1,0 +1,1 @@
+"""Go templates, tables and numbers as Docker's client writes them."""
