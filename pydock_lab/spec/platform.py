@@ -24,7 +24,7 @@ _ARCHITECTURES = {
 }
 _SYSTEMS = ("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "plan9", "android", "js")
 _KNOWN = ("386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64le", "riscv64", "s390x")
-_WORD = re.compile(r"^[A-Za-z0-9_.-]+$")
+_WORD = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,14 @@ class Platform:
     def parse(cls, text: str) -> Platform:
         """Read `os/arch[/variant]`, `arch` or `os`. Raises InvalidParameter."""
         parts = text.lower().split("/")
-        if len(parts) > 3 or not all(_WORD.match(part) for part in parts):
-            raise InvalidParameter(f'"{text}": unknown operating system or architecture: invalid argument')
+        for part in text.split("/"):
+            if not _WORD.fullmatch(part):
+                raise InvalidParameter(
+                    f'"{part}" is an invalid component of "{text}": platform specifier component must match '
+                    f'"{_WORD.pattern}": invalid argument'
+                )
+        if len(parts) > 3:
+            raise InvalidParameter(f'"{text}": cannot parse platform specifier: invalid argument')
         if len(parts) == 1:
             if parts[0] in _SYSTEMS:
                 return replace(cls.host(), os=parts[0])

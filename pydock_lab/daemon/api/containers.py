@@ -13,7 +13,7 @@ from pydock_lab.daemon.api import containers_files, containers_streams
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.query import flag, number, to_end
 from pydock_lab.daemon.api.router import requested_version
-from pydock_lab.daemon.engine.containers import inspect, links, processes, signals
+from pydock_lab.daemon.engine.containers import links, processes, signals
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.engine import Engine
@@ -58,7 +58,7 @@ class _Containers:
             limit=number(request, "limit", 0),
         )
         known_as = links.names(self._containers.table)
-        documents = [inspect.summary(container, known_as.get(container.name, ())) for container in chosen]
+        documents = [self._containers.summary(container, known_as.get(container.name, ())) for container in chosen]
         if flag(request, "size"):
             for container, document in zip(chosen, documents, strict=True):
                 await self._add_sizes(container, document)

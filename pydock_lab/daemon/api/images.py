@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import IO, Any, cast
 
@@ -176,8 +178,8 @@ class _Handlers:
                     tar = body_file(request)
                 else:
                     url = source if "://" in source else f"http://{source}"
-                    send({"status": f"Downloading from {url}"})
                     tar = stack.enter_context(await asyncio.to_thread(_download, url))
+                    send({"status": f"Downloading from {url}"})
                 image = await self._images.import_tar(
                     tar,
                     reference,
@@ -201,8 +203,18 @@ def _download(url: str) -> IO[bytes]:
         raise InvalidParameter(f"unexpected response: {error.code} {error.reason}") from None
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        text = (reason.strerror or str(reason)).lower() if isinstance(reason, OSError) else str(reason)
-        raise SystemFailure(f'Get "{url}": {text}') from None
+        raise SystemFailure(f'Get "{url}": {_dial_error(url, reason)}') from None
+
+
+def _dial_error(url: str, reason: object) -> str:
+    """Why nobody was reached, in the words of Go's net package."""
+    parts = urllib.parse.urlsplit(url)
+    if isinstance(reason, socket.gaierror):
+        return f"dial tcp: lookup {parts.hostname}: no such host"
+    if isinstance(reason, ConnectionError | TimeoutError) and reason.strerror:
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        return f"dial tcp {parts.hostname}:{port}: connect: {reason.strerror.lower()}"
+    return (reason.strerror or str(reason)).lower() if isinstance(reason, OSError) else str(reason)
 
 
 async def _read_object(request: web.Request) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from aiohttp import web
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.router import API_VERSION, MIN_API_VERSION, requested_version
 from pydock_lab.daemon.engine import machine
-from pydock_lab.daemon.engine.containers import inspect
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.events import EventFilter
 from pydock_lab.daemon.engine.filters import Filters
@@ -151,7 +150,7 @@ class _System:
     async def _container_usage(self) -> list[dict[str, Any]]:
         documents = []
         for container in self._engine.containers.select(Filters(), everything=True):
-            document = inspect.summary(container)
+            document = self._engine.containers.summary(container)
             document["SizeRw"] = await self._engine.containers.files.size_rw(container)
             document["SizeRootFs"] = await self._engine.containers.files.size_root(container, document["SizeRw"])
             documents.append(document)

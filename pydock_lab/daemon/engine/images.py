@@ -87,6 +87,24 @@ class Images:
         """
         return self._store.resolve(name)
 
+    def leads_to(self, name: str, image_id: str) -> bool:
+        """Whether a name still means this image."""
+        try:
+            return self._store.resolve(name).id == image_id
+        except (NotFound, InvalidParameter):
+            return False
+
+    def family(self, name: str) -> set[str]:
+        """Return the ids of an image and of all that were made from it here. Raises NotFound."""
+        found: set[str] = set()
+        waiting = [self._store.resolve(name).id]
+        while waiting:
+            image_id = waiting.pop()
+            if image_id not in found:
+                found.add(image_id)
+                waiting += self._store.children(image_id)
+        return found
+
     def list(
         self,
         filters: Filters | None = None,
@@ -271,9 +289,12 @@ class Images:
                     progress({"stream": f"{text}to empty string\n"})
                 self.name(image, reference)
                 progress({"stream": f"Loaded image: {reference.familiar}\n"})
-            if not references:
-                progress({"stream": f"Loaded image ID: {image.id}\n"})
             self._events.publish("image", "load", image.id, {"name": image.id})
+        if not any(references for _, references in loaded):
+            for image, _ in loaded:
+                progress({"stream": f"Loaded image ID: {image.id}\n"})
+        if not loaded:
+            progress({})
 
     async def import_tar(
         self,
@@ -286,6 +307,8 @@ class Images:
     ) -> Image:
         """Make an image of one layer from the tar of a root file system (`docker import`)."""
         wanted = Platform.parse(platform) if platform else Platform.host()
+        if wanted.os != "linux":
+            raise InvalidParameter("operating system is not supported")
         document = self.changed(self.loader.blank(wanted, message), changes)
         image = await self._thread(self.loader.import_tar, tar, document)
         if reference is not None:

@@ -7,7 +7,6 @@ moby daemon/images (image_list.go, image_inspect.go, image_history.go).
 from __future__ import annotations
 
 import builtins
-import fnmatch
 import re
 from collections.abc import Callable
 from typing import Any
@@ -201,18 +200,23 @@ def matches(reference: Reference, pattern: str) -> bool:
     """
     if re.search(r"\[(?![^\]]+\])|(?<!\\)(\\\\)*\\$", pattern):
         raise InvalidParameter("syntax error in pattern")
-    return any(
-        re.fullmatch(_translate(pattern), text) is not None for text in (reference.familiar, reference.familiar_name)
-    )
+    try:
+        regex = re.compile(_translate(pattern))
+    except re.error:  # such as [z-a], which nothing is in
+        return False
+    return any(regex.fullmatch(text) for text in (reference.familiar, reference.familiar_name))
 
 
 def _translate(pattern: str) -> str:
-    """A shell pattern as a regular expression in which no wildcard matches a slash."""
-    parts = []
-    for part in pattern.split("/"):
-        regex = fnmatch.translate(part)
-        parts.append(regex.replace(".*", "[^/]*").removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z"))
-    return "/".join(parts)
+    """A pattern of Go's path.Match as a regular expression: no wildcard matches a slash, `[^…]` negates."""
+    wildcards = {"*": "[^/]*", "?": "[^/]"}
+    parts = re.findall(r"\[\^?[^\]]+\]|\\?.", pattern)
+    return "".join(
+        part[0] + part[1:].replace("[", r"\[").replace("^", "^/", 1 if part[1] == "^" else 0)
+        if part.startswith("[") and len(part) > 1
+        else wildcards.get(part) or re.escape(part.removeprefix("\\"))
+        for part in parts
+    )
 
 
 def _graph_driver(stack: list[Layer]) -> dict[str, str]:

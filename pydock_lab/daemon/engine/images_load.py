@@ -243,4 +243,9 @@ def _decode_list(raw: bytes) -> list[Any]:
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidParameter(f"invalid manifest.json: {error}") from None
-    return document if isinstance(document, list) else []
+    if document is None:
+        return []
+    if not isinstance(document, list):
+        kind = {dict: "object", str: "string", bool: "bool"}.get(type(document), "number")
+        raise InvalidParameter(f"json: cannot unmarshal {kind} into Go value of type []tarexport.manifestItem")
+    return document

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydock_lab.daemon.engine import timestamps
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.errors import Conflict, LabError, NotFound
 from pydock_lab.spec.reference import Reference, parse
@@ -80,7 +80,7 @@ class ImageRemoval:
         """
         filters.check(_PRUNE_FILTERS)
         dangling_only = filters.flag("dangling", default=True)
-        until_ns = min((parse_time_ns(text) for text in filters.values("until")), default=None)
+        until_ns = timestamps.until_ns(filters)
         deleted: Records = []
         sizes = {layer.chain_id: layer.size for image in self._store.list() for layer in self._layers(image)}
         for image in self._store.list():

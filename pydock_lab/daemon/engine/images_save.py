@@ -11,6 +11,7 @@ images give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,7 +52,7 @@ class ImageSaver:
             names: `app:1` is that tag, `app` is every tag of the repository, an id is the image without names.
 
         Raises:
-            NotFound: `reference does not exist: NAME`, `No such image: NAME`.
+            NotFound: `No such image: NAME`, `reference does not exist` where the name has a tag or digest.
         """
         selected: dict[str, Selected] = {}
         for name in names:
@@ -106,10 +107,14 @@ class ImageSaver:
             return self._store.resolve(name)
         except NotFound:
             # `app` stands for all tags of the repository even where there is no app:latest.
+            if re.fullmatch("sha256:.*|[0-9a-f]{64}", name):
+                raise NotFound(f"No such image: {name}") from None
             reference = parse(name, default_tag=False)
-            tags = [] if reference.tag or reference.digest else self.tags(reference)
+            if reference.tag or reference.digest:
+                raise NotFound("reference does not exist", hint=f"docker images {reference.familiar_name}") from None
+            tags = self.tags(reference)
             if not tags:
-                raise
+                raise NotFound(f"No such image: {name}") from None
             return self._store.resolve(str(tags[0]))
 
     def _named(self, name: str) -> list[Reference]:

@@ -17,7 +17,7 @@ from pydock_lab.daemon.engine.containers.networking import attachment, network_m
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.daemon.engine.timestamps import parse_time_ns
+from pydock_lab.daemon.engine.timestamps import until_ns
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.network.endpoint import Endpoint
 from pydock_lab.daemon.network.record import NetworkRecord
@@ -72,7 +72,7 @@ class EngineNetworks:
     async def prune(self, filters: Filters) -> builtins.list[str]:
         """Remove all user-defined networks that no container is on or was made for; return their names."""
         filters.check(_PRUNE_FILTERS)
-        until_ns = min((parse_time_ns(value) for value in filters.values("until")), default=None)
+        moment_ns = until_ns(filters)
         wanted = {name for container in self._containers.table for name in container.record.networks}
         pruned = []
         for document in self._networks.list():
@@ -81,7 +81,7 @@ class EngineNetworks:
                 continue
             if not filters.labels(record.labels):
                 continue
-            if until_ns is not None and timestamps.parse(record.created) > until_ns:
+            if moment_ns is not None and timestamps.parse(record.created) > moment_ns:
                 continue
             try:
                 await self.remove(record.id)

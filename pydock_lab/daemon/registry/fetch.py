@@ -240,16 +240,28 @@ class _Behind:
 async def _to_end(work: Callable[..., object], *arguments: Any, **named: Any) -> None:
     """Do something in a thread; a thread can't be stopped, so a cancellation waits for it."""
     task = asyncio.create_task(asyncio.to_thread(work, *arguments, **named))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    await _outlast(task)
+    task.result()
 
 
 async def _give_up(unpacking: asyncio.Future[LayerDraft], reader: _Behind) -> None:
     """Stop an unpacking thread; drop what it has made."""
     reader.abort()
-    await asyncio.wait({unpacking})
-    if not unpacking.cancelled() and unpacking.exception() is None:
-        await _to_end(unpacking.result().drop)
+    try:
+        await _outlast(unpacking)
+    finally:
+        if unpacking.exception() is None:
+            await _to_end(unpacking.result().drop)
+
+
+async def _outlast(work: asyncio.Future[Any]) -> None:
+    """Wait until a thread is through, however often who waits is cancelled: a pull that ends does so twice."""
+    cancellation: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is not None:
+        work.exception()  # looked at, so that asyncio does not report it
+        raise cancellation

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -87,8 +88,13 @@ class RegistryServer:
             response = _refusal(error)
         except web.HTTPNotFound:
             response = _refusal(RegistryError("NAME_UNKNOWN", 404))
-        except web.HTTPMethodNotAllowed:
-            response = _refusal(RegistryError("UNSUPPORTED", 405))
+        except web.HTTPMethodNotAllowed as error:
+            response = _refusal(RegistryError("UNSUPPORTED", 405, headers={"Allow": error.headers["Allow"]}))
+        except OSError as error:
+            if isinstance(error, ConnectionError):
+                raise
+            log.exception("%s %s", request.method, request.rel_url)
+            response = _refusal(RegistryError("UNKNOWN", 500, detail=os.strerror(error.errno or 0).lower()))
         if not response.prepared:
             response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
         log.info("%s %s %s", request.method, request.rel_url, response.status)

@@ -22,6 +22,7 @@ _MESSAGES = {
     "SIZE_INVALID": "provided length did not match content length",
     "TAG_INVALID": "manifest tag did not match URI",
     "UNAUTHORIZED": "authentication required",
+    "UNKNOWN": "unknown error",
     "UNSUPPORTED": "The operation is unsupported.",
 }
 
@@ -44,6 +45,8 @@ class RegistryError(Exception):
         self.headers = headers or {}
 
     def document(self) -> bytes:
-        """`{"errors": [{"code", "message", "detail"}]}`."""
-        error = {"code": self.code, "message": _MESSAGES[self.code], "detail": self.detail}
+        """`{"errors": [{"code", "message", "detail"}]}`, without a detail where there is none."""
+        error: dict[str, object] = {"code": self.code, "message": _MESSAGES[self.code]}
+        if self.detail is not None:
+            error["detail"] = self.detail
         return msgspec.json.encode({"errors": [error]})

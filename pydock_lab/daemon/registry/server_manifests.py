@@ -50,9 +50,9 @@ class ManifestHandlers:
     async def put_manifest(self, request: web.Request) -> web.Response:
         """Keep a manifest."""
         name, reference = request.match_info["name"], request.match_info["reference"]
-        raw = await request.content.read(_MAX_MANIFEST + 1)
-        while more := await request.content.read(_MAX_MANIFEST + 1):
-            raw += more
+        raw = b""
+        async for piece in request.content.iter_any():
+            raw += piece
             if len(raw) > _MAX_MANIFEST:
                 raise RegistryError("MANIFEST_INVALID", 413, detail="larger than 4 MiB")
         content_type = request.headers.get("Content-Type", "").partition(";")[0].strip()

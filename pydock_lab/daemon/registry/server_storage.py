@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -112,7 +112,7 @@ class RegistryStorage:
     def tags(self, name: str) -> list[str]:
         """Return the tags of a repository, in order. Raises RegistryError NAME_UNKNOWN."""
         directory = self._repository(name)
-        if not directory.is_dir():
+        if not any((directory / part).is_dir() for part in ("_blobs", "_manifests")):
             raise RegistryError("NAME_UNKNOWN", 404, detail={"name": name})
         return sorted(path.name for path in _listed(directory / "_tags"))
 
@@ -232,20 +232,20 @@ class RegistryStorage:
         if ":" in reference and (check_digest(reference), reference)[1] != digest:
             raise RegistryError("DIGEST_INVALID", 400, detail={"digest": reference})
         tag = "" if ":" in reference else _tag(reference)
-        document = _decode(raw)
-        if content_type and content_type != media_type_of(document):
+        manifest = _decode(raw)
+        if content_type and content_type != media_type_of(msgspec.json.decode(raw)):
             raise RegistryError("MANIFEST_INVALID", 400, detail=f"Content-Type {content_type} is not that of the body")
         directory = self._repository(name)
-        self._check_parts(directory, document)
+        _check_parts(directory, manifest)
+        subject = manifest.subject.digest if manifest.subject is not None else ""
+        referrers = directory / "_referrers" / check_digest(subject) if subject else None
         value = digest.removeprefix("sha256:")
         _write(directory / "_manifests" / value, raw)
-        subject = document.get("subject")
-        subject_digest = str(subject.get("digest")) if isinstance(subject, dict) else ""
-        if subject_digest:
-            _write(directory / "_referrers" / check_digest(subject_digest) / value, b"")
+        if referrers is not None:
+            _write(referrers / value, b"")
         if tag:
             _write(directory / "_tags" / tag, digest.encode())
-        return digest, subject_digest
+        return digest, subject
 
     def delete_manifest(self, name: str, reference: str) -> None:
         """Delete a tag, or a manifest with the tags that name it. Raises RegistryError MANIFEST_UNKNOWN."""
@@ -274,18 +274,6 @@ class RegistryStorage:
                 if annotations := document.get("annotations"):
                     described["annotations"] = annotations
                 yield {key: value for key, value in described.items() if value is not None}
-
-    def _check_parts(self, directory: Path, document: dict[str, Any]) -> None:
-        """Refuse a manifest that nobody could pull: each part has to be here already."""
-        parts = [("_manifests", part) for part in document.get("manifests") or []]
-        layers = [part for part in document.get("layers") or [] if not (isinstance(part, dict) and part.get("urls"))]
-        config = [document["config"]] if "config" in document else []
-        for place, part in [*parts, *(("_blobs", part) for part in (*config, *layers))]:
-            digest = part.get("digest") if isinstance(part, dict) else None
-            if not isinstance(digest, str):
-                raise RegistryError("MANIFEST_INVALID", 400, detail="a descriptor has no digest")
-            if not (directory / place / check_digest(digest)).exists():
-                raise RegistryError("MANIFEST_BLOB_UNKNOWN", 400, detail={"digest": digest})
 
     def _repository(self, name: str) -> Path:
         if not _NAME.fullmatch(name) or len(name) > 255:
@@ -319,14 +307,42 @@ def media_type_of(document: dict[str, Any]) -> str:
     return media_types.OCI_INDEX if "manifests" in document else media_types.OCI_MANIFEST
 
 
-def _decode(raw: bytes) -> dict[str, Any]:
+class _Descriptor(msgspec.Struct):
+    digest: str
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    mediaType: str = ""  # noqa: N815 - the specification's
+    urls: list[str] | None = None
+
+
+class _Manifest(msgspec.Struct):
+    """What a manifest or index has to be like for this registry to keep it."""
+
+    schemaVersion: Literal[2]  # noqa: N815
+    mediaType: str | None = None  # noqa: N815
+    artifactType: str | None = None  # noqa: N815
+    config: _Descriptor | msgspec.UnsetType = msgspec.UNSET
+    layers: list[_Descriptor] | None = None
+    manifests: list[_Descriptor] | None = None
+    subject: _Descriptor | None = None
+    annotations: dict[str, str] | None = None
+
+
+def _decode(raw: bytes) -> _Manifest:
     try:
-        document = msgspec.json.decode(raw)
+        return msgspec.json.decode(raw, type=_Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RegistryError("MANIFEST_INVALID", 400, detail=str(error)) from None
-    if not isinstance(document, dict) or document.get("schemaVersion") != 2:
-        raise RegistryError("MANIFEST_INVALID", 400, detail="schemaVersion has to be 2")
-    return document
+
+
+def _check_parts(directory: Path, manifest: _Manifest) -> None:
+    """Refuse a manifest that nobody could pull: each part has to be here already, foreign layers excepted."""
+    blobs = [layer for layer in manifest.layers or [] if not layer.urls]
+    if isinstance(manifest.config, _Descriptor):
+        blobs.insert(0, manifest.config)
+    for place, parts in (("_manifests", manifest.manifests or []), ("_blobs", blobs)):
+        for part in parts:
+            if not (directory / place / check_digest(part.digest)).exists():
+                raise RegistryError("MANIFEST_BLOB_UNKNOWN", 400, detail={"digest": part.digest})
 
 
 def _tag(text: str) -> str:

@@ -12,10 +12,11 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.engine import timestamps
 from pydock_lab.daemon.engine.containers import inspect, limits, links, listing, settings
 from pydock_lab.daemon.engine.containers.creation import Created, Creation
 from pydock_lab.daemon.engine.containers.files import ContainerFiles
@@ -33,7 +34,6 @@ from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.images import Images
 from pydock_lab.daemon.engine.images_removal import ImageUser
 from pydock_lab.daemon.engine.restart import RestartPolicy
-from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.daemon.engine.volumes import Volumes
 from pydock_lab.daemon.linux import cgroups
 from pydock_lab.daemon.network.bridges import Networks
@@ -163,12 +163,19 @@ class Containers:
             everything=everything,
             limit=limit,
             find=self.table.get,
-            ancestors=lambda name: {self._images.resolve(name).id},
+            ancestors=self._images.family,
         )
 
     def inspect(self, container: Container) -> dict[str, Any]:
         """Return Docker's inspect document."""
         return inspect.inspect(container, self.launcher)
+
+    def summary(self, container: Container, links: Iterable[str] = ()) -> dict[str, Any]:
+        """Return the entry of a list; its image is told by its id once the name leads elsewhere."""
+        document = inspect.summary(container, links)
+        if not self._images.leads_to(document["Image"], document["ImageID"]):
+            document["Image"] = document["ImageID"]
+        return document
 
     def rename(self, container: Container, name: str) -> None:
         """Give a container another name. Raises InvalidParameter / Conflict."""
@@ -229,7 +236,7 @@ class Containers:
     async def prune(self, filters: Filters) -> dict[str, Any]:
         """Remove all containers that do not run; return Docker's answer."""
         filters.check(("label", "label!", "until"))
-        until_ns = min((parse_time_ns(value) for value in filters.values("until")), default=None)
+        until_ns = timestamps.until_ns(filters)
         deleted, freed = [], 0
         for container in self.table:
             record = container.record

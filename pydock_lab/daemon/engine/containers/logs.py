@@ -21,7 +21,7 @@ import msgspec
 
 from pydock_lab.daemon.engine.containers.filewatch import FileWatch
 from pydock_lab.daemon.engine.containers.record import Container
-from pydock_lab.daemon.engine.timestamps import parse_time_ns
+from pydock_lab.spec import timestamps
 
 _CHUNK = 1 << 18
 # A follower looks again after a while, even if nothing has told it to.
@@ -221,7 +221,7 @@ def _to_the_second(moment_ns: int) -> str:
 def _earlier(written: str, second: str, moment_ns: int) -> bool:
     """Compare a record's time with a moment and its second; most are told apart without being parsed."""
     begins = written[: len(second)]
-    return begins < second if begins != second else parse_time_ns(written) < moment_ns
+    return begins < second if begins != second else timestamps.parse(written) < moment_ns
 
 
 _decode = msgspec.json.Decoder(Line).decode

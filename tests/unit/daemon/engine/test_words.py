@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
+from pydock_lab.daemon.engine import timestamps
 from pydock_lab.daemon.engine.containers import signals
 from pydock_lab.daemon.engine.containers.inspect import human_duration, status_text
 from pydock_lab.daemon.engine.containers.logconfig import parse_size
@@ -44,22 +45,47 @@ def test_bad_signals(text: str) -> None:
         ("2023-11-14T22:13:20.5Z", 1_700_000_000_500_000_000),
         ("2023-11-15T00:13:20+02:00", 1_700_000_000_000_000_000),
         ("2023-11-14T22:13:20", 1_700_000_000_000_000_000),
+        ("2023-11-14T22:13", 1_699_999_980_000_000_000),
+        ("2023-11-14T22", 1_699_999_200_000_000_000),
+        ("2023-11-14T22-02:00", 1_700_006_400_000_000_000),
         ("2023-11-14", 1_699_920_000_000_000_000),
+        ("2023-11-14Z", 1_699_920_000_000_000_000),
     ],
 )
-def test_times(text: str, time_ns: int) -> None:
+def test_times(monkeypatch: pytest.MonkeyPatch, text: str, time_ns: int) -> None:
+    monkeypatch.setattr(timestamps, "_local_offset_s", lambda: 0)
     assert parse_time_ns(text) == time_ns
 
 
 def test_a_duration_is_before_now() -> None:
     before = time.time_ns()
     assert before - 90 * 10**9 <= parse_time_ns("1m30s") <= time.time_ns() - 90 * 10**9
+    assert parse_time_ns("-1h") > before
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "1x", "2023-13-01"])
-def test_bad_times(text: str) -> None:
-    with pytest.raises(InvalidParameter):
+def test_a_time_without_a_zone_is_the_daemon_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timestamps, "_local_offset_s", lambda: 3600)
+    assert parse_time_ns("2023-11-14T23:13:20") == parse_time_ns("2023-11-14T22:13:20Z") == 1_700_000_000 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", 'failed to parse value as time or duration: ""'),
+        ("yesterday", 'failed to parse value as time or duration: "yesterday"'),
+        ("1x", 'failed to parse value as time or duration: "1x"'),
+        ("2023-13-01", 'parsing time "2023-13-01": month out of range'),
+        ("2023-02-30", 'parsing time "2023-02-30": day out of range'),
+        ("2023-1-01", 'parsing time "2023-1-01" as "2006-01-02": cannot parse "1-01" as "01"'),
+        ("2023-01-01x", 'parsing time "2023-01-01x": extra text: "x"'),
+        ("2023-01-01T24:00:00Z", 'parsing time "2023-01-01T24:00:00Z": hour out of range'),
+        ("2023-01-01.5", 'parsing time "2023-01-01.5" as "2006-01-02T15:04:05.999999999": cannot parse ".5" as "T"'),
+    ],
+)
+def test_bad_times(text: str, message: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
         parse_time_ns(text)
+    assert caught.value.message == message
 
 
 @given(st.integers(min_value=1, max_value=4 * 10**18))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from pydock_lab.spec import media_types
-from tests.unit.daemon.registry.test_server import digest, http, push_blob, push_image
+from tests.unit.daemon.registry.test_server import code, digest, http, push_blob, push_image
 
 __all__ = ["http"]
 
 MISSING = digest(b"nobody has this")
+IMAGE = {"Content-Type": media_types.OCI_MANIFEST}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -92,3 +94,53 @@ async def test_an_index_refers_to_an_image_and_a_subject_may_come_later(http: ai
     assert found["digest"] == digest(raw)
     async with http.get("/v2/app/referrers/nonsense") as response:
         assert response.status == 400
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"layers": 5}, {"layers": {}}, {"layers": [{"digest": 5}]}, {"manifests": 5}, {"config": None},
+        {"layers": [{"digest": MISSING, "size": -1}]}, {"subject": {}}, {"annotations": {"a": 5}},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_manifests_of_odd_types_are_refused_and_not_kept(
+    http: aiohttp.ClientSession, changed: dict[str, object]
+) -> None:
+    raw = json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST} | changed).encode()
+    async with http.put("/v2/app/manifests/odd", data=raw, headers=IMAGE) as response:
+        assert (response.status, await code(response)) == (400, "MANIFEST_INVALID")
+    async with http.get(f"/v2/app/manifests/{digest(raw)}") as response:
+        assert (response.status, await code(response)) == (404, "MANIFEST_UNKNOWN")
+
+
+async def test_a_bad_subject_leaves_no_manifest(http: aiohttp.ClientSession) -> None:
+    raw = json.dumps({"schemaVersion": 2, "subject": {"digest": "sha256:../../x"}}).encode()
+    async with http.put("/v2/app/manifests/odd", data=raw, headers=IMAGE) as response:
+        assert (response.status, await code(response)) == (400, "DIGEST_INVALID")
+    async with http.get(f"/v2/app/manifests/{digest(raw)}") as response:
+        assert response.status == 404
+
+
+async def test_the_directory_above_a_repository_is_none(http: aiohttp.ClientSession) -> None:
+    await push_image(http, "class/app", "1")
+    async with http.get("/v2/class/tags/list") as response:
+        assert (response.status, await code(response)) == (404, "NAME_UNKNOWN")
+
+
+async def test_a_disk_that_fails_is_told_in_the_specification_s_form(
+    http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    (tmp_path / "uploads").rmdir()
+    async with http.post("/v2/app/blobs/uploads/") as response:
+        assert (response.status, await code(response)) == (500, "UNKNOWN")
+
+
+async def test_a_tag_of_128_letters_is_the_longest(http: aiohttp.ClientSession) -> None:
+    _, raw = await push_image(http, "app", "t" * 128)
+    for method, body in (("PUT", raw), ("GET", None), ("DELETE", None)):
+        async with http.request(method, f"/v2/app/manifests/{'t' * 129}", data=body) as response:
+            assert (response.status, await code(response)) == (400, "TAG_INVALID")
+    async with http.post("/v2/app/manifests/1") as response:
+        assert (response.status, await code(response)) == (405, "UNSUPPORTED")
+        assert "PUT" in response.headers["Allow"]
