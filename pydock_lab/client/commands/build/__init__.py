@@ -1,0 +1,1 @@
+"""`image build`: what is sent, and what is read of the answer."""
