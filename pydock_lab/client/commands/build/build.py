@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pydock_lab.client.commands import values
-from pydock_lab.client.commands.text import humanize
 from pydock_lab.client.commands.advice import dockerfile_notes
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.build.check import checked
@@ -16,9 +15,10 @@ from pydock_lab.client.commands.build.context import tar_stream
 from pydock_lab.client.commands.build.inputs import BuildInputs
 from pydock_lab.client.commands.build.output import Output, cache_sources, write_cache
 from pydock_lab.client.commands.build.stream import BuildStream
-from pydock_lab.client.commands.failure import CommandError, UsageError
 from pydock_lab.client.commands.container.options import read_ulimit
+from pydock_lab.client.commands.failure import CommandError, UsageError
 from pydock_lab.client.commands.session import BuildEvent, Progress, Result, Session
+from pydock_lab.client.commands.text import humanize
 from pydock_lab.client.commands.usage import usage_line
 from pydock_lab.client.credentials import registry_config
 from pydock_lab.errors import LabError
