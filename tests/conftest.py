@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+import hypothesis
 import pytest
 
 from pydock_lab.daemon.network.links import link_tag
 
 ON_CI = bool(os.environ.get("CI"))
+
+hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("suite")
 
 
 @dataclass

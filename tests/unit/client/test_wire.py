@@ -21,7 +21,7 @@ def chunked(body: bytes, size: int) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LINES, st.integers(1, 9), st.sampled_from(["length", "chunks", "close"]), st.integers(1, 30))
 def test_a_body_survives_any_framing_and_cutting(lines: list[bytes], size: int, framing: str, cut: int) -> None:
     body = b"".join(line + b"\n" for line in lines)

@@ -109,7 +109,7 @@ def test_golden_case(buildkit: Parse, case: Path) -> None:
         assert mine == theirs
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=FILES)
 def test_anything(buildkit: Parse, text: str) -> None:
     mine, theirs = alike(ours(text), buildkit(text))

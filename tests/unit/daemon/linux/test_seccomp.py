@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pydock_lab.daemon.linux import capabilities, seccomp
@@ -101,7 +101,6 @@ OPERATORS = {
 words = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 3), st.integers(2**32 - 2, 2**32 + 2))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(operator=st.sampled_from(sorted(OPERATORS)), argument=words, value=words, index=st.integers(0, 5))
 def test_comparisons_of_64_bits(operator: str, argument: int, value: int, index: int) -> None:
     rule = {"index": index, "value": value, "op": operator}
@@ -111,7 +110,6 @@ def test_comparisons_of_64_bits(operator: str, argument: int, value: int, index:
     assert (named(program, "read", *arguments) == ALLOW) is OPERATORS[operator](argument, value)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(argument=words, mask=words, value=words)
 def test_masked_comparison(argument: int, mask: int, value: int) -> None:
     rule = {"index": 0, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}
@@ -119,7 +117,6 @@ def test_masked_comparison(argument: int, mask: int, value: int) -> None:
     assert (named(program, "read", argument) == ALLOW) is (argument & mask == value)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.sets(st.sampled_from(sorted(NUMBERS["x86_64"])), max_size=60))
 def test_search_finds_each_call(names: set[str]) -> None:
     rules = [{"names": sorted(names), "action": "SCMP_ACT_ALLOW"}]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pydock_lab.daemon.runtime.logfile import LINE_BYTES, LogFile, Pending
@@ -20,7 +20,6 @@ def records(path: Path) -> list[dict[str, str]]:
 lines = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=30)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(texts=st.lists(lines, max_size=30), cuts=st.lists(st.integers(1, 40), max_size=30), last=lines)
 def test_what_is_printed_comes_back(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], cuts: list[int], last: str

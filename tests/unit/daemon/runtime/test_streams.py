@@ -6,14 +6,13 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pydock_lab.daemon.runtime import streams
 from pydock_lab.daemon.runtime.streams import Backlog, DetachKeys
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.binary(max_size=8), max_size=8), st.binary(min_size=1, max_size=4))
 def test_detach_keys_pass_everything_else(chunks: list[bytes], keys: bytes) -> None:
     detector = DetachKeys(keys)

@@ -54,7 +54,7 @@ def test_a_tar_comes_out_as_it_went_in(stores: Stores, case: str) -> None:
         stores.layers.get(layer.chain_id)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "a/b", "a/c", "a/.wh.c", ".wh.a"]), st.binary(max_size=9))))
 def test_any_order_of_entries_comes_out_as_it_went_in(stores: Stores, members: list[tuple[str, bytes]]) -> None:
     tar = make_tar(*((name, None if content == b"" and "wh" not in name else content) for name, content in members))
