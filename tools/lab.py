@@ -43,6 +43,8 @@ def main() -> int:
     command.append(
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}"
     )  # the URL that JupyterLab prints leads there too
+    # A class without internet is not to be asked about news and newer versions.
+    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     if os.geteuid() == 0:
         command.append("--allow-root")
     return os.execv(sys.executable, [*command, *sys.argv[1:]])

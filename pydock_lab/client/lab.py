@@ -76,6 +76,14 @@ def _daemon(flags: Sequence[str], session: Session) -> Result:
     os.execv(sys.executable, [sys.executable, "-m", "pydock_lab.daemon", *flags])
 
 
+def _daemon_stop(words: Sequence[str], session: Session) -> Result:
+    from pydock_lab.client.daemon_stop import stop_daemon
+
+    return Result(
+        text="stopped: its containers, links, rules and mounts are gone" if stop_daemon() else "it did not run"
+    )
+
+
 def _doctor(words: Sequence[str], session: Session) -> Result:
     from pydock_lab.client.explain import doctor_text
 
@@ -203,7 +211,10 @@ COMMANDS: Mapping[str, LabCommand] = {
     "check": LabCommand("FILE|-", "Check work: a question to the engine on each line", (1, 1), _check),
     "completion": LabCommand("bash", "Print a script that completes commands in a shell", (1, 1), _completion),
     "__complete": LabCommand("LINE POINT", "Print what may stand at a point of a line", (2, 2), _complete),
-    "daemon": LabCommand("[OPTIONS]", "Run the engine in the foreground", (0, None), _daemon),
+    "daemon": LabCommand(
+        "[OPTIONS]", "Run the engine in the foreground; `daemon stop` ends your own", (0, None), _daemon
+    ),
+    "daemon stop": LabCommand("", "Stop your engine, with its containers; its data stays", (0, 0), _daemon_stop),
     "doctor": LabCommand("", "Show which boundaries are real on this machine", (0, 0), _doctor),
     "explain": LabCommand("CONTAINER", "Show what the engine did to start a container", (1, 1), _explain),
     "lesson ls": LabCommand("", "List the notebooks that made something", (0, 0), _lesson_ls),

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Footprint
+
 PYDOCK = [sys.executable, "-m", "pydock_lab.client.cli"]
 
 
@@ -56,6 +58,23 @@ def test_the_first_command_starts_a_daemon_that_stays(home: dict[str, str]) -> N
     assert len(before) == 1
     subprocess.run([*PYDOCK, "ps"], env=home, check=True, capture_output=True)
     assert daemons(root) == before
+
+
+def test_the_users_daemon_is_stopped_and_starts_again(home: dict[str, str]) -> None:
+    root = Path(home["PYDOCK_DATA_ROOT"]).parent
+
+    def pydock(*words: str) -> str:
+        done = subprocess.run([*PYDOCK, *words], env=home, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert pydock("daemon", "stop") == "it did not run\n"
+    pydock("volume", "create", "kept")
+    assert len(daemons(root)) == 1
+    assert pydock("daemon", "stop").startswith("stopped: ")
+    assert daemons(root) == []
+    assert Footprint.of(root) == Footprint()
+    assert pydock("volume", "ls", "-q") == "kept\n"
 
 
 def test_two_at_once_start_one(home: dict[str, str]) -> None:
