@@ -6,6 +6,7 @@ Needs root (the engines do) and the docker CLI; an engine that is missing is lef
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import os
 import shutil
@@ -52,6 +53,7 @@ def main() -> int:
         return 2
     chosen = [scenario for scenario in SCENARIOS if not flags.scenario or scenario.name in flags.scenario]
     figures: list[Figure] = []
+    compileall.compile_dir("pydock_lab", quiet=1)  # as `make venv` leaves it; sources may have changed since
     with contextlib.ExitStack() as stack:
         started = [stack.enter_context(engines.pydock())]
         if flags.no_docker or not engines.dockerd_is_installed():

@@ -4,8 +4,9 @@ Both wings use these defaults; every one of them can be overridden by a flag of
 `pydock daemon`. Only names are computed here: nothing is created.
 
 Environment:
-    PYDOCK_DATA_ROOT  images, layers, volumes, containers (persistent)
-    PYDOCK_EXEC_ROOT  sockets, pid files, bundles (gone after a reboot)
+    PYDOCK_DATA_ROOT   images, layers, volumes, containers (persistent)
+    PYDOCK_EXEC_ROOT   sockets, pid files, bundles (gone after a reboot)
+    PYDOCK_CACHE_ROOT  what commands keep to be quicker next time
 """
 
 from __future__ import annotations
@@ -36,6 +37,15 @@ def exec_root() -> Path:
     import tempfile
 
     return Path(tempfile.gettempdir()) / f"pydock-{os.geteuid()}"
+
+
+def cache_root() -> Path:
+    """Absolute path of what the client keeps only to be quicker next time; it may be deleted at any time."""
+    if chosen := os.environ.get("PYDOCK_CACHE_ROOT"):
+        return Path(chosen).absolute()
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen).absolute() / "pydock"
+    return Path("~/.cache/pydock").expanduser()  # platformdirs says the same, and takes 3 ms to import
 
 
 def socket_path() -> Path:

@@ -197,9 +197,11 @@ def client(daemon: Daemon) -> Iterator[docker.DockerClient]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: undo it."""
+    """Give the run a cache of its own, and Ctrl-C: a shell makes what it starts in the background ignore that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["PYDOCK_CACHE_ROOT"] = cache = tempfile.mkdtemp(prefix="pd-cache-")
+    config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -22,6 +22,7 @@ from pydock_lab.client.compose.merge import merge, settled
 from pydock_lab.client.compose.model import FileObject, Network, Service, StoredVolume
 from pydock_lab.client.compose.problem import NOT_FOUND, ComposeError
 from pydock_lab.client.compose.project import Project, nearest
+from pydock_lab.client.compose.reading import documents_of
 
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _OVERRIDES = ("compose.override.yml", "compose.override.yaml")
@@ -73,7 +74,7 @@ def load(source: Source, *, services: Sequence[str] = ()) -> Project:
     if source.text is not None:
         model = loader.layer(model, read_documents(source.text, source.directory / "compose.yaml"), directory)
     for path in files:
-        model = loader.layer(model, read_documents(_read(path), path), directory)
+        model = loader.layer(model, documents_of(path, _read(path)), directory)
     name = _project_name(source, settled(model).get("name"), directory, environment)
     project = _project(loader.finished(model), name, directory, environment, files, loader.warnings)
     profiles = source.profiles or tuple(
@@ -189,7 +190,7 @@ class _Loader:
         if file is not None:
             path = Path(canonical.absolute(file, directory))
             if path not in self._raw:
-                self._raw[path] = self._checked(read_documents(_read(path), path)[0])
+                self._raw[path] = self._checked(documents_of(path, _read(path))[0])
             services, directory = self._raw[path].get("services") or {}, path.parent
         if wanted not in services:
             where = f" in file {path}" if file is not None else ""
@@ -218,7 +219,7 @@ class _Loader:
         loader = _Loader(values, interpolate=self._interpolate)
         model: dict[str, Any] = {}
         for path in paths:
-            model = loader.layer(model, read_documents(_read(path), path), root)
+            model = loader.layer(model, documents_of(path, _read(path)), root)
         self._unset |= loader._unset
         self._obsolete |= loader._obsolete
         model.pop("name", None)

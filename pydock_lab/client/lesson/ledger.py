@@ -10,7 +10,6 @@ witness.py. Who reads: reset.py, checkpoint.py.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -52,6 +51,8 @@ class Ledger:
     def __init__(self, lesson: str, address: str, directory: Path | None = None) -> None:
         self.lesson = lesson
         self.address = address
+        import hashlib  # OpenSSL comes with it; a command outside a lesson needs neither
+
         digest = hashlib.sha256(f"{lesson}\n{address}".encode()).hexdigest()[:16]
         self.directory = (directory or paths.data_root() / "lessons") / digest
         self.checkpoints = self.directory / "checkpoints"

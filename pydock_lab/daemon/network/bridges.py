@@ -196,6 +196,7 @@ class Networks:
     async def create(self, options: dict[str, Any]) -> dict[str, Any]:
         """Create a network from Docker's NetworkCreateRequest; return its inspect document."""
         await self.ready()
+        await self._kernel.settled()
         async with subnet_choice():
             record = creation.new_network(options, self._records.values(), host_routes(), f"pd{self._tag}")
             self._records[record.id] = record
@@ -205,7 +206,7 @@ class Networks:
                 self._keep(record)
             except BaseException:
                 del self._records[record.id]
-                await self._kernel.delete_bridge(record)
+                self._kernel.delete_bridge(record)
                 raise
         self._fill_pools(record)
         return record.document()
@@ -244,7 +245,7 @@ class Networks:
         self._pools.pop((record.id, 4), None)
         self._pools.pop((record.id, 6), None)
         await self._kernel.hold(self._rules())
-        await self._kernel.delete_bridge(record)
+        self._kernel.delete_bridge(record)
 
     # -- endpoints --------------------------------------------------------------------------
 

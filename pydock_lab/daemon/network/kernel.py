@@ -69,6 +69,7 @@ class HostNetwork:
         self._redirect: Redirect | None = None
         self._accepted: set[str] = set()
         self._forwarding = False
+        self._deleting: set[asyncio.Task[None]] = set()
 
     @property
     def backend(self) -> str:
@@ -112,10 +113,28 @@ class HostNetwork:
         if await asyncio.to_thread(add_bridge, bridge):
             self._trace.emit("network", "bridge.created", record.id, name=record.bridge, address=bridge.address4)
 
-    async def delete_bridge(self, record: NetworkRecord) -> None:
-        """Delete a network's bridge."""
-        await asyncio.to_thread(delete_links, [record.bridge])
-        self._trace.emit("network", "bridge.deleted", record.id, name=record.bridge)
+    def delete_bridge(self, record: NetworkRecord) -> None:
+        """Delete a network's bridge, in the background: see `settled`.
+
+        The kernel takes 30 to 150 ms for it, most of them waiting for the namespaces of containers
+        that have ended just before. Nobody can use the bridge meanwhile; only its subnet is not free yet.
+        """
+        task = asyncio.create_task(self._delete_bridge(record))
+        self._deleting.add(task)
+        task.add_done_callback(self._deleting.discard)
+
+    async def _delete_bridge(self, record: NetworkRecord) -> None:
+        try:
+            await asyncio.to_thread(delete_links, [record.bridge])
+        except LabError as error:  # Docker too says so in its log only; the next start sweeps
+            log.warning("failed to remove bridge %s: %s", record.bridge, error.message)
+        else:
+            self._trace.emit("network", "bridge.deleted", record.id, name=record.bridge)
+
+    async def settled(self) -> None:
+        """Wait until bridges that were deleted are gone, and their subnets free."""
+        if self._deleting:
+            await asyncio.wait(self._deleting)
 
     async def hold(self, bridges: Sequence[BridgeRules], forwards: Sequence[Forward] = ()) -> None:
         """Make the filter hold these bridges, and the published ports there are with `forwards` added."""
@@ -167,6 +186,7 @@ class HostNetwork:
 
     async def close(self, bridges: Sequence[str]) -> None:
         """Remove everything of ours."""
+        await self.settled()
         async with self._changing:
             if self._firewall is not None:
                 await asyncio.to_thread(self._firewall.clear)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _HOUR = 3600
@@ -47,6 +45,8 @@ def ago(seconds: float) -> str:
 
 def local_time(epoch_s: float) -> str:
     """Seconds since the epoch as `2026-11-23 19:22:16 +0000 UTC`, in local time."""
+    import datetime  # most commands show no time
+
     moment = datetime.datetime.fromtimestamp(int(epoch_s)).astimezone()
     return f"{moment:%Y-%m-%d %H:%M:%S %z %Z}"
 

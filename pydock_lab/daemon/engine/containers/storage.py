@@ -21,6 +21,9 @@ from pydock_lab.daemon.engine.volumes import Volumes
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import Conflict, NotFound
 
+_LULL_S = 0.3
+"""How long the trash waits: who removes ten containers should not have the disk busy with the first."""
+
 
 class ContainerStorage:
     """Makes, fills and removes what containers keep."""
@@ -32,6 +35,7 @@ class ContainerStorage:
         self._volumes = volumes
         self._trash = config.data_root / "containers" / ".trash"
         self._emptying: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def provide(self, container: Container, point: MountPoint) -> None:
         """Make the volume of a mount point if it is not there; fill it; write its path into the point.
@@ -97,10 +101,13 @@ class ContainerStorage:
 
     async def close(self) -> None:
         """Wait until the trash is empty."""
+        self._closing.set()
         if self._emptying is not None:
             await self._emptying
 
     async def _empty_trash(self) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), _LULL_S)
         while names := [entry.name for entry in self._trash.iterdir()]:
             await asyncio.to_thread(_remove_trees, self._trash, names)
 
