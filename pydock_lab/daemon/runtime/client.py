@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -359,7 +357,7 @@ class Runtime:
         bundle = self._bundles.pop(container_id, "")
         self._cgroup_paths.pop(container_id, None)
         if bundle:
-            _remove_bundle(bundle)
+            boot.remove_bundle(bundle)
 
     # --- speaking with the keeper
 
@@ -446,13 +444,3 @@ class Runtime:
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # nobody may be waiting
-
-
-def _remove_bundle(bundle: str) -> None:
-    """Remove what the keeper made: three names, quicker than a trip to another thread or a look at what is there."""
-    try:
-        os.unlink(f"{bundle}/config.json")
-        os.rmdir(f"{bundle}/rootfs")
-        os.rmdir(bundle)
-    except OSError:  # an ended daemon's, an errand's: there may be less in it, or more
-        shutil.rmtree(bundle, ignore_errors=True)
