@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: lab test venv bench lessons clean
+.PHONY: lab test venv bench lessons pictures clean
 
 lab: $(VENV)/.lab                     ## JupyterLab with the lessons
 	@$(BIN)/python -m tools.lab
@@ -18,8 +18,11 @@ venv: $(VENV)/.venv                   ## only the environment
 bench: $(VENV)/.test                  ## figures beside the distribution's engine and runc
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-lessons: $(VENV)/.test                ## run every lesson and keep its outputs
+lessons: $(VENV)/.lab                 ## run every lesson and keep its outputs
 	$(BIN)/python -m tools.lessons $(LESSONS)
+
+pictures: $(VENV)/.test               ## retake the pictures of the documentation
+	$(BIN)/python -m tools.pictures
 
 clean:                                ## remove what the commands above made here
 	rm -rf $(VENV) .wheelhouse build .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,6 +27,14 @@ hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine i
 hypothesis.settings.load_profile("suite")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ledgers_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What notebooks of the tests have made is noted apart from what the user's own have made."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYDOCK_DATA_ROOT", str(tmp_path_factory.mktemp("user")))
+        yield
+
+
 @dataclass
 class Daemon:
     """A real `pydock daemon` on roots of its own, and the clients that talk to it."""

@@ -94,11 +94,15 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
 def main(arguments: list[str]) -> int:
     """Run lessons and write them back."""
     lessons = [Path(name) for name in arguments] or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    for lesson in lessons:
+        if not lesson.exists():
+            raise SystemExit(f"there is no lesson {lesson}")
     with fresh_engine() as address:
         with contextlib.closing(docker.DockerClient(address, version="auto", timeout=300)) as client:
             for base in BASES:
                 client.images.pull(*base.split(":"))
-            environment = os.environ | {"DOCKER_HOST": address, "PYDOCK_SEED": SEED}
+            ledgers = str(Path(address.removeprefix("unix://")).parent / "user")  # not among the user's own
+            environment = os.environ | {"DOCKER_HOST": address, "PYDOCK_SEED": SEED, "PYDOCK_DATA_ROOT": ledgers}
             environment.setdefault("PYDOCK_WHEELHOUSE", str(ROOT / ".wheelhouse"))
             for lesson in lessons:
                 print(f"running {lesson.name}", flush=True)

@@ -147,9 +147,11 @@ def _catalog_export(words: Sequence[str], session: Session) -> Result:
 
     target, *names = words
     if not names:
-        query = {"filters": filters_of({"label": [f"{STANDIN_LABEL}=true"]})}
+        query = {"filters": filters_of({"label": [f"{STANDIN_LABEL}=true"]})}  # what was built from one has it, too
         images = session.connection.request("GET", "/images/json", query=query).json()
-        names = sorted(name for image in images for name in image.get("RepoTags") or () if name != "<none>:<none>")
+        tags = (name for image in images for name in image.get("RepoTags") or ())
+        made = {name for recipe in session.connection.lab("catalog") for name in recipe["StandsFor"]}
+        names = sorted(tag for tag in tags if tag.rpartition(":")[0] in made)
     if not names:
         raise CommandError("there are no stand-ins to export", hint="`pydock catalog build python` makes one")
     with session.connection.request("GET", "/images/get", stream=True, query={"names": names}) as response:

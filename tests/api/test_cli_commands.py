@@ -131,6 +131,10 @@ def test_the_catalogue_is_listed_built_and_exported(daemon: Daemon, busybox: str
         names = {name for image in json.load(manifest) for name in image["RepoTags"]}
     assert names == {"hello-world:latest", "busybox:latest"}
     assert daemon.docker("load", "-i", str(archive)).returncode == 0
+    assert daemon.docker("tag", busybox, "learners:own").returncode == 0
+    said = pydock(daemon, "catalog", "export", str(archive)).stdout
+    daemon.docker("rmi", "learners:own")
+    assert "hello-world:latest" in said and "busybox:latest" in said and "learners:own" not in said
 
 
 def test_tab_knows_what_the_engine_has(daemon: Daemon, busybox: str) -> None:

@@ -135,15 +135,15 @@ class Notebook:
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
         self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")
 
-    def set_width(self, width: int) -> None:
+    def set_width(self, width: int, height: int = 1400) -> None:
         """Make the window so wide; below some 700 pixels the side bar gives way, as it does for a reader."""
-        self.page.set_viewport_size({"width": width, "height": 1400})
+        self.page.set_viewport_size({"width": width, "height": height})
 
-    def keep(self, view: Locator, name: str, *, widths: tuple[int, ...] = (1280,)) -> None:
+    def keep(self, view: Locator, name: str, *, widths: tuple[int, ...] = (1280,), height: int = 1400) -> None:
         """Keep pictures of a view, of the first width in both themes; .artifacts is for people to look at."""
         ARTIFACTS.mkdir(exist_ok=True)
         for width in widths:
-            self.set_width(width)
+            self.set_width(width, height)
             for theme in ("Dark", "Light") if width == widths[0] else ("Light",):
                 self.set_theme(theme)
                 view.evaluate("element => element.scrollIntoView({block: 'start'})")

@@ -1,4 +1,7 @@
-"""The first lesson as a learner sees it: JupyterLab in Chromium, in the light and the dark theme."""
+"""The first lesson as a learner sees it: JupyterLab in Chromium, in the light and the dark theme.
+
+tools/pictures.py takes the documentation's pictures from those that are kept here.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from tests.browser.conftest import Open
 from tests.browser.jupyter import Notebook
 
 LESSON = "05-dockerfile-to-running-app.ipynb"
+OF_THE_DOCS = 900
+"""Height of a window that fits a page of the documentation, in pixels."""
 
 
 @pytest.mark.browser
@@ -43,7 +48,7 @@ def look_at_the_build(notebook: Notebook) -> None:
     build = notebook.run("%%dockerfile -t notes-app:1.0")
     expect(build.locator(".pd-build .pd-title")).to_contain_text("Built notes-app:1.0")
     expect(build.locator(".pd-table tbody tr")).to_have_count(9)
-    notebook.keep(build, "lesson05-build")
+    notebook.keep(build, "lesson05-build", height=OF_THE_DOCS)
 
 
 def look_at_the_layers(notebook: Notebook) -> None:
@@ -51,7 +56,7 @@ def look_at_the_layers(notebook: Notebook) -> None:
     expect(layers.get_by_role("option")).to_have_count(9)
     layers.get_by_role("option", name="pip install").click()
     expect(layers.get_by_role("slider")).to_have_value("4")
-    notebook.keep(layers, "lesson05-layers")
+    notebook.keep(layers, "lesson05-layers", height=OF_THE_DOCS)
     layers.get_by_role("searchbox").fill("flask/app.py")
     expect(layers.locator(".pd-files-list li")).to_have_count(1)
     expect(layers.locator(".pd-files-list li")).to_contain_text("added")
@@ -72,7 +77,7 @@ def look_at_the_volume(notebook: Notebook) -> None:
     expect(volume.locator("article", has_text="Linus")).to_have_count(3)
     volume.locator("li").first.hover()
     expect(volume.locator("li.pd-same")).to_have_count(3)
-    notebook.keep(volume, "lesson05-volume")
+    notebook.keep(volume, "lesson05-volume", height=OF_THE_DOCS)
     notebook.run("%container rm -f notes-web")
     expect(volume.locator("article", has_text="notes-web")).to_contain_text("removed")
     expect(volume).to_contain_text("It has outlived 1 container")

@@ -12,6 +12,12 @@ LESSONS = sorted((Path(__file__).parent.parent.parent / "notebooks").glob("*.ipy
 BASES = ("alpine", "busybox", "hello-world", "python:3.12-alpine", "redis")
 
 
+def bases_of(lesson: Path) -> list[str]:
+    """The images of BASES that a lesson names."""
+    text = lesson.read_text("utf-8")
+    return [base for base in BASES if base.partition(":")[0] in text]
+
+
 class Engine(Protocol):
     """Root's or a plain user's."""
 

@@ -1,7 +1,7 @@
 """Every lesson runs top to bottom, shows what it is committed with, and leaves nothing behind.
 
-It leaves the engine as it was, so a second run has nothing to find: one is enough here. As a plain user, and with
-`%lab reset` instead of its own clean-up, each runs once more in test_lessons_plain_user.py.
+Twice in a row, in another order, as a plain user, and with `%lab reset` instead of its own clean-up, each runs in
+test_lessons_plain_user.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from pytest_notebook.nb_regression import NBRegressionFixture
 
 from tests.conftest import Daemon, scratch_daemon
-from tests.notebooks.lessons import BASES, LESSONS, belongings
+from tests.notebooks.lessons import LESSONS, bases_of, belongings
 from tools.lessons import READERS_ROOT, ROOT
 
 IGNORED = (
@@ -76,7 +76,7 @@ def test_a_lesson_shows_what_is_committed_and_leaves_nothing_behind(
         diff_replace=REPLACED,
         diff_use_color=bool(os.environ.get("FORCE_COLOR")),
     )
-    for base in BASES:
+    for base in bases_of(lesson):
         assert daemon.docker("pull", base).returncode == 0
     before = belongings(daemon)
     checker.check(str(lesson))

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from tools.lesson_links import NOTEBOOKS, line_of, links, renew
+from tools.pictures import IMAGES, PICTURES
 
 ROOT = NOTEBOOKS.parent
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,3 +42,8 @@ def test_a_link_gets_its_line_and_a_wrong_one_is_seen() -> None:
     text = (ROOT / "pydock_lab/daemon/linux/syscalls.py").read_text().splitlines()
     assert text[found.line - 1].startswith("def pivot_root(")
     assert line_of(wrong) == wrong.line == 0
+
+
+def test_every_picture_is_shown_and_can_be_retaken() -> None:
+    shown = {link.file.name for page in PAGES for link in links(page.read_text("utf-8"), page.parent)}
+    assert {path.name for path in IMAGES.iterdir()} == PICTURES.keys() <= shown
