@@ -23,9 +23,17 @@ name: words
 services:
   db: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, ports: ["127.0.0.1::80"]}
   web: {image: busybox, command: sleep 1000, stop_signal: SIGKILL, scale: 2}
-  short: {image: busybox, command: "sh -c 'exit 3'", profiles: [once]}
+  short: {image: busybox, command: "sh -c 'exit 3'", profiles: [once], scale: "${SCALE:-1}"}
+  ready: {image: busybox, command: "true", profiles: [late]}
+  waits:
+    image: busybox
+    command: "true"
+    profiles: [late]
+    depends_on: {ready: {condition: service_completed_successfully}}
 """
 COMMANDS = """
+config --variables
+--profile once config --no-interpolate
 up -d
 stats --no-stream --format {{.Name}}
 port db 81
@@ -51,6 +59,8 @@ stop -t 0 db
 cp note.txt db:/etc/
 rm -f db
 up -d
+--profile late run --rm -T waits
+--profile late rm -fs ready
 --profile once up --no-deps short
 --profile once up -d short
 --profile once down -t 0 --remove-orphans
@@ -74,7 +84,7 @@ def _lines(text: str) -> list[str]:
     """The lines in an order of their own, without what differs from run to run and without our hints."""
     text = re.sub(r"\n*(Hint: |Usage: ).*", "", text, flags=re.DOTALL)
     text = re.sub(r"\x1b\[2K|\b[0-9a-f]{12,64}\b|\b\d{5}/tcp", "", text)
-    return sorted(line for line in text.splitlines() if not line.startswith("Going to remove words-web"))
+    return sorted(line.rstrip() for line in text.splitlines() if not line.startswith("Going to remove words-web"))
 
 
 def test_each_command_says_what_compose_2_says(daemon: Daemon, busybox: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydock_lab.client.compose import units
 from pydock_lab.client.compose.document import Override, Reset
+from pydock_lab.client.compose.interpolation import variables_of
 from pydock_lab.client.compose.ports import parse_port
 from pydock_lab.client.compose.problem import ComposeError
 from pydock_lab.client.compose.volume_spec import parse_volume
@@ -21,21 +22,33 @@ from pydock_lab.client.compose.volume_spec import parse_volume
 Change = Callable[[Any], Any]
 
 _MARKS = (Reset, Override)
+_SPLIT = ("command", "entrypoint")  # at spaces, which may stand in a variable's default
 
 
-def service(name: str, raw: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+def service(name: str, raw: Mapping[str, Any], directory: Path, *, closed: bool = True) -> dict[str, Any]:
     """Return a service with every value in its long form.
 
     Args:
         name: Its name, for messages.
         raw: As in the file, variables replaced.
         directory: What its relative paths are relative to.
+        closed: Variables are replaced; otherwise what holds one and can't be read yet is left as it is.
 
     Raises:
         ComposeError: a short form can't be read.
     """
     changes = _service_changes(directory)
-    return {key: _changed(value, changes.get(key), f"services.{name}.{key}") for key, value in raw.items()}
+    found: dict[str, Any] = {}
+    for key, value in raw.items():
+        open_ = not closed and any(True for _ in variables_of(value))
+        change = changes.get(key) if closed or key not in _SPLIT else None
+        try:
+            found[key] = _changed(value, change, f"services.{name}.{key}")
+        except ComposeError:
+            if not open_:
+                raise
+            found[key] = value
+    return found
 
 
 def resource(kind: str, name: str, raw: Any, directory: Path) -> dict[str, Any]:

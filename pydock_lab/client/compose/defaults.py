@@ -36,6 +36,23 @@ def complete(model: dict[str, Any], name: str, environment: Mapping[str, str]) -
     return found
 
 
+def complete_open(model: dict[str, Any], name: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Fill in what can be without the values of variables: names, the default network; env files are left as named."""
+    services = {
+        key: {"networks": {"default": None}, **found} if "network_mode" not in found else found
+        for key, found in ((key, found or {}) for key, found in (model.get("services") or {}).items())
+    }
+    bare = {key: {"networks": found["networks"]} if "networks" in found else {} for key, found in services.items()}
+    rest = complete({**model, "services": bare}, name, environment)
+    kinds = {kind: rest[kind] for kind in _KINDS if rest[kind]}
+    return {
+        **{key: value for key, value in model.items() if key not in _KINDS},
+        **kinds,
+        "name": name,
+        "services": services,
+    }
+
+
 def _named(project: str, key: str, entry: dict[str, Any]) -> dict[str, Any]:
     name = entry.get("name") or (key if entry.get("external") else f"{project}_{key}")
     return {**entry, "name": name}

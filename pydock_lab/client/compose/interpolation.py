@@ -6,8 +6,8 @@ compose-go template/template.go (the operators, nesting, messages).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from pydock_lab.client.compose.document import Override
 from pydock_lab.client.compose.problem import ComposeError
@@ -28,6 +28,22 @@ class Required(ValueError):
         super().__init__(f"required variable {name} is missing a value" + (f": {message}" if message else ""))
 
 
+class Variable(NamedTuple):
+    """A variable that a file asks for.
+
+    Attributes:
+        name: Without the dollar.
+        required: The file can't be read without it.
+        default: What stands for it where it is not set, as written, or "".
+        alternate: What stands for it where it is set, as written, or "".
+    """
+
+    name: str
+    required: bool = False
+    default: str = ""
+    alternate: str = ""
+
+
 def substitute(text: str, variables: Mapping[str, str], unset: Callable[[str], None] | None = None) -> str:
     """Replace the variables of a text; `$$` is a dollar.
 
@@ -40,29 +56,59 @@ def substitute(text: str, variables: Mapping[str, str], unset: Callable[[str], N
         Malformed: a `$` or `${` begins no variable.
         Required: a variable that must be there isn't.
     """
-    if "$" not in text:
-        return text
     pieces: list[str] = []
     position = 0
+    for start, end, inner in _references(text):
+        pieces.append(text[position:start])
+        pieces.append(_braced(inner, variables, unset) if inner else "$")
+        position = end
+    return "".join([*pieces, text[position:]])
+
+
+def variables_of(value: Any) -> Iterator[Variable]:
+    """Yield the variables in every string below a value, those in defaults too.
+
+    Raises:
+        Malformed: a `$` or `${` begins no variable.
+    """
+    if isinstance(value, Override):
+        yield from variables_of(value.value)
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from variables_of(item)
+    elif isinstance(value, str):
+        for _, _, inner in _references(value):
+            if inner:
+                name, operator, word = _split(inner)
+                yield Variable(
+                    name,
+                    required=operator.endswith("?"),
+                    default=word if operator.endswith("-") else "",
+                    alternate=word if operator.endswith("+") else "",
+                )
+                yield from variables_of(word)
+
+
+def _references(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where each reference begins and ends, and what it names: `NAME`, `NAME:-word`; "" for `$$`."""
+    position = 0
     while (dollar := text.find("$", position)) >= 0:
-        pieces.append(text[position:dollar])
         following = text[dollar + 1 : dollar + 2]
         if following == "$":
-            pieces.append("$")
-            position = dollar + 2
+            position, inner = dollar + 2, ""
         elif following == "{":
             end = _closing(text, dollar + 2)
-            pieces.append(_braced(text[dollar + 2 : end], variables, unset))
-            position = end + 1
-        elif following in _START and following:
-            end = dollar + 1
-            while end < len(text) and text[end] in _NAME:
-                end += 1
-            pieces.append(_value(text[dollar + 1 : end], variables, unset))
-            position = end
+            position, inner = end + 1, text[dollar + 2 : end]
+            if not inner:
+                raise Malformed(text)
+        elif following and following in _START:
+            position = dollar + 1
+            while position < len(text) and text[position] in _NAME:
+                position += 1
+            inner = text[dollar + 1 : position]
         else:
             raise Malformed(text)
-    return "".join([*pieces, text[position:]])
+        yield dollar, position, inner
 
 
 def _closing(text: str, start: int) -> int:
@@ -80,19 +126,23 @@ def _closing(text: str, start: int) -> int:
     raise Malformed(text)
 
 
-def _braced(inner: str, variables: Mapping[str, str], unset: Callable[[str], None] | None) -> str:
+def _split(inner: str) -> tuple[str, str, str]:
+    """`NAME:-word` → name, operator and word; the latter two are "" for a name alone."""
     end = 0
     while end < len(inner) and inner[end] in _NAME:
         end += 1
     name, rest = inner[:end], inner[end:]
-    if not name or name[0] not in _START:
+    operator = next((known for known in _OPERATORS if rest.startswith(known)), "")
+    if not name or name[0] not in _START or (rest and not operator):
         raise Malformed(f"${{{inner}}}")
-    if not rest:
+    return name, operator, rest[len(operator) :]
+
+
+def _braced(inner: str, variables: Mapping[str, str], unset: Callable[[str], None] | None) -> str:
+    name, operator, word = _split(inner)
+    value = variables.get(name)
+    if not operator:
         return _value(name, variables, unset)
-    operator = next((known for known in _OPERATORS if rest.startswith(known)), None)
-    if operator is None:
-        raise Malformed(f"${{{inner}}}")
-    word, value = rest[len(operator) :], variables.get(name)
     has = bool(value) if operator.startswith(":") else value is not None
     if operator.endswith("+"):
         return substitute(word, variables, unset) if has else ""

@@ -17,7 +17,7 @@ import msgspec
 
 from pydock_lab.client.compose import canonical, defaults, dotenv, schema
 from pydock_lab.client.compose.document import Document, Override, Reset, read_documents
-from pydock_lab.client.compose.interpolation import interpolate
+from pydock_lab.client.compose.interpolation import Variable, interpolate, variables_of
 from pydock_lab.client.compose.merge import merge, settled
 from pydock_lab.client.compose.model import FileObject, Network, Service, StoredVolume
 from pydock_lab.client.compose.problem import NOT_FOUND, ComposeError
@@ -43,6 +43,7 @@ class Source(msgspec.Struct, frozen=True):
         env_files: `--env-file`; empty for `.env`.
         profiles: `--profile`.
         interpolate: Replace variables.
+        consistent: Check that what services refer to is there.
     """
 
     directory: Path
@@ -54,6 +55,7 @@ class Source(msgspec.Struct, frozen=True):
     env_files: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     interpolate: bool = True
+    consistent: bool = True
 
 
 def load(source: Source, *, services: Sequence[str] = ()) -> Project:
@@ -66,6 +68,37 @@ def load(source: Source, *, services: Sequence[str] = ()) -> Project:
     Raises:
         ComposeError: a file is missing or wrong; with file and line where one is to blame.
     """
+    model, name, directory, environment, files, loader = _read_all(source)
+    project = _project(loader.finished(model), name, directory, environment, files, loader.warnings)
+    profiles = source.profiles or tuple(
+        one.strip() for one in environment.get("COMPOSE_PROFILES", "").split(",") if one.strip()
+    )
+    project = project.with_profiles(profiles, services)
+    if source.consistent:
+        project.check()
+    return project.without_unused()
+
+
+def load_open(source: Source) -> tuple[dict[str, Any], list[Variable]]:
+    """Read a project's files with their variables left as they are.
+
+    Args:
+        source: Where from.
+
+    Returns:
+        The merged files, and the variables that they ask for, in the order of their names.
+
+    Raises:
+        ComposeError: a file is missing or wrong.
+    """
+    model, name, _, environment, _, loader = _read_all(msgspec.structs.replace(source, interpolate=False))
+    return defaults.complete_open(loader.finished(model), name, environment), loader.variables
+
+
+def _read_all(
+    source: Source,
+) -> tuple[dict[str, Any], str, Path, dict[str, str], tuple[Path, ...], _Loader]:
+    """Merge the files; return what they say, and the project's name, directory, environment, files and loader."""
     files = _files(source)
     directory = source.project_directory or (files[0].parent if files else source.directory)
     environment = _environment(source, directory)
@@ -76,13 +109,7 @@ def load(source: Source, *, services: Sequence[str] = ()) -> Project:
     for path in files:
         model = loader.layer(model, documents_of(path, _read(path)), directory)
     name = _project_name(source, settled(model).get("name"), directory, environment)
-    project = _project(loader.finished(model), name, directory, environment, files, loader.warnings)
-    profiles = source.profiles or tuple(
-        one.strip() for one in environment.get("COMPOSE_PROFILES", "").split(",") if one.strip()
-    )
-    project = project.with_profiles(profiles, services)
-    project.check()
-    return project.without_unused()
+    return model, name, directory, environment, files, loader
 
 
 class _Loader:
@@ -99,6 +126,12 @@ class _Loader:
         self._raw: dict[Path, dict[str, Any]] = {}
         self._unset: dict[str, None] = {}
         self._obsolete: dict[Path, None] = {}
+        self._variables: dict[str, Variable] = {}
+
+    @property
+    def variables(self) -> list[Variable]:
+        """What the files ask for; known only where variables are left as they are."""
+        return [self._variables[name] for name in sorted(self._variables)]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -135,7 +168,9 @@ class _Loader:
         value = document.value
         if self._interpolate:
             value = interpolate(value, self._environment, lambda name: self._unset.setdefault(name))
-        schema.check(Document(document.path, value, document.lines))
+        else:
+            self._variables |= {variable.name: variable for variable in variables_of(value)}
+        schema.check(Document(document.path, value, document.lines), closed=self._interpolate)
         if isinstance(value, dict) and "version" in value:
             self._obsolete[document.path] = None
         checked: dict[str, Any] = value
@@ -162,7 +197,7 @@ class _Loader:
         if isinstance(raw, Reset):
             return raw
         if isinstance(raw, Override):
-            return Override(canonical.service(name, raw.value, directory))
+            return Override(canonical.service(name, raw.value, directory, closed=self._interpolate))
         if raw is None:
             return {}
         if (path, name) in seen:
@@ -171,7 +206,8 @@ class _Loader:
                 + "\n".join(f"  {where}: service {which}" for where, which in (*seen, (path, name)))
             )
         extends = raw.get("extends")
-        own = canonical.service(name, {key: value for key, value in raw.items() if key != "extends"}, directory)
+        mine = {key: value for key, value in raw.items() if key != "extends"}
+        own = canonical.service(name, mine, directory, closed=self._interpolate)
         if extends is None:
             return own
         base = self._extended(extends, name, services, path, directory, (*seen, (path, name)))
@@ -222,6 +258,7 @@ class _Loader:
             model = loader.layer(model, documents_of(path, _read(path)), root)
         self._unset |= loader._unset
         self._obsolete |= loader._obsolete
+        self._variables |= loader._variables
         model.pop("name", None)
         return loader.finished(model)
 

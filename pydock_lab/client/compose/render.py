@@ -54,7 +54,7 @@ def config_json(project: Project, *, indent: int = 2) -> str:
         "volumes": _plain(project.volumes),
     }
     document |= {key: found for key, found in entries.items() if found or key == "services"}
-    document |= {key: _sorted(found) for key, found in project.extensions.items()}
+    document |= {key: ordered(found) for key, found in project.extensions.items()}
     document = dict(sorted(document.items()))
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -67,7 +67,7 @@ def config_yaml(project: Project) -> str:
     for kind in _KINDS:
         if found := _plain(getattr(project, kind)):
             document[kind] = found
-    document |= _sorted(project.extensions)
+    document |= ordered(project.extensions)
     return to_yaml(document)
 
 
@@ -165,11 +165,11 @@ def _inserted(found: dict[str, Any], part: Any, **always: Any) -> dict[str, Any]
     return {key: complete[key] for key in part.__struct_fields__ if key in complete}
 
 
-def _sorted(value: Any) -> Any:
+def ordered(value: Any) -> Any:
     """Mappings in the order of their keys, all the way down."""
     if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+        return {key: ordered(value[key]) for key in sorted(value)}
+    return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def _escaped(value: Any) -> Any:

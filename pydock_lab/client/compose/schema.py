@@ -40,8 +40,12 @@ class _Mismatch(Exception):
         self.shown = path if shown is None else shown
 
 
-def check(document: Document) -> None:
+def check(document: Document, *, closed: bool = True) -> None:
     """Check one file, after its variables have been replaced.
+
+    Args:
+        document: Of the file.
+        closed: Variables are replaced; otherwise a text with one in it may stand anywhere.
 
     Raises:
         ComposeError: the first thing that is wrong: file, line, place, and the nearest name where a key is unknown.
@@ -49,13 +53,27 @@ def check(document: Document) -> None:
     if not isinstance(document.value, dict):
         raise ComposeError(f"{document.path}: top-level object must be a mapping")
     try:
-        _check(document.value, _schema(), ())
+        _check(document.value if closed else _without_variables(document.value), _schema(), ())
     except _Mismatch as mismatch:
         place = ".".join(str(part) for part in mismatch.shown) or "(root)"
         line = document.line(mismatch.path)
         raise ComposeError(
             f"validating {document.path}: line {line}: {place} {mismatch.text}", hint=mismatch.hint
         ) from None
+
+
+def _without_variables(value: Any) -> Any:
+    """Take out every text with a variable in it: what it will be is not known yet."""
+    if isinstance(value, dict):
+        kept = {key: _without_variables(item) for key, item in value.items()}
+        return {key: Reset() if _is_open(value[key]) else item for key, item in kept.items()}
+    if isinstance(value, list):
+        return [_without_variables(item) for item in value if not _is_open(item)]
+    return value
+
+
+def _is_open(value: Any) -> bool:
+    return isinstance(value, str) and "$" in value
 
 
 @functools.cache

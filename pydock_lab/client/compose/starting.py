@@ -31,6 +31,7 @@ class Starting:
         report: Is told what is done.
         cancellation: Of the command.
         containers: Those of each service.
+        say_waits: Say what is waited for, as `up` does and `run` does not.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Starting:
         report: Report,
         cancellation: Cancellation,
         containers: Mapping[str, Sequence[Observed]],
+        *,
+        say_waits: bool = True,
     ) -> None:
         self._request = session.connection.request
         self._session = session
@@ -47,6 +50,7 @@ class Starting:
         self._report = report
         self._cancellation = cancellation
         self._containers = containers
+        self._say_waits = say_waits
 
     def start(self, names: Iterable[str], *, dependencies: bool = True, restart: Iterable[str] = ()) -> None:
         """Start what does not run.
@@ -120,11 +124,11 @@ class Starting:
         if condition in ("", "service_started"):
             return
         for container in self._containers[needed]:
-            self._report.did("Container", container.name, "Waiting")
+            self._say(container, "Waiting")
             problem = self._unmet(container, needed, condition)
             if problem is None:
                 done = "Healthy" if condition == "service_healthy" else "Exited"
-                self._report.did("Container", container.name, done)
+                self._say(container, done)
             elif required:
                 self._report.did("Container", container.name, "Error")
                 raise ComposeError(
@@ -132,6 +136,10 @@ class Starting:
                 )
             else:
                 self._report.warn(f"optional dependency {needed!r} of {name!r} failed: {problem}")
+
+    def _say(self, container: Observed, what: str) -> None:
+        if self._say_waits:
+            self._report.did("Container", container.name, what)
 
     def _unmet(self, container: Observed, service: str, condition: str) -> str | None:
         """Wait for a dependency; return what is wrong with it, or None."""

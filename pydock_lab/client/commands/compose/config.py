@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from importlib import metadata
 
 from pydock_lab.client.commands.arguments import Arguments
-from pydock_lab.client.commands.compose.project import project_of
+from pydock_lab.client.commands.compose.project import project_of, source_of
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
+from pydock_lab.client.commands.text.tables import align
 from pydock_lab.client.commands.text.templates import go_json
 from pydock_lab.client.compose.body import image_name
+from pydock_lab.client.compose.digests import pinned
+from pydock_lab.client.compose.interpolation import Variable
 from pydock_lab.client.compose.labels import COMPOSE_VERSION
+from pydock_lab.client.compose.load import load_open
 from pydock_lab.client.compose.project import Project
-from pydock_lab.client.compose.render import config_json, config_yaml, service_hash
+from pydock_lab.client.compose.render import config_json, config_yaml, ordered, service_hash, to_yaml
+
+_COLUMNS = ("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")
+_NAMES = ("services", "volumes", "profiles", "images", "hash", "quiet")
+"""Flags that ask for something else than the whole."""
 
 
 def config(arguments: Arguments, session: Session) -> Result:
     """Show the project as all its files together say it is."""
-    project = project_of(arguments, session, arguments.positional)
-    text = _config(arguments, project)
+    if arguments.on("variables"):
+        return _variables(load_open(source_of(arguments, session))[1])
+    if arguments.on("no-interpolate") and not any(map(arguments.has, _NAMES)):
+        text = _open_text(arguments, session)
+    else:
+        project = project_of(arguments, session, arguments.positional)
+        if arguments.on("resolve-image-digests"):
+            project = pinned(project, session)
+        text = _config(arguments, project)
     if arguments.on("quiet"):
         return Result()
     if output := arguments.text("output"):
@@ -35,6 +51,19 @@ def version(arguments: Arguments, session: Session) -> Result:
     if arguments.text("format") == "json":
         return Result(text=go_json({"version": COMPOSE_VERSION}))
     return Result(text=f"Docker Compose version {COMPOSE_VERSION} (pydock_lab {ours})")
+
+
+def _variables(found: list[Variable]) -> Result:
+    table = [(one.name, str(one.required).lower(), one.default, one.alternate) for one in found]
+    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in table]
+    return Result(text=align([_COLUMNS, *table], min_width=20), columns=_COLUMNS, rows=rows)
+
+
+def _open_text(arguments: Arguments, session: Session) -> str:
+    model, _ = load_open(source_of(arguments, session))
+    if arguments.text("format") == "json":
+        return json.dumps(ordered(model), indent=2, ensure_ascii=False)
+    return to_yaml(ordered(model))
 
 
 def _config(arguments: Arguments, project: Project) -> str:

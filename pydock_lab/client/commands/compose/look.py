@@ -122,7 +122,7 @@ def top(arguments: Arguments, session: Session) -> Result:
         processes = document.get("Processes") or []
         rows += [{"CONTAINER": container.name, **dict(zip(columns, one, strict=False))} for one in processes]
         table = [columns, *processes]
-        widths = [max(len(row[number]) for row in table) + 3 for number in range(len(columns))]
+        widths = [max(5, *(len(row[number]) + 3 for row in table)) for number in range(len(columns))]
         lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
         parts.append("\n".join([container.name, *lines, ""]))
     return Result(text="\n".join(parts), columns=("CONTAINER", *columns), rows=rows)
@@ -212,10 +212,10 @@ def _ps_row(container: Observed, session: Session, exited: set[str], *, truncate
 
 
 def _event_line(event: Mapping[str, Any], service: str, *, as_json: bool) -> str:
-    moment = datetime.datetime.fromtimestamp(event["timeNano"] / 1e9).astimezone()
-    attributes = {
-        key: value for key, value in event["Actor"]["Attributes"].items() if not key.startswith("com.docker.compose.")
-    }
+    seconds, nanoseconds = divmod(event["timeNano"], 1_000_000_000)
+    moment = datetime.datetime.fromtimestamp(seconds).astimezone()
+    marks = event["Actor"]["Attributes"]
+    attributes = {key: marks[key] for key in sorted(marks) if not key.startswith("com.docker.compose.")}
     if as_json:
         return go_json(
             {
@@ -223,9 +223,20 @@ def _event_line(event: Mapping[str, Any], service: str, *, as_json: bool) -> str
                 "attributes": attributes,
                 "id": event["Actor"]["ID"],
                 "service": service,
-                "time": moment.isoformat(),
+                "time": f"{moment:%Y-%m-%dT%H:%M:%S}{_fraction(nanoseconds)}{_zone(moment)}",
                 "type": "container",
             }
         )
-    shown = ", ".join(f"{key}={value}" for key, value in sorted(attributes.items()))
-    return f"{moment:%Y-%m-%d %H:%M:%S.%f} container {event['Action']} {event['Actor']['ID']} ({shown})"
+    shown = ", ".join(f"{key}={value}" for key, value in attributes.items())
+    when = f"{moment:%Y-%m-%d %H:%M:%S}.{nanoseconds // 1000:06d}"
+    return f"{when} container {event['Action']} {event['Actor']['ID']} ({shown})"
+
+
+def _fraction(nanoseconds: int) -> str:
+    """As Go's RFC3339Nano: without zeros at the end, and none of it for a whole second."""
+    return f".{nanoseconds:09d}".rstrip("0").rstrip(".")
+
+
+def _zone(moment: datetime.datetime) -> str:
+    offset = f"{moment:%z}"
+    return "Z" if offset == "+0000" else f"{offset[:3]}:{offset[3:]}"

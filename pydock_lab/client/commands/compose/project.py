@@ -101,7 +101,7 @@ def source_of(arguments: Arguments, session: Session) -> Source:
         project_directory=session.path(directory) if directory else None,
         env_files=tuple(arguments.many("env-file")),
         profiles=tuple(arguments.many("profile")),
-        interpolate=arguments.command.flag("no-interpolate") is None or not arguments.on("no-interpolate"),
+        consistent=arguments.command.flag("no-consistency") is None or not arguments.on("no-consistency"),
     )
 
 

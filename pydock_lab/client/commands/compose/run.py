@@ -98,7 +98,7 @@ def run(arguments: Arguments, session: Session) -> Result:
     needed = tuple(one for one in work.project.selected((name,), dependencies=True) if one != name)
     if needed and not arguments.on("no-deps"):
         others = bring_about(work, needed, Policy(), quiet=arguments.on("quiet-pull"))
-        starting = Starting(session, work.project, work.report, work.cancellation, others.containers)
+        starting = Starting(session, work.project, work.report, work.cancellation, others.containers, say_waits=False)
         starting.start(needed)
         starting.await_conditions(name)
     if work.report.dry_run:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydock_lab.client.compose.interpolation import Malformed, Required, substitute
+from pydock_lab.client.compose.interpolation import Malformed, Required, Variable, substitute, variables_of
 
 VALUES = {"SET": "value", "EMPTY": "", "OTHER": "else"}
 
@@ -68,3 +68,16 @@ def test_escaping_dollars_is_undone(text: str) -> None:
 def test_nothing_but_its_own_errors(text: str) -> None:
     with contextlib.suppress(Malformed, Required):
         substitute(text, VALUES)
+
+
+def test_variables_are_found_with_what_stands_for_them() -> None:
+    found = variables_of({"a": ["$A $$B", "${C:-${D-d}}"], "e": {"f": "${F:?must} ${G:+alt}", "h": 1}})
+    assert list(found) == [
+        Variable("A"),
+        Variable("C", default="${D-d}"),
+        Variable("D", default="d"),
+        Variable("F", required=True),
+        Variable("G", alternate="alt"),
+    ]
+    with pytest.raises(Malformed):
+        list(variables_of(["${1}"]))

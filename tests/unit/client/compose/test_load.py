@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pydock_lab.client.compose.document import read_documents
-from pydock_lab.client.compose.load import Source, load
+from pydock_lab.client.compose.load import Source, load, load_open
 from pydock_lab.client.compose.problem import ComposeError
 from pydock_lab.client.compose.project import Project
 
@@ -239,3 +239,30 @@ def test_missing_files(tmp_path: Path) -> None:
     found = failure(tmp_path, "services: {web: {image: a, env_file: no.env}}")
     assert found.message.startswith(f"env file {tmp_path}/no.env not found")
     assert found.exit_code == 14
+
+
+def test_open_model_keeps_variables_wherever_they_stand(tmp_path: Path) -> None:
+    text = """
+services:
+  web:
+    image: a:${TAG:?}
+    scale: ${N}
+    command: run ${WHAT:-a b}
+    ports: ["${PORT:-80}:80"]
+    environment: [A=$A]
+    deploy: {resources: {limits: {memory: "${M}"}}}
+"""
+    model, variables = load_open(Source(tmp_path, text=text, name="p"))
+    assert model["services"]["web"] == {
+        "networks": {"default": None},
+        "image": "a:${TAG:?}",
+        "scale": "${N}",
+        "command": "run ${WHAT:-a b}",
+        "ports": ["${PORT:-80}:80"],
+        "environment": {"A": "$A"},
+        "deploy": {"resources": {"limits": {"memory": "${M}"}}},
+    }
+    assert model["networks"] == {"default": {"name": "p_default"}}
+    assert [one.name for one in variables] == ["A", "M", "N", "PORT", "TAG", "WHAT"]
+    with pytest.raises(ComposeError, match="Additional property imago is not allowed"):
+        load_open(Source(tmp_path, text="services: {web: {imago: $X}}"))
