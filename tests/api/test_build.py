@@ -137,6 +137,22 @@ def test_run_is_isolated_and_leaves_no_mount_points_behind(daemon: Daemon, busyb
     assert "EMPTY" not in history
 
 
+def test_a_run_without_words_leaves_the_keeper_alive(daemon: Daemon, busybox: str, context: Path) -> None:
+    """It runs the image's command, as in dockerd; where there is none, runc's words."""
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nCMD [\"touch\", \"/made\"]\nRUN []\n")
+    build(daemon, context, "-t", "wordless")
+    assert daemon.docker("run", "--rm", "wordless", "ls", "/made").stdout == "/made\n"
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nCMD []\nRUN []\n")
+    assert "args must not be empty" in build(daemon, context, status=1)
+
+
+def test_a_dollar_in_a_label_flag_is_a_dollar(daemon: Daemon, busybox: str, context: Path) -> None:
+    (context / "Dockerfile").write_text(f"FROM {busybox}\nENV a=b\n")
+    build(daemon, context, "-t", "dollar", "--label", "price=$a")
+    shown = daemon.docker("inspect", "-f", '{{index .Config.Labels "price"}}', "dollar").stdout
+    assert shown == "$a\n"
+
+
 def test_network_none(daemon: Daemon, busybox: str, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM busybox\nRUN ls /sys/class/net\n")
     assert "eth0" in build(daemon, context, "--no-cache")

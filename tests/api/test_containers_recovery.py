@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +118,25 @@ def test_live_restore(root: Path) -> None:
             assert frames(wire.rest()) == {1: b"got one\n"}
         assert run(second, "wait", "survivor") == "6"
         assert run(second, "logs", "survivor") == "got one"
+
+
+def test_a_keeper_that_dies_is_replaced(root: Path) -> None:
+    """Its containers are gone with it; everything else goes on, and a restart policy holds."""
+    daemon = start_daemon(root)
+    try:
+        run(daemon, "pull", "busybox")
+        run(daemon, "run", "-d", "--stop-timeout", "0", "--name", "plain", "busybox", "sleep", "600")
+        run(daemon, "run", "-d", "--stop-timeout", "0", "--name", "again", "--restart", "always", "busybox", "sleep", "600")
+        children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
+        (keeper,) = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "pydock-keeper\n"]
+        os.kill(keeper, signal.SIGKILL)
+        eventually(lambda: state(daemon, "plain") == "exited 137")
+        eventually(lambda: state(daemon, "again") == "running 0")
+        assert run(daemon, "exec", "again", "echo", "here") == "here"
+        assert run(daemon, "run", "--rm", "busybox", "echo", "on") == "on"
+        run(daemon, "start", "plain")
+        assert state(daemon, "plain") == "running 0"
+        assert "the keeper has ended" in daemon.log
+    finally:
+        daemon.stop()
+    assert Footprint.of(root) == Footprint()

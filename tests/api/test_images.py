@@ -251,6 +251,7 @@ def test_commit(daemon: Daemon, client: docker.DockerClient, busybox: str) -> No
     assert committed.attrs["Container"] == container.id
     assert (committed.attrs["Author"], committed.attrs["Comment"]) == ("me", "why")
     assert "A=b" in committed.attrs["Config"]["Env"]
+    assert committed.attrs["ContainerConfig"]["Image"] == busybox
     assert client.containers.run("made:commit", remove=True) == b"made\n"
     assert client.containers.run("made:commit", "test ! -e /etc/passwd", remove=True) == b""
     client.images.remove("made:commit")

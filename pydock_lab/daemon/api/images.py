@@ -71,8 +71,6 @@ class _Handlers:
         document = self._images.inspect(request.match_info["name"])
         if requested_version(request) >= (1, 44):
             del document["VirtualSize"]
-        # Docker left these out at 1.45; Compose 1 still reads an image's volumes from here, whatever the version.
-        document |= {"ContainerConfig": document["Config"]}
         return json_response(document)
 
     async def get_history(self, request: web.Request) -> web.Response:

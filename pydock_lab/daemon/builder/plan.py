@@ -132,7 +132,8 @@ class Planner:
         declared = self.arguments.in_key(env)
         network = instruction.network or self.options.network
         settings = RunSettings(
-            args=words,
+            # `RUN []` is what the image would run, as in dockerd.
+            args=words or list(self.draft.config.get("Cmd") or ()),
             env=[f"{name}={value}" for name, value in {**env, **self.arguments.for_run(env)}.items()],
             cwd=self.draft.workdir,
             user=str(self.draft.config.get("User") or ""),

@@ -143,9 +143,13 @@ class StageBuild:
             self._record = self._job.record.begin(self._number, stage.index, instruction.keyword, trigger, lines)
             await self._step(instruction, planner, first=draft.parent == base)
         output.result(draft.parent)
-        for number, instruction in enumerate((*stage.instructions, *self._labels)):
+        for number, instruction in enumerate(stage.instructions):
             self._begin(instruction)
             await self._step(instruction, planner, first=number == 0)
+            output.result(draft.parent)
+        for label in self._labels:
+            self._begin(label)
+            await self._step(label, planner, first=False, literal=True)
             output.result(draft.parent)
         if draft.parent:
             output.image(draft.parent)
@@ -159,10 +163,11 @@ class StageBuild:
         record = self._job.record
         self._record = record.begin(self._number, self._stage.index, instruction.keyword, instruction.text, lines)
 
-    async def _step(self, instruction: Instruction, planner: Planner, *, first: bool) -> None:
-        """Prepare one step, then take it from the cache or make it."""
+    async def _step(self, instruction: Instruction, planner: Planner, *, first: bool, literal: bool = False) -> None:
+        """Prepare one step, then take it from the cache or make it; a `$` in a `literal` one is a dollar sign."""
         draft = planner.draft
-        expanded = substitute(instruction, planner.arguments.scope(draft.env), self._job.escape)
+        scope = planner.arguments.scope(draft.env)
+        expanded = instruction if literal else substitute(instruction, scope, self._job.escape)
         if isinstance(expanded, Arg):
             planner.arguments.declare(expanded)
         prepared = await planner.prepare(expanded)

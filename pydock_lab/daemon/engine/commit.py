@@ -107,6 +107,7 @@ class Committer:
             "comment": comment,
             "config": own,
             "container": container.id,
+            "container_config": record.config,
             "created": created,
             "history": [*(base.get("history") or []), line],
             "rootfs": {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], diff_id]},

@@ -91,6 +91,8 @@ class ImageDocuments:
             "Comment": str(config.get("comment") or _last_comment(config)),
             "Created": config.get("created") or timestamps.ZERO,
             "Container": config.get("container") or "",
+            # Docker left it out at 1.45; Compose 1 still reads an image's volumes from here, whatever the version.
+            "ContainerConfig": _CONFIG | (config.get("container_config") or config.get("config") or {}),
             "DockerVersion": config.get("docker_version") or "",
             "Author": config.get("author") or "",
             "Config": _CONFIG | (config.get("config") or {}),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ from pydock_lab.daemon.runtime.pids import same_pid_namespace
 from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord, launch_fields
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure, Unavailable
+
+log = logging.getLogger("pydock.runtime")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Runtime:
         self._detached: dict[str, asyncio.Event] = {}
         self.on_detached: Callable[[str], None] = lambda process_id: None
         self._sending = asyncio.Lock()
+        self._reviving = asyncio.Lock()
+        self._lost = False
         self._layout = cgroups.detect()
 
     # --- the keeper's life
@@ -94,6 +99,7 @@ class Runtime:
 
     async def close(self, *, stop_keeper: bool) -> None:
         """Let the keeper go; with `stop_keeper`, kill what still runs and end it."""
+        self._lost = False
         if self._channel is None:
             return
         if stop_keeper:
@@ -388,6 +394,8 @@ class Runtime:
             KeeperRefusal: it could not.
             Unavailable: it is not there.
         """
+        if self._lost:
+            await self._revive()
         if self._channel is None:
             raise Unavailable("the runtime's keeper process is not running")
         sequence = next(self._sequence)
@@ -406,6 +414,15 @@ class Runtime:
             raise Unavailable("the runtime's keeper process is gone") from None
         finally:
             self._answers.pop(sequence, None)
+
+    async def _revive(self) -> None:
+        """Start another keeper in the place of one that has died, after what that one has left is gone."""
+        async with self._reviving:
+            if self._lost:
+                if self._keeper is not None:
+                    await asyncio.to_thread(self._keeper.wait)
+                self._lost = False
+                await self.start()
 
     def _on_readable(self) -> None:
         while self._channel is not None:
@@ -439,6 +456,8 @@ class Runtime:
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
             self._channel.close()
             self._channel = None
+        self._lost = True
+        log.error("the keeper has ended, and every container with it; %s may say why", self.exec_root / "keeper.log")
         failure = Unavailable("the runtime's keeper process is gone")
         for future in [*self._answers.values(), *self._exits.values()]:
             if not future.done():

@@ -5,11 +5,13 @@ asyncio would do, at three times the memory and start-up time of the whole keepe
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import select
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 
 Handler = Callable[[int], None]
 
@@ -64,15 +66,35 @@ class Loop:
         while self.running:
             timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
             for fd, events in self._epoll.poll(timeout):
-                handler = self._handlers.get(fd)
-                if handler is not None:
-                    handler(events)
+                self._handle(fd, events)
             now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
                 timer = heapq.heappop(self._timers)[2]
                 if timer.callback is not None:
-                    timer.callback()
+                    with _reported():
+                        timer.callback()
+
+    def _handle(self, fd: int, events: int) -> None:
+        handler = self._handlers.get(fd)
+        if handler is None:
+            return
+        failed = True
+        with _reported():
+            handler(events)
+            failed = False
+        if failed and self._handlers.get(fd) is handler:
+            # It would be called again at once, for ever.
+            self.remove(fd)
 
     def close(self) -> None:
         """Close the epoll fd."""
         self._epoll.close()
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """A bug in one handler is written down; it must not end every container of the keeper."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, mounts
 from pydock_lab.daemon.runtime.operations import devices, identity, namespaces, rootfs
-from pydock_lab.daemon.runtime.operations.base import Operation
+from pydock_lab.daemon.runtime.operations.base import CannotStart, Operation
 from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
 from pydock_lab.daemon.runtime.sysctls import check_sysctls
 
@@ -288,7 +288,9 @@ def _identity(plan: Plan, process: Config, seccomp: Config | None, *, single_id:
     names = " and ".join(str(profile.get("profile", "given")) for profile in plan.seccomp)
     install = [identity.InstallSeccomp(names, 0)] if plan.seccomp else []
     forbids = bool(process.get("noNewPrivileges"))
-    args = list(process["args"])
+    args = list(process.get("args") or ())
+    if not args:
+        raise CannotStart("args must not be empty")
     return [
         identity.ResolveUser(
             user.get("username", ""), list(user.get("groups") or ()), list(process.get("env") or ()), numbers

@@ -136,8 +136,10 @@ class Creation:
     def _image(self, body: CreateBody) -> Image | None:
         name = body.get("Image") or ""
         if not name:
-            raise InvalidParameter("no command specified" if not body.get("Cmd") else "config cannot be empty in order "
-                                   "to create a container")  # fmt: skip
+            config = body.keys() - {"HostConfig", "NetworkingConfig"}
+            if config and not body.get("Cmd"):
+                raise InvalidParameter("no command specified")
+            raise InvalidParameter("Config cannot be empty in order to create a container")
         return self._images.resolve(name)
 
     def _resolve_joins(self, host: dict[str, Any]) -> None:
