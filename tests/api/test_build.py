@@ -139,7 +139,7 @@ def test_run_is_isolated_and_leaves_no_mount_points_behind(daemon: Daemon, busyb
 
 def test_a_run_without_words_leaves_the_keeper_alive(daemon: Daemon, busybox: str, context: Path) -> None:
     """It runs the image's command, as in dockerd; where there is none, runc's words."""
-    (context / "Dockerfile").write_text(f"FROM {busybox}\nCMD [\"touch\", \"/made\"]\nRUN []\n")
+    (context / "Dockerfile").write_text(f'FROM {busybox}\nCMD ["touch", "/made"]\nRUN []\n')
     build(daemon, context, "-t", "wordless")
     assert daemon.docker("run", "--rm", "wordless", "ls", "/made").stdout == "/made\n"
     (context / "Dockerfile").write_text(f"FROM {busybox}\nCMD []\nRUN []\n")

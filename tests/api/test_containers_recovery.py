@@ -125,8 +125,9 @@ def test_a_keeper_that_dies_is_replaced(root: Path) -> None:
     daemon = start_daemon(root)
     try:
         run(daemon, "pull", "busybox")
-        run(daemon, "run", "-d", "--stop-timeout", "0", "--name", "plain", "busybox", "sleep", "600")
-        run(daemon, "run", "-d", "--stop-timeout", "0", "--name", "again", "--restart", "always", "busybox", "sleep", "600")
+        started = ("run", "-d", "--stop-timeout", "0")
+        run(daemon, *started, "--name", "plain", "busybox", "sleep", "600")
+        run(daemon, *started, "--name", "again", "--restart", "always", "busybox", "sleep", "600")
         children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
         (keeper,) = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "pydock-keeper\n"]
         os.kill(keeper, signal.SIGKILL)

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups
 from pydock_lab.daemon.runtime import boot
+from pydock_lab.daemon.runtime.cgroup_verbs import CgroupVerbs
 from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
 from pydock_lab.daemon.runtime.failures import KeeperRefusal, launch_error
 from pydock_lab.daemon.runtime.failures import LaunchError as LaunchError
-from pydock_lab.daemon.runtime.pids import same_pid_namespace
 from pydock_lab.daemon.runtime.request import ExecRequest, Exit, Launched, LaunchRequest, StepRecord, launch_fields
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Conflict, InvalidParameter, NotFound, SystemFailure, Unavailable
@@ -44,10 +43,11 @@ class Hold:
     position: tuple[int, int] | None
 
 
-class Runtime:
+class Runtime(CgroupVerbs):
     """The containers of one daemon, by way of its keeper."""
 
     def __init__(self, exec_root: Path, trace: Trace) -> None:
+        super().__init__()
         self.exec_root = exec_root
         self.trace = trace
         self._channel: socket.socket | None = None
@@ -56,15 +56,12 @@ class Runtime:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._exits: dict[str, asyncio.Future[Exit]] = {}
         self._owners: dict[str, str] = {}
-        self._pids: dict[str, int] = {}
-        self._cgroup_paths: dict[str, str] = {}
         self._bundles: dict[str, str] = {}
         self._detached: dict[str, asyncio.Event] = {}
         self.on_detached: Callable[[str], None] = lambda process_id: None
         self._sending = asyncio.Lock()
         self._reviving = asyncio.Lock()
         self._lost = False
-        self._layout = cgroups.detect()
 
     # --- the keeper's life
 
@@ -239,48 +236,6 @@ class Runtime:
             await self._request("resize", id=process_id, rows=rows, columns=columns)
         except KeeperRefusal:
             raise Conflict(f"cannot resize a stopped container: {process_id}") from None
-
-    # --- what needs no keeper: the cgroup
-
-    async def pause(self, container_id: str) -> None:
-        """Freeze every process of a container (freezer cgroup). Raises Conflict where it has ended."""
-        await self._freeze(container_id, frozen=True)
-
-    async def resume(self, container_id: str) -> None:
-        """Thaw a container. Raises Conflict where it has ended."""
-        await self._freeze(container_id, frozen=False)
-
-    async def _freeze(self, container_id: str, *, frozen: bool) -> None:
-        try:
-            await asyncio.to_thread(self._cgroup(container_id).freeze, frozen)
-        except FileNotFoundError:
-            # It has ended this moment, and its cgroup is gone before we have heard of it.
-            raise Conflict(f"Container {container_id} is not running") from None
-
-    async def processes(self, container_id: str) -> list[int]:
-        """Return the host pids of a container's processes, init first."""
-        init = self._pids.get(container_id, 0)
-        pids: list[int] = []
-        if self._cgroup_paths.get(container_id) and self._layout.version:
-            pids = await asyncio.to_thread(self._cgroup(container_id).processes)
-        # A plain user's engine has asked for a cgroup, but could make none: it seems empty.
-        if init and not pids:
-            pids = await asyncio.to_thread(same_pid_namespace, init)
-        return sorted(pids, key=lambda pid: (pid != init, pid))
-
-    async def update(self, container_id: str, resources: dict[str, object]) -> list[str]:
-        """Write OCI `linux.resources` to a running container's cgroup; return warnings."""
-        return await asyncio.to_thread(self._cgroup(container_id).apply, resources)
-
-    async def stats(self, container_id: str) -> dict[str, Any]:
-        """Return what a running container has used; see linux.cgroups.Cgroup.stats."""
-        return await asyncio.to_thread(self._cgroup(container_id).stats)
-
-    def _cgroup(self, container_id: str) -> cgroups.Cgroup:
-        path = self._cgroup_paths.get(container_id)
-        if not path or not self._layout.version:
-            raise SystemFailure(f"container {container_id} has no cgroup", hint="rootless without a delegated cgroup")
-        return self._layout.cgroup(path)
 
     # --- files and links
 
