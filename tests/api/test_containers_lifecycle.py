@@ -327,3 +327,38 @@ def test_a_failed_start_leaves_the_container_and_says_why(client: docker.DockerC
     assert (state["Status"], state["ExitCode"]) == ("created", 127)
     assert "executable file not found" in state["Error"]
     container.remove()
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/jsonx"])
+@pytest.mark.parametrize("path", ["containers/create", "containers/x/update", "containers/x/exec", "exec/x/start"])
+def test_a_body_says_that_it_is_json(client: docker.DockerClient, path: str, kind: str) -> None:
+    """As dockerd asks for; volumes and networks are made the same way."""
+    answer = client.api.post(client.api._url("/" + path), data=b'{"Image": "busybox"}', headers={"Content-Type": kind})
+    words = f"Content-Type specified ({kind}) must be 'application/json'"
+    assert (answer.status_code, answer.json()["message"]) == (400, words)
+
+
+def test_start_takes_no_settings(client: docker.DockerClient, sleeper: Container) -> None:
+    url = client.api._url(f"/containers/{sleeper.id}/start")
+    assert client.api.post(url, json={}).status_code == 304
+    answer = client.api.post(url, json={"Privileged": True})
+    assert (answer.status_code, answer.json()["message"].split(" was ")[0]) == (
+        400,
+        "starting container with non-empty request body",
+    )
+
+
+def test_a_working_directory_is_there_before_the_start(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
+    daemon.docker("create", "--name", "placed", "-w", "/home/foo/bar", busybox, "true")
+    try:
+        assert daemon.docker("cp", "placed:/home/foo/bar", str(tmp_path)).returncode == 0
+        assert (tmp_path / "bar").is_dir()
+    finally:
+        daemon.docker("rm", "placed")
+
+
+def test_options_of_another_kind_of_mount_are_refused(client: docker.DockerClient, busybox: str) -> None:
+    """Also empty ones."""
+    mount: Any = Mount("/m", "/tmp", type="bind") | {"VolumeOptions": {}}
+    with pytest.raises(docker.errors.APIError, match="field VolumeOptions must not be specified"):
+        client.containers.create(busybox, "true", mounts=[mount])

@@ -11,14 +11,14 @@ from aiohttp import web
 
 from pydock_lab.daemon.api import containers_files, containers_streams
 from pydock_lab.daemon.api.app import json_response
-from pydock_lab.daemon.api.query import flag, number, to_end
+from pydock_lab.daemon.api.query import flag, json_body, number, to_end
 from pydock_lab.daemon.api.router import requested_version
 from pydock_lab.daemon.engine.containers import links, processes, signals
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.errors import Conflict, NotFound
+from pydock_lab.errors import Conflict, InvalidParameter, NotFound
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -66,7 +66,7 @@ class _Containers:
 
     async def post_create(self, request: web.Request) -> web.StreamResponse:
         """`docker create`; 201 with the id."""
-        body = decode_create(await request.read())
+        body = decode_create(await json_body(request))
         if requested_version(request) < (1, 40):
             # What those clients expect; see moby's postContainersCreate.
             host = body.setdefault("HostConfig", {}) or {}
@@ -95,6 +95,10 @@ class _Containers:
 
     async def post_start(self, request: web.Request) -> web.StreamResponse:
         """`docker start`."""
+        if len(await request.read()) > 7:  # `null` and `{}` are nothing, as in dockerd
+            raise InvalidParameter(
+                "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
+            )
         await to_end(self._containers.lifecycle.start(self._find(request)))
         return web.Response(status=204)
 
@@ -147,7 +151,7 @@ class _Containers:
 
     async def post_update(self, request: web.Request) -> web.StreamResponse:
         """`docker update`."""
-        changes = decode_update(await request.read())
+        changes = decode_update(await json_body(request))
         return json_response({"Warnings": await to_end(self._containers.update(self._find(request), changes))})
 
     async def post_prune(self, request: web.Request) -> web.StreamResponse:

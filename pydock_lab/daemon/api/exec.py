@@ -14,7 +14,7 @@ from pydock_lab.daemon.api import hijack
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.containers import terminal_size
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
-from pydock_lab.daemon.api.query import to_end
+from pydock_lab.daemon.api.query import json_body, to_end
 from pydock_lab.daemon.api.router import requested_version
 from pydock_lab.daemon.engine import execs
 from pydock_lab.daemon.engine.engine import Engine
@@ -51,7 +51,7 @@ class _Exec:
 
     async def post_create(self, request: web.Request) -> web.StreamResponse:
         """Prepare a process; 201 with its id."""
-        body = await request.read()
+        body = await json_body(request)
         config = execs.decode(body)
         try:
             parse_detach_keys(config.get("DetachKeys") or "")
@@ -66,9 +66,10 @@ class _Exec:
             return await self._start(request, client)
 
     async def _start(self, request: web.Request, client: hijack.Hijack) -> web.StreamResponse:
+        text = await json_body(request) or b"{}"
         process = self._execs.get(request.match_info["id"])
         try:
-            body = _decoder.decode(await request.read() or b"{}")
+            body = _decoder.decode(text)
         except msgspec.DecodeError as error:
             raise InvalidParameter(f"invalid JSON: {error}") from None
         given = body.get("ConsoleSize") or process.config.get("ConsoleSize") or []

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
-from pydock_lab.daemon.api.query import to_end
+from pydock_lab.daemon.api.query import json_body, to_end
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.networks import EngineNetworks
@@ -77,9 +77,7 @@ def _container(body: dict[str, Any]) -> str:
 
 async def _body(request: web.Request, fields: dict[str, type]) -> dict[str, Any]:
     """Read a JSON object. Raises InvalidParameter for anything else, as Docker words it."""
-    if request.content_type != "application/json":
-        raise InvalidParameter(f"Content-Type specified ({request.content_type}) must be 'application/json'")
-    text = await request.read()
+    text = await json_body(request)
     try:
         body = msgspec.json.decode(text)
     except msgspec.DecodeError as error:

@@ -1,4 +1,4 @@
-"""Query arguments as Docker's daemon reads them. Source: moby api/server/httputils/form.go."""
+"""Arguments and bodies as Docker's daemon reads them. Source: moby api/server/httputils/form.go, httputils.go."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ def number(request: web.Request, name: str, default: int) -> int:
         return int(value)
     except ValueError:
         raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
+
+
+async def json_body(request: web.Request) -> bytes:
+    """Read a body that has to be JSON, b"" where there is none. Raises InvalidParameter for another Content-Type."""
+    body = await request.read()
+    given = request.headers.get("Content-Type", "")
+    if (body or given) and given.partition(";")[0].strip().lower() != "application/json":
+        raise InvalidParameter(f"Content-Type specified ({given}) must be 'application/json'")
+    return body
 
 
 async def to_end(work: Coroutine[Any, Any, T]) -> T:

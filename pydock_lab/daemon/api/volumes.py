@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
+from pydock_lab.daemon.api.query import json_body
 from pydock_lab.daemon.api.router import requested_version
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
@@ -56,7 +57,7 @@ class _Handlers:
 
 
 async def _read_options(request: web.Request) -> dict[str, Any]:
-    body = await request.read()
+    body = await json_body(request)
     try:
         options = msgspec.json.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -19,7 +19,7 @@ from pydock_lab.daemon.linux.netlink import Netlink
 from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
 from pydock_lab.daemon.runtime.launcher import Child
 from pydock_lab.daemon.runtime.loop import READ, Loop
-from pydock_lab.daemon.runtime.operations import namespaces, rootfs
+from pydock_lab.daemon.runtime.operations import identity, namespaces, rootfs
 from pydock_lab.daemon.runtime.operations.archive import TransferFiles
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation
 from pydock_lab.daemon.runtime.plan import Plan
@@ -112,7 +112,9 @@ def archive_plan(request: LaunchRequest, action: str, pid: int | None, path: str
     plan.operations.append(rootfs.PivotRoot(target))
     for mount in binds:
         plan.operations.append(rootfs.PlaceMount(mount["destination"], list(mount.get("options") or ())))
-    plan.operations += [rootfs.DetachOldRoot(), transfer]
+    # Docker makes the working directory with the container; here its first start would.
+    workdir = identity.MakeDirectory(config["process"].get("cwd") or "/")
+    plan.operations += [rootfs.DetachOldRoot(), workdir, transfer]
     return plan
 
 

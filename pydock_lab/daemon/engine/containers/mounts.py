@@ -112,7 +112,7 @@ def parse_mount(mount: Mount) -> MountPoint:
     if not target.startswith("/"):
         raise _bad_mount(kind, f"invalid mount path: '{target}' mount path must be absolute")
     for other in ("bind", "volume", "tmpfs"):
-        if other != kind and mount.get(f"{other.capitalize()}Options"):
+        if other != kind and mount.get(f"{other.capitalize()}Options") is not None:
             raise _bad_mount(kind, f"field {other.capitalize()}Options must not be specified")
     point = MountPoint(kind, _destination(target), rw=not mount.get("ReadOnly", False))
     if kind == "bind":
