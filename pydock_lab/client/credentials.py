@@ -8,6 +8,7 @@ Source: docker/cli cli/config/credentials, docker/docker-credential-helpers.
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import subprocess
 from typing import Any, NamedTuple
@@ -140,8 +141,12 @@ def _read(server: str, entry: dict[str, str]) -> Login | None:
     if token := entry.get("identitytoken"):
         return Login(server, identity_token=token)
     if not (pair := entry.get("auth")):
-        return None
-    user, _, password = base64.b64decode(pair).decode(errors="replace").partition(":")
+        user, password = entry.get("username", ""), entry.get("password", "")
+        return Login(server, user, password) if user else None
+    try:
+        user, _, password = base64.b64decode(pair).decode(errors="replace").partition(":")
+    except binascii.Error:
+        raise CommandError(f"Error parsing config file: auths of {server}: illegal base64 data") from None
     return Login(server, user, password.rstrip("\0"))
 
 
@@ -153,16 +158,21 @@ def _host_of(name: str) -> str:
 
 
 def _ask(helper: str, action: str, text: str) -> str | None:
-    """Run a helper; None where it has no such login.
+    """Run a helper; None where it has no such login, or is not there to be asked.
 
     Raises:
-        CommandError: there is no such program, or it failed.
+        CommandError: it failed, or is not there to store anything.
     """
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run([program, action], input=text, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        message = f'error getting credentials - err: exec: "{program}": executable file not found in $PATH'
+        if action != "store":
+            return None  # what needs no login works without it, as with Docker's CLI
+        message = (
+            "Error saving credentials: error storing credentials - err: "
+            f'exec: "{program}": executable file not found in $PATH, out: ``'
+        )
         raise CommandError(message, hint="`credsStore` or `credHelpers` in the configuration names it") from None
     if done.returncode == 0:
         return done.stdout

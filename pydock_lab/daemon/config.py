@@ -17,6 +17,7 @@ class DaemonConfig:
         live_restore: Running containers outlive the daemon.
         registry_mirrors: Base URLs asked before Docker Hub.
         insecure_registries: host[:port] spoken to over plain HTTP (loopback always is).
+        certificates_root: Directory of registries' certificates, or None for Docker's own.
         bip: Address and prefix of the default bridge, or None for a free pool.
         bridge: Name of the default bridge's link, or None to derive one from data_root.
         debug: Log every request and plan step.
@@ -31,6 +32,7 @@ class DaemonConfig:
     live_restore: bool = False
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    certificates_root: Path | None = None
     bip: str | None = None
     bridge: str | None = None
     debug: bool = False

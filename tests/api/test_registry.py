@@ -151,3 +151,22 @@ def test_between_the_real_engine_and_ours(engines: Engines, registry: str) -> No
         assert out(other, "run", "--rm", "--net", "none", name, "echo", "runs") == "runs"
         for engine in engines:
             out(engine, "rmi", name)
+
+
+@pytest.mark.oracle
+def test_all_tags_at_once(engines: Engines, registry: str) -> None:
+    for tag in ("one", "two"):
+        out(engines.docker, "tag", "busybox", f"{registry}/all/tags:{tag}")
+    out(engines.docker, "push", "-q", "-a", f"{registry}/all/tags")
+    answers = []
+    for engine in (engines.docker, engines.ours):
+        engine.docker("rmi", f"{registry}/all/tags:one", f"{registry}/all/tags:two")
+        answers.append([engine.docker("pull", "-a", f"{registry}/all/{name}") for name in ("tags", "tags", "none")])
+        assert len(out(engine, "images", "-q", f"{registry}/all/tags").split()) == 2
+        out(engine, "rmi", f"{registry}/all/tags:one", f"{registry}/all/tags:two")
+    for theirs, ours in zip(*answers, strict=True):
+        assert (ours.returncode, ours.stderr) == (theirs.returncode, theirs.stderr)
+        # A layer's line is there or not by what else each engine has.
+        assert [line for line in ours.stdout.splitlines() if "exists" not in line] == [
+            line for line in theirs.stdout.splitlines() if "exists" not in line
+        ]

@@ -27,22 +27,24 @@ def login(arguments: Arguments, session: Session) -> Result:
     credentials = Credentials(session.connection.config)
     user, password = arguments.text("username"), arguments.text("password")
     if password:
-        session.say("WARNING! Using --password via the CLI is insecure. Use --password-stdin.", "stderr")
         if arguments.on("password-stdin"):
-            raise CommandError("--password and --password-stdin are mutually exclusive")
+            raise CommandError("conflicting options: cannot specify both --password and --password-stdin")
+        session.say("WARNING! Using --password via the CLI is insecure. Use --password-stdin.", "stderr")
     if arguments.on("password-stdin"):
         if not user:
             raise CommandError("the --password-stdin option requires --username to be set")
         password = session.stdin.read().decode().rstrip("\r\n") if session.stdin else ""
-    if not user and not password and (known := credentials.get(server)) is not None:
-        session.say(f"Authenticating with existing credentials... [Username: {known.username}]")
+    known = None if user or password else credentials.get(server)
+    if known is not None:
+        session.say(f"Authenticating with existing credentials... [Username: {known.username}]\n")
+        session.say(" Info -> To login with a different account, run 'docker logout' followed by 'docker login'\n\n")
         user, password = known.username, known.password
     if not user or not password:
         user, password = _asked(session, user)
     answer = _check(session, Login(server, user, password))
     token = str(answer.get("IdentityToken") or "")
     credentials.store(Login(server, user, password, token))
-    if not credentials.helper(server):
+    if known is None and not credentials.helper(server):
         session.say(
             f"\nWARNING! Your credentials are stored unencrypted in '{session.connection.config.path}'.\n"
             "Configure a credential helper to remove this warning. See\n"

@@ -151,16 +151,17 @@ class _Handlers:
         return await self._import(request, query.get("fromSrc", ""))
 
     async def _pull(self, request: web.Request, name: str, tag: str) -> web.StreamResponse:
-        reference = _with_tag(name, tag)
+        bare = parse(name, default_tag=False)
+        everything = not (tag or bare.tag or bare.digest)
+        reference = bare if everything else _with_tag(name, tag)
         credentials = _credentials(request)
         platform = request.query.get("platform") or None
 
         asked = f"POST {request.path_qs}"
 
         async def pull(send: Send) -> None:
-            await self._images.pull(
-                str(reference), platform=platform, credentials=credentials, progress=send, asked=asked
-            )
+            fetch = self._images.pull_all if everything else self._images.pull
+            await fetch(str(reference), platform=platform, credentials=credentials, progress=send, asked=asked)
 
         return await stream_progress(request, pull)
 

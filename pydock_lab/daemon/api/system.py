@@ -115,8 +115,6 @@ class _System:
             given = msgspec.json.decode(await request.read(), type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise InvalidParameter(f"invalid JSON: {error}") from None
-        if not given.get("username") and not given.get("identitytoken"):
-            raise InvalidParameter("username is required")
         await self._engine.images.login(given)
         return json_response({"Status": "Login Succeeded", "IdentityToken": ""})
 

@@ -177,6 +177,24 @@ class Images:
             asked=asked,
         )
 
+    async def pull_all(
+        self,
+        repository: str,
+        *,
+        platform: str | None = None,
+        credentials: Credentials | None = None,
+        progress: Progress,
+        asked: str = "",
+    ) -> None:
+        """Fetch every tag of a repository; see ImagePull.pull_all."""
+        await self._pull.pull_all(
+            parse(repository, default_tag=False),
+            platform=Platform.parse(platform) if platform else None,
+            credentials=credentials,
+            progress=progress,
+            asked=asked,
+        )
+
     async def push(
         self,
         name: str,

@@ -50,6 +50,48 @@ class ImagePull:
             LabError: the registry says no, or none answers and the catalogue has no stand-in.
         """
         before = self._store.target(str(reference))
+        image = await self._fetch(reference, platform, credentials, progress, asked)
+        news = "Image is up to date" if before == image.id else "Downloaded newer image"
+        progress({"status": f"Status: {news} for {reference.familiar}"})
+        return image
+
+    async def pull_all(
+        self,
+        repository: Reference,
+        *,
+        platform: Platform | None = None,
+        credentials: Credentials | None = None,
+        progress: Progress,
+        asked: str = "",
+    ) -> None:
+        """Fetch every tag of a repository (`docker pull -a`); where no registry answers, `latest` or its stand-in.
+
+        Raises:
+            LabError: the registry says no.
+        """
+        try:
+            tags = await self._registry.tags(repository, credentials)
+        except Unreachable:
+            latest = replace(repository, tag="latest")
+            await self.pull(latest, platform=platform, credentials=credentials, progress=progress, asked=asked)
+            return
+        before = {tag: self._store.target(str(replace(repository, tag=tag))) for tag in tags}
+        after = {
+            tag: (await self._fetch(replace(repository, tag=tag), platform, credentials, progress, asked)).id
+            for tag in tags
+        }
+        news = "Image is up to date" if before == after else "Downloaded newer image"
+        progress({"status": f"Status: {news} for {repository.familiar_name}"})
+
+    async def _fetch(
+        self,
+        reference: Reference,
+        platform: Platform | None,
+        credentials: Credentials | None,
+        progress: Progress,
+        asked: str,
+    ) -> Image:
+        """Fetch one image and name it."""
         try:
             image, digest = await self._registry.pull(
                 reference, platform=platform, credentials=credentials, progress=progress, asked=asked
@@ -63,8 +105,6 @@ class ImagePull:
                 if self._store.target(name) != image.id:
                     self._store.tag(name, image.id)
             progress({"status": f"Digest: {digest}"})
-        news = "Image is up to date" if before == image.id else "Downloaded newer image"
-        progress({"status": f"Status: {news} for {reference.familiar}"})
         labels = (image.config.get("config") or {}).get("Labels") or {}
         self._events.publish("image", "pull", reference.familiar, {**labels, "name": reference.familiar_name})
         return image

@@ -9,7 +9,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
+
 from pydock_lab.daemon.config import DaemonConfig
+from pydock_lab.daemon.registry.certificates import tls_context
 from pydock_lab.daemon.registry.credentials import Credentials, find_credentials
 from pydock_lab.daemon.registry.fetch import Locks
 from pydock_lab.daemon.registry.progress import Progress
@@ -24,13 +27,17 @@ from pydock_lab.daemon.store.distribution import Distribution
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import Forbidden, LabError, NotFound, Unauthorized
+from pydock_lab.errors import Forbidden, InvalidParameter, LabError, NotFound, SystemFailure, Unauthorized
 from pydock_lab.spec.platform import Platform
 from pydock_lab.spec.reference import DEFAULT_DOMAIN, Reference
 
 _HUB = "https://registry-1.docker.io"
 # A classroom without a network should not wait three seconds for every FROM.
 _REMEMBER_UNREACHABLE_S = 30
+
+
+class _Tags(msgspec.Struct):
+    tags: list[str] | None = None
 
 
 class RegistryClient:
@@ -76,7 +83,7 @@ class RegistryClient:
 
         Raises:
             Unreachable: no mirror and no registry answers.
-            NotFound, Unauthorized, Forbidden, InvalidParameter: in Docker's words.
+            NotFound, SystemFailure, InvalidParameter: in Docker's words.
         """
         with self.transfers.record("pull", reference.familiar, asked) as transfer:
             return await self._pull(reference, platform, credentials, progress, transfer)
@@ -99,11 +106,38 @@ class RegistryClient:
         known = credentials or await find_credentials(reference.domain)
         try:
             return await self._pull_from(self._bases(reference.domain), reference, platform, known, progress, transfer)
-        except (Unauthorized, Forbidden) as error:
+        except Forbidden as error:
             raise NotFound(
                 f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
                 f"'docker login': {error.message}"
             ) from None
+        except Unauthorized as error:  # 401 would make the CLI ask for a password, in the middle of a script
+            raise SystemFailure(error.message, hint=error.hint) from None
+
+    async def tags(self, reference: Reference, credentials: Credentials | None = None) -> list[str]:
+        """Ask a registry for all tags of a repository, page by page.
+
+        Raises:
+            NotFound: `repository NAME not found: …`.
+            Unreachable, SystemFailure, Forbidden: in Docker's words.
+        """
+        known = credentials or await find_credentials(reference.domain)
+        found: list[str] = []
+        path = "tags/list"
+        with self.transfers.record("tags", reference.familiar_name) as transfer:
+            async with self._session(self._bases(reference.domain), reference, known, transfer) as session:
+                while path:
+                    try:
+                        async with session.request("GET", path) as response:
+                            found += msgspec.json.decode(await response.read(), type=_Tags).tags or []
+                            path = str(response.links["next"]["url"]) if "next" in response.links else ""
+                    except msgspec.DecodeError as error:
+                        raise InvalidParameter(f"invalid list of tags: {error}") from None
+                    except Unauthorized as error:
+                        raise SystemFailure(f'Get "{session.url(path)}": {error.message}', hint=error.hint) from None
+                    except NotFound as error:
+                        raise NotFound(f"repository {reference.familiar_name} not found: {error.message}") from None
+        return found
 
     async def push(
         self,
@@ -138,8 +172,13 @@ class RegistryClient:
         """Ask a registry whether it takes the credentials. Raises Unauthorized, Unavailable."""
         with self.transfers.record("login", domain) as transfer:
             async with self._session(self._bases(domain), Reference(domain, ""), credentials, transfer) as session:
-                async with session.request("GET", "/v2/"):
-                    return
+                try:
+                    async with session.request("GET", "/v2/", ok=(200, 401)) as response:
+                        status, url = response.status, response.url
+                except Unauthorized as error:
+                    raise Unauthorized(f'Get "{session.base}/v2/": {error.message}') from None
+        if status == 401:
+            raise Unauthorized(f"login attempt to {url} failed with status: 401 Unauthorized")
 
     async def distribution_inspect(
         self, reference: Reference, credentials: Credentials | None = None
@@ -194,7 +233,6 @@ class RegistryClient:
         *,
         actions: str = "pull",
     ) -> RegistrySession:
-        verify = len(bases) == 1
         return RegistrySession(
             bases,
             reference.path,
@@ -202,7 +240,7 @@ class RegistryClient:
             self._trace,
             transfer,
             actions=actions,
-            verify_tls=verify,
+            tls=tls_context(reference.domain, verify=len(bases) == 1, root=self._config.certificates_root),
             make_socket=self._make_socket,
         )
 

@@ -17,8 +17,6 @@ from typing import Any
 
 import msgspec
 
-from pydock_lab.errors import InvalidParameter
-
 _HUB_KEYS = ("https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io")
 _HELPER_PATIENCE_S = 10
 
@@ -50,13 +48,13 @@ class Credentials:
 
     @classmethod
     def from_header(cls, value: str) -> Credentials:
-        """Read `X-Registry-Auth`: base64url of an AuthConfig; "" is nobody. Raises InvalidParameter."""
+        """Read `X-Registry-Auth`: base64url of an AuthConfig; what can't be read is nobody, as with Docker."""
         if not value:
             return cls()
         try:
             document = msgspec.json.decode(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
         except (binascii.Error, ValueError, msgspec.DecodeError):
-            raise InvalidParameter("invalid X-Registry-Auth header") from None
+            return cls()
         return cls.of(document) if isinstance(document, dict) else cls()
 
 

@@ -18,7 +18,7 @@ import msgspec
 from pydock_lab.daemon.registry.descriptor import Descriptor
 from pydock_lab.daemon.registry.fetch import LayerFetch, Locks, Wanted
 from pydock_lab.daemon.registry.progress import LayerProgress, Progress
-from pydock_lab.daemon.registry.session import RegistrySession
+from pydock_lab.daemon.registry.session import NoCredentials, RegistrySession
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.distribution import Distribution, Origin
 from pydock_lab.daemon.store.images import Image, ImageStore
@@ -104,7 +104,10 @@ class Pull:
             InvalidParameter: it is none, or not what its digest says.
         """
         target = self._reference.digest or self._reference.tag
-        raw, media_type, digest = await self._manifest_document(target)
+        try:
+            raw, media_type, digest = await self._manifest_document(target)
+        except NotFound as error:
+            raise NotFound(f"manifest for {self._reference.familiar} not found: {error.message}") from None
         top = digest
         if media_type in media_types.INDEXES:
             entry = choose(msgspec.json.decode(raw).get("manifests") or [], self._platform)
@@ -142,8 +145,9 @@ class Pull:
                 while more := await response.content.read(_MAX_DOCUMENT - len(raw)):
                     raw += more
                 header = response.content_type
-        except NotFound as error:
-            raise NotFound(f"manifest for {self._reference.familiar} not found: {error.message}") from None
+        except NoCredentials as error:
+            url = self._session.url(f"manifests/{target}")
+            raise SystemFailure(f'Head "{url}": {error.message}', hint=error.hint) from None
         digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
         if is_digest(target) and digest != target:
             raise InvalidParameter(f"manifest verification failed for digest {target}")

@@ -34,6 +34,7 @@ _TRIES = 5
 _READ_BUFFER = 512 << 10  # a layer comes in pieces that are worth a thread's while
 _BACK_OFF_S = 0.5
 _MAX_RETRY_AFTER_S = 10
+_BARE = {401: "unauthorized: authentication required", 403: "denied: requested access to the resource is denied"}
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -47,6 +48,10 @@ class RateLimited(Unavailable):
     """The registry wants fewer requests."""
 
     status = 429
+
+
+class NoCredentials(Unauthorized):
+    """The registry asks who we are, and we have nothing to say."""
 
 
 class BodyTooLarge(SystemFailure):
@@ -72,7 +77,7 @@ class RegistrySession:
         repository: The path, `library/alpine`; "" to speak about none (login).
         transfer: Takes down every request.
         actions: What tokens are asked for: `pull` or `pull,push`.
-        verify_tls: False for registries the user called insecure.
+        tls: As aiohttp takes it: a context, or whether certificates are verified.
         make_socket: Rootless, sockets come from the broker, so that the host's loopback is meant by `localhost`.
     """
 
@@ -85,7 +90,7 @@ class RegistrySession:
         transfer: Transfer,
         *,
         actions: str = "pull",
-        verify_tls: bool = True,
+        tls: ssl.SSLContext | bool = True,
         make_socket: Callable[[int, int], socket.socket] | None = None,
     ) -> None:
         self._bases = bases
@@ -107,7 +112,7 @@ class RegistrySession:
             headers={"User-Agent": f"docker/{__version__} pydock_lab"},
             connector=aiohttp.TCPConnector(
                 limit=0,
-                ssl=verify_tls,
+                ssl=tls,
                 socket_factory=(lambda address: make_socket(address[0], address[1])) if make_socket else None,
             ),
         )
@@ -127,6 +132,11 @@ class RegistrySession:
         # A token says what it is for; basic credentials are for everything.
         if self._authorization is not None and self._authorization.startswith("Bearer "):
             self._authorization = None
+
+    @property
+    def base(self) -> str:
+        """Where the registry is, as far as it is known: `https://HOST`."""
+        return self._bases[0]
 
     def url(self, path: str) -> str:
         """A URL of the repository: `manifests/latest` → `https://HOST/v2/NAME/manifests/latest`."""
@@ -228,7 +238,7 @@ class RegistrySession:
             return self._basic()
         fields = dict(_CHALLENGE.findall(rest))
         if scheme.lower() != "bearer" or "realm" not in fields:
-            raise Unauthorized("no basic auth credentials", hint="docker login first")
+            raise NoCredentials("no basic auth credentials", hint="docker login first")
         return f"Bearer {await self._token(fields['realm'], fields.get('service', ''))}"
 
     async def _token(self, realm: str, service: str) -> str:
@@ -325,7 +335,11 @@ async def _error(response: aiohttp.ClientResponse) -> LabError:
         code = str(first.get("code") or "").lower().replace("_", " ")
         text = f"{code}: {first.get('message') or code}"
     except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
-        text = f"received unexpected HTTP status: {response.status} {response.reason or ''}".rstrip()
+        # The answer to a HEAD has no body.
+        unexpected = f"received unexpected HTTP status: {response.status} {response.reason or ''}".rstrip()
+        text = _BARE.get(response.status, unexpected)
+    if response.status == 401 and text.startswith("denied: "):
+        return Forbidden(text)
     if response.status == 401:
         # A token was good, but not for this (RFC 6750, 3.1): no login will help.
         if dict(_CHALLENGE.findall(response.headers.get("WWW-Authenticate", ""))).get("error") == "insufficient_scope":

@@ -50,7 +50,7 @@ class Transfer:
     """One pull, push or look at a registry.
 
     Args:
-        kind: pull, push, inspect, login.
+        kind: pull, push, tags, inspect, login.
         reference: As Docker shows it.
         asked: The client's request to the engine, `POST /images/create?…`, or "" where none is known.
     """

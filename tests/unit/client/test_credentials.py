@@ -83,9 +83,20 @@ def test_a_helper_keeps_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_helper_that_is_not_there_is_said(tmp_path: Path) -> None:
-    config = config_of(tmp_path, {"credsStore": "nowhere"})
+    """What needs no login goes on without it; keeping one is refused."""
+    credentials = Credentials(config_of(tmp_path, {"credsStore": "nowhere"}))
+    assert credentials.get("registry.test") is None
+    assert credentials.all() == []
     with pytest.raises(CommandError, match='exec: "docker-credential-nowhere": executable file not found'):
-        Credentials(config).get("registry.test")
+        credentials.store(Login("registry.test", "user", "secret"))
+
+
+def test_logins_in_other_forms(tmp_path: Path) -> None:
+    plain = {"username": "user", "password": "secret"}
+    config = config_of(tmp_path, {"auths": {"plain.test": plain, "broken.test": {"auth": "notbase64!!"}}})
+    assert Credentials(config).get("plain.test") == Login("plain.test", "user", "secret")
+    with pytest.raises(CommandError, match=r"auths of broken\.test: illegal base64 data"):
+        Credentials(config).get("broken.test")
 
 
 def test_a_broken_configuration_is_said(tmp_path: Path) -> None:
