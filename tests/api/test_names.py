@@ -42,6 +42,19 @@ for _ in range(count):
     at += 12 + length
 print(code, *sorted(found))
 """
+OWN_SERVER = """
+import socket
+for kind, option in ((socket.SOCK_STREAM, socket.SO_REUSEPORT), (socket.SOCK_DGRAM, socket.SO_REUSEADDR)):
+    server = socket.socket(socket.AF_INET, kind)
+    server.setsockopt(socket.SOL_SOCKET, option, 1)
+    server.bind(("0.0.0.0", 53))
+    if kind == socket.SOCK_STREAM:
+        server.listen()
+        kept = server
+print("listening", flush=True)
+print(server.recv(100).decode().strip(), flush=True)
+input()
+"""
 A, PTR, AAAA = 1, 12, 28
 
 
@@ -170,6 +183,24 @@ def test_a_container_that_serves_names_itself_has_port_53(lab: Lab) -> None:
     assert b"127.0.0.11" not in server.exec_run("cat /etc/resolv.conf").output
     assert b":53 " not in server.exec_run("netstat -lnu").output
     assert ask(other, "server") == f"0 {address(server, 'served')}"
+
+
+def test_a_name_server_of_the_containers_own_needs_no_exposed_port(lab: Lab) -> None:
+    lab.network("own")
+    server, other = lab.run("own", "server"), lab.run("own", "other")
+    inside = ["nsenter", "-n", "-t", str(server.attrs["State"]["Pid"]), sys.executable, "-c", OWN_SERVER]
+    with subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "listening\n"
+            theirs = f"/dev/udp/{address(server, 'own')}/53"
+            nsenter = ["nsenter", "-n", "-t", str(other.attrs["State"]["Pid"]), "bash", "-c"]
+            subprocess.run([*nsenter, f"echo hello >{theirs}"], check=True, timeout=20)
+            assert process.stdout.readline() == "hello\n"
+            for transport in ("udp", "tcp"):
+                assert ask(server, "other", transport=transport) == f"0 {address(other, 'own')}"
+        finally:
+            process.kill()
 
 
 def test_ipv6_addresses(lab: Lab) -> None:

@@ -289,9 +289,12 @@ class OpenResolver(Operation):
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,
         ):
-            # A new daemon takes over while connections of the old one linger.
-            streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             for one in (datagrams, streams):
+                # A new daemon takes over while connections of the old one linger; and a name server of the
+                # container's own may have port 53 of all its addresses, if it sets one of these as well (most do
+                # for datagrams). Who asks 127.0.0.11 is answered here all the same: it is the closer match.
+                for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                    one.setsockopt(socket.SOL_SOCKET, option, 1)
                 one.bind((self.address, DNS_PORT))
             streams.listen(_RESOLVER_BACKLOG)
             send_message(context.report, {"resolver": self.address}, [datagrams.fileno(), streams.fileno()])
