@@ -39,6 +39,11 @@ stats --no-stream --format {{.Name}}
 port db 81
 port nothere 80
 exec -T nothere true
+exec -it nothere true
+run -it nothere true
+build --compress --force-rm nothere
+pull --no-parallel nothere
+rm -af nothere
 pull -q db
 push
 up --nosuch

@@ -80,6 +80,7 @@ class Command:
         interspersed: Flags are still read after the first argument (not for `run IMAGE -x`).
         handler: `module:function` that carries it out, under pydock_lab.client.commands.
         inherited: Flags of its noun (`compose --file …`), understood here too and not listed.
+        unlisted: Flags that Docker understands and no longer shows (`compose exec -it`).
     """
 
     path: tuple[str, ...]
@@ -95,6 +96,7 @@ class Command:
     interspersed: bool
     handler: str
     inherited: tuple[Flag, ...] = ()
+    unlisted: tuple[Flag, ...] = ()
 
     @property
     def names(self) -> tuple[tuple[str, ...], ...]:
@@ -115,11 +117,15 @@ class Command:
 
     def flag(self, name: str) -> Flag | None:
         """Return the flag with this long name."""
-        return next((flag for flag in (*self.flags, *self.inherited) if flag.name == name), None)
+        return next((flag for flag in self._understood if flag.name == name), None)
 
     def flag_of_letter(self, letter: str) -> Flag | None:
         """Return the flag with this shorthand."""
-        return next((flag for flag in (*self.flags, *self.inherited) if flag.shorthand == letter), None)
+        return next((flag for flag in self._understood if flag.shorthand == letter), None)
+
+    @property
+    def _understood(self) -> tuple[Flag, ...]:
+        return (*self.flags, *self.unlisted, *self.inherited)
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,9 @@ def load() -> Grammar:
 
 def _command(name: str, entry: dict[str, object], inherited: tuple[Flag, ...]) -> Command:
     aliases, flags, arguments = entry["aliases"], entry["flags"], entry["arguments"]
-    assert isinstance(aliases, list) and isinstance(flags, list) and isinstance(arguments, list)
+    unlisted = entry.get("unlisted", [])
+    assert isinstance(aliases, list) and isinstance(flags, list)
+    assert isinstance(arguments, list) and isinstance(unlisted, list)
     path = tuple(name.split())
     return Command(
         path=path,
@@ -185,6 +193,7 @@ def _command(name: str, entry: dict[str, object], inherited: tuple[Flag, ...]) -
         interspersed=bool(entry.get("interspersed", True)),
         handler=HANDLERS.get(name, ""),
         inherited=inherited,
+        unlisted=tuple(Flag(*row) for row in unlisted),
     )
 
 
