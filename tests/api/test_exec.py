@@ -88,7 +88,21 @@ def test_inspect(client: docker.DockerClient, box: Container) -> None:
     after = client.api.exec_inspect(made)
     assert (after["Running"], after["ExitCode"]) == (False, 4)
     with pytest.raises(docker.errors.APIError, match="has already run"):
-        client.api.exec_start(made)
+        client.api.exec_start(made, detach=True)
+
+
+def test_second_start_is_told_on_its_stream_and_leaves_the_first_alone(
+    wire: Wire, client: docker.DockerClient, box: Container
+) -> None:
+    made = client.api.exec_create(box.id, ["sh", "-c", "read line; exit 7"], stdin=True)["Id"]
+    wire.send("POST", f"/v1.47/exec/{made}/start", *UPGRADE, body=b"{}")
+    wire.head()
+    assert client.api.exec_start(made) == f"Error: Exec command {made} is already running\r\n".encode()
+    assert client.api.exec_inspect(made)["Running"]
+    wire.socket.sendall(b"line\n")
+    assert wire.rest() == b""
+    assert client.api.exec_inspect(made)["ExitCode"] == 7
+    assert client.api.exec_start(made) == f"Error: Exec command {made} has already run\r\n".encode()
 
 
 def test_detached(client: docker.DockerClient, box: Container) -> None:

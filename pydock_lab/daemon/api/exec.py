@@ -78,7 +78,9 @@ class _Exec:
             await to_end(self._execs.start(process, None, size=size))
             return web.Response(status=200)
         client.hold()
-        self._execs.check_startable(process)
+        self._execs.check_container(process)
+        # Started before, it says so on the stream, as dockerd does: Compose 2 starts each of its execs twice.
+        again = process.started
         keys = parse_detach_keys(process.config.get("DetachKeys") or "")
         # Framed or not is for whoever starts it to say, whatever it was created with (moby exec_routes.go).
         raw = body.get("Tty", False)
@@ -87,7 +89,8 @@ class _Exec:
             await to_end(self._execs.start(process, Streams(client.fd, client.early, keys, raw), size=size))
         except LabError as error:
             await client.fail(error.message, tty=raw)
-            await self._execs.abandon(process)
+            if not again:
+                await self._execs.abandon(process)
         return client.response()
 
     async def post_resize(self, request: web.Request) -> web.StreamResponse:

@@ -10,14 +10,18 @@ ContainerAttach.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import struct
+import termios
 from types import TracebackType
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from pydock_lab.daemon.api.connection import Connection
+from pydock_lab.daemon.runtime.streams import HEAD_POLL_S, HEAD_POLLS
 from pydock_lab.errors import SystemFailure
 
 RAW = "application/vnd.docker.raw-stream"
@@ -92,10 +96,18 @@ class Hijack:
         text = f"{message}\r\n".encode()
         frame = text if tty else bytes((1, 0, 0, 0)) + len(text).to_bytes(4, "big") + text
         try:
+            await self._head_is_read()
             await asyncio.get_running_loop().sock_sendall(self._socket, frame)
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
+
+    async def _head_is_read(self) -> None:
+        """Wait until the client has the head, as the keeper does: docker-py loses what comes along with it."""
+        for _ in range(HEAD_POLLS if self._socket.family == socket.AF_UNIX else 0):
+            if not struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0]:
+                return
+            await asyncio.sleep(HEAD_POLL_S)
 
     def response(self) -> web.StreamResponse:
         """Return what the handler returns: aiohttp writes nothing and lets the connection go."""

@@ -141,7 +141,7 @@ class Execs:
             InvalidParameter: the command can't be executed (the message tells 126 from 127).
         """
         container, config = process.container, process.config
-        self.check_startable(process)
+        self._check_startable(process)
         process.started = process.running = True
         if streams is not None:
             await self._attach(process, streams)
@@ -170,8 +170,11 @@ class Execs:
         """Let the client go of a process that could not be started."""
         await self._runtime.detached(process.id)
 
-    def check_startable(self, process: Exec) -> None:
-        """Refuse a second start, or one in a container that does not run. Raises Conflict."""
+    def check_container(self, process: Exec) -> None:
+        """Refuse to start it in a container that does not run. Raises Conflict."""
+        self._check_running(process.container)
+
+    def _check_startable(self, process: Exec) -> None:
         if process.started:
             state = "is already running" if process.running else "has already run"
             raise Conflict(f"Error: Exec command {process.id} {state}")
