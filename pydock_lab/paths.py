@@ -15,11 +15,16 @@ import os
 from pathlib import Path
 
 
+def _user_id() -> int:
+    """The user's id; Windows, where only an engine elsewhere can be used, has none."""
+    return os.geteuid() if hasattr(os, "geteuid") else -1
+
+
 def data_root() -> Path:
     """Absolute path of the persistent state of this user's daemon."""
     if chosen := os.environ.get("PYDOCK_DATA_ROOT"):
         return Path(chosen).absolute()
-    if os.geteuid() == 0:
+    if _user_id() == 0:
         return Path("/var/lib/pydock")
     from platformdirs import user_data_path
 
@@ -30,13 +35,13 @@ def exec_root() -> Path:
     """Absolute path of the run-time state of this user's daemon; short, as it holds unix sockets."""
     if chosen := os.environ.get("PYDOCK_EXEC_ROOT"):
         return Path(chosen).absolute()
-    if os.geteuid() == 0:
+    if _user_id() == 0:
         return Path("/run/pydock")
     if (runtime := os.environ.get("XDG_RUNTIME_DIR")) and os.access(runtime, os.W_OK):
         return Path(runtime) / "pydock"
     import tempfile
 
-    return Path(tempfile.gettempdir()) / f"pydock-{os.geteuid()}"
+    return Path(tempfile.gettempdir()) / f"pydock-{_user_id()}"
 
 
 def cache_root() -> Path:

@@ -14,6 +14,7 @@ import tty
 from collections.abc import Iterator
 
 from pydock_lab.client.commands.session import ResizeCallback
+from pydock_lab.client.detach import DetachKeys
 from pydock_lab.client.hijack import HijackedStream
 
 _CHUNK = 65536
@@ -91,33 +92,6 @@ class LocalTerminal:
             yield
         finally:
             signal.signal(signal.SIGWINCH, previous)
-
-
-class DetachKeys:
-    """Finds the detach sequence in what is typed, also when it comes in pieces.
-
-    Args:
-        sequence: b"" never matches.
-    """
-
-    def __init__(self, sequence: bytes) -> None:
-        self._sequence = sequence
-        self._held = b""
-
-    def feed(self, typed: bytes) -> tuple[bytes, bool]:
-        """Return what may be passed on, and whether the sequence is complete."""
-        if not self._sequence:
-            return typed, False
-        data = self._held + typed
-        if (at := data.find(self._sequence)) >= 0:
-            return data[:at], True
-        # Hold back an end that may be the sequence's beginning.
-        for length in range(min(len(self._sequence) - 1, len(data)), 0, -1):
-            if data.endswith(self._sequence[:length]):
-                self._held = data[-length:]
-                return data[:-length], False
-        self._held = b""
-        return data, False
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -51,7 +51,8 @@ def frame(*children: str | None, label: str | None = None, sheet: str = "") -> M
         sheet: A further style sheet beside this module: `widgets/picture.css`.
     """
     style = Markup(f"<style>{style_sheet('theme.css')}{style_sheet(sheet) if sheet else ''}</style>")
-    return join(style, tag("div", *children, class_="pd", role="group" if label else None, aria_label=label))
+    kind = "pd mathjax_ignore"  # JupyterLab sets $…$ as a formula, and a shell's $NAME $OTHER is none
+    return join(style, tag("div", *children, class_=kind, role="group" if label else None, aria_label=label))
 
 
 def scroll(child: Markup, label: str) -> Markup:

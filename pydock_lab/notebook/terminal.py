@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from pydock_lab.client.commands.session import ResizeCallback
+from pydock_lab.client.detach import DetachKeys
 from pydock_lab.client.hijack import HijackedStream
-from pydock_lab.client.terminal import DetachKeys
 from pydock_lab.errors import LabError
 
 _ROWS, _COLUMNS = 24, 80

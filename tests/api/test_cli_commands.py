@@ -36,13 +36,33 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_an_engine_on_tcp(own_daemon: Callable[..., Daemon]) -> None:
+WITHOUT_UNIX = """
+import os, socket, sys
+sys.modules |= dict.fromkeys(("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"))  # None: it can't be imported
+for name in ("fork", "geteuid", "getuid", "pidfd_open", "setsid"):
+    delattr(os, name)
+del socket.AF_UNIX
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell()
+shell.run_line_magic("load_ext", "pydock_lab")
+ran = shell.run_cell("%docker run --rm busybox echo from elsewhere")
+shell.run_line_magic("unload_ext", "pydock_lab")
+sys.exit(not ran.success)
+"""
+"""What the notebook side has to do without on Windows."""
+
+
+def test_an_engine_on_tcp(own_daemon: Callable[..., Daemon], tmp_path: Path) -> None:
     port = free_port()
     daemon = own_daemon("-H", f"tcp://127.0.0.1:{port}")
     host = {"DOCKER_HOST": f"tcp://127.0.0.1:{port}"}
     assert daemon.docker("pull", "busybox").returncode == 0
     done = run("run", "--rm", "-i", "busybox", "cat", environment=host, stdin="through\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "through\n", "")
+    elsewhere = os.environ | host | {"IPYTHONDIR": str(tmp_path), "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", WITHOUT_UNIX]
+    done = subprocess.run(command, env=elsewhere, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith("from elsewhere\n"), done.stderr
     assert run("ps", "-aq", environment=host).stdout == ""
     refused = run("-H", f"tcp://127.0.0.1:{free_port()}", "ps")
     assert refused.returncode == 1 and "Is the docker daemon running?" in refused.stderr

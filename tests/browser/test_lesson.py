@@ -32,6 +32,7 @@ def test_the_lesson_in_jupyterlab(open_notebook: Open) -> None:
         },
     )
     expect(notebook.panel).not_to_contain_text("Traceback")
+    expect(notebook.panel.locator("mjx-container")).to_have_count(0)  # $FLASK_APP$ in a check is no formula
     notebook.keep(notebook.cell("FLASK_DEBUG=1 notes-app"), "lesson05-mistake")
     look_at_the_build(notebook)
     look_at_the_layers(notebook)
