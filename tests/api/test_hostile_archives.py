@@ -18,7 +18,9 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from tests.unit.daemon.store.conftest import digest, link, make_tar
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import Entry
+from tests.unit.daemon.store.conftest import digest, link, make_tar, sparse
 from tests.unit.daemon.store.test_archive import HOSTILE
 
 pytestmark = pytest.mark.root
@@ -100,3 +102,30 @@ def test_nothing_leads_out_of_a_container(outside: Path, box: Container) -> None
         with contextlib.suppress(docker.errors.APIError):
             box.put_archive("/tmp", archive)
         assert {path.name: path.read_text() for path in outside.iterdir()} == {"secret": "secret"}
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
+def test_a_hole_of_a_petabyte(
+    client: docker.DockerClient, door: Callable[[docker.DockerClient, bytes], object]
+) -> None:
+    errors = (docker.errors.APIError, docker.errors.BuildError, docker.errors.ImageLoadError)
+    with pytest.raises(errors):
+        door(client, sparse("bomb", 1 << 50))
+
+
+def test_holes_and_odd_names_in_a_container(box: Container) -> None:
+    """A hole stays one, and what is called like the root takes nothing's place."""
+    assert box.put_archive("/tmp", sparse("hole", 1 << 36))
+    assert box.get_archive("/tmp/hole")[1]["size"] == 1 << 36
+    for name in ("", "/", "."):
+        assert box.put_archive("/tmp", tarformat.encode(Entry(name, size=1)) + b"x".ljust(512, b"\0") + tarformat.END)
+    _, found = box.get_archive("/tmp/hole")
+    assert found["name"] == "hole"
+    for content, message in (
+        (tarformat.encode(Entry("x", uid=1 << 33)), "archive/tar: invalid tar header"),
+        (tarformat.encode(Entry("x", "Z")), "unhandled tar header type 90"),
+        (tarformat.encode(Entry("x", size=5)) + b"x", "unexpected EOF"),
+        (b"\x1f\x8b broken", "archive is damaged"),
+    ):
+        with pytest.raises(docker.errors.APIError, match=message):
+            box.put_archive("/tmp", content)

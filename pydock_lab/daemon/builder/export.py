@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs
-from pydock_lab.daemon.store import tarformat
 from pydock_lab.daemon.store.owners import noted_owner
-from pydock_lab.daemon.store.tarformat import BLOCK, END, Entry
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import BLOCK, END, Entry
 
 _CHUNK = 1 << 20
 _TYPES = {

@@ -17,11 +17,11 @@ from typing import IO
 
 from pydock_lab.daemon.builder.digests import metadata_digest
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs
-from pydock_lab.daemon.store import tarformat
 from pydock_lab.daemon.store.archive import Limits
-from pydock_lab.daemon.store.tarformat import Entry, TarReader
 from pydock_lab.daemon.store.tree import clean
 from pydock_lab.errors import InvalidParameter
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import Entry, TarReader
 
 KEPT_BYTES = 16 << 20
 _KINDS = {

@@ -13,15 +13,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import IO, cast
 
-from pydock_lab.daemon.store import tarformat
 from pydock_lab.daemon.store.blobs import BlobStore, BlobWriter
 from pydock_lab.daemon.store.compression import decompress, detect
 from pydock_lab.daemon.store.drafts import ChunkReader, LayerDraft
 from pydock_lab.daemon.store.layers import LayerStore
-from pydock_lab.daemon.store.tarformat import Entry, TarReader
 from pydock_lab.daemon.store.tree import clean
 from pydock_lab.errors import InvalidParameter
-from pydock_lab.spec import media_types
+from pydock_lab.spec import media_types, tarformat
+from pydock_lab.spec.tarformat import Entry, TarReader
 
 _MAX_DOCUMENT = 16 << 20
 _MAX_DOCUMENTS = 64 << 20

@@ -18,14 +18,13 @@ from typing import Any
 
 import msgspec
 
-from pydock_lab.daemon.store import tarformat
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.store.layers import LayerStore
-from pydock_lab.daemon.store.tarformat import Entry
 from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure
-from pydock_lab.spec import media_types
+from pydock_lab.spec import media_types, tarformat
 from pydock_lab.spec.platform import Platform
 from pydock_lab.spec.reference import Reference, parse
+from pydock_lab.spec.tarformat import Entry
 
 _BLOBS = "blobs/sha256/"
 

@@ -6,9 +6,6 @@ nothing is executed in the end: the last operation reports a result.
 
 from __future__ import annotations
 
-import bz2  # noqa: F401 - tarfile imports these when it needs them, and a child must not
-import gzip  # noqa: F401
-import lzma  # noqa: F401
 import os
 from collections.abc import Callable
 from dataclasses import dataclass

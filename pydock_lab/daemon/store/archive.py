@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pydock_lab.daemon.store import tarformat
 from pydock_lab.daemon.store.owners import note_owner
 from pydock_lab.daemon.store.recipe import RecipeWriter
-from pydock_lab.daemon.store.tarformat import Entry, TarReader
 from pydock_lab.daemon.store.tree import Tree, clean, remove
 from pydock_lab.errors import InvalidParameter, SystemFailure
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import Entry, TarReader
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -112,7 +112,9 @@ def unpack(
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise SystemFailure(f"write {error.filename or root}: {os.strerror(error.errno).lower()}") from error
             message = os.strerror(error.errno or 0).lower()
-            raise InvalidParameter(f"failed to unpack {error.filename or ''!r}: {message}") from error
+            # A descriptor's number says nothing to anybody.
+            name = error.filename if isinstance(error.filename, str) else unpacker.name
+            raise InvalidParameter(f"failed to unpack {name!r}: {message}") from error
     return Unpacked(unpacker.size, unpacker.entries, frozenset(unpacker.implied))
 
 
@@ -136,19 +138,21 @@ class _Unpacker:
         self._recipe = recipe
         self._directory_times: dict[str, int] = {}
         self._content_bytes = 0
+        self.name = ""
         self.size = 0
         self.entries = 0
         self.implied = {""}
 
     def place(self, entry: Entry, reader: TarReader) -> None:
         """Make what one entry says."""
+        self.name = entry.name
         self._tree.trim()
         self._count(entry)
         path = clean(entry.name)
         if not path:
             if entry.type == tarformat.DIRECTORY:
                 self._finish_path(self._tree.fd, ".", entry)
-                self._directory_times[""] = entry.mtime_ns
+                self._directory_times[""] = entry.settable_ns
                 self.implied.discard("")
             return
         parent, name = self._tree.locate(path, self._make_directory)
@@ -173,7 +177,8 @@ class _Unpacker:
 
     def _count(self, entry: Entry) -> None:
         self.entries += 1
-        self._content_bytes += sum(length for _, length in entry.segments) if entry.type == tarformat.REGULAR else 0
+        # Holes count too: whoever reads the file later, reads their zeros.
+        self._content_bytes += entry.size if entry.type == tarformat.REGULAR else 0
         if self.entries > self._limits.entries or self._content_bytes > self._limits.content_bytes:
             raise InvalidParameter("archive is larger than the engine's limit for unpacking")
         if entry.type == tarformat.REGULAR:
@@ -184,11 +189,11 @@ class _Unpacker:
     def _regular(self, parent: int, name: str, path: str, entry: Entry, reader: TarReader) -> None:
         fd = self._create(parent, name, path)
         try:
-            _write(fd, entry, reader)
+            reader.write(entry, fd)
             self._own(fd, entry)
             self._set_xattrs(fd, entry)
             os.fchmod(fd, entry.mode)
-            _set_mtime(fd, None, entry.mtime_ns)
+            _set_mtime(fd, None, entry.settable_ns)
         finally:
             os.close(fd)
         if self._recipe is not None and entry.size:
@@ -212,7 +217,7 @@ class _Unpacker:
                 if self._layer and is_whiteout(there):
                     self._make_opaque(parent, name)
         self._finish_path(parent, name, entry)
-        self._directory_times[path] = entry.mtime_ns
+        self._directory_times[path] = entry.settable_ns
         self.implied.discard(path)
 
     def _special(self, parent: int, name: str, path: str, entry: Entry) -> None:
@@ -289,7 +294,7 @@ class _Unpacker:
         if entry.type != tarformat.SYMLINK:
             os.chmod(name, entry.mode, dir_fd=parent)
         if entry.type != tarformat.DIRECTORY:
-            _set_mtime(parent, name, entry.mtime_ns)
+            _set_mtime(parent, name, entry.settable_ns)
 
     def _own(self, fd: int, entry: Entry) -> None:
         try:
@@ -321,34 +326,12 @@ class _Unpacker:
                     raise
 
 
-def _write(fd: int, entry: Entry, reader: TarReader) -> None:
-    """Write the stored pieces of a file where they belong, leaving holes between."""
-    if entry.data is None:
-        for chunk in reader.content():
-            written = os.write(fd, chunk)
-            while written < len(chunk):
-                written += os.write(fd, chunk[written:])
-        return
-    segments = iter(entry.data)
-    offset = room = 0
-    for chunk in reader.content():
-        view = memoryview(chunk)
-        while view:
-            if not room:
-                offset, room = next(segments)
-            count = os.pwrite(fd, view[:room], offset)
-            view, offset, room = view[count:], offset + count, room - count
-    os.ftruncate(fd, entry.size)
-
-
 def _set_mtime(target: int, name: str | None, mtime_ns: int) -> None:
     """Set access and modification time of a descriptor, or of `name` in it."""
-    # Beyond 34 bits of seconds ext4 and xfs clamp anyway, and utimensat(2) may refuse.
-    time_ns = min(max(mtime_ns, -(2**31) * 10**9), 2**34 * 10**9)
     if name is None:
-        os.utime(target, ns=(time_ns, time_ns))
+        os.utime(target, ns=(mtime_ns, mtime_ns))
     else:
-        os.utime(name, ns=(time_ns, time_ns), dir_fd=target, follow_symlinks=False)
+        os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=target, follow_symlinks=False)
 
 
 def _proc_path(parent: int, name: str) -> str:

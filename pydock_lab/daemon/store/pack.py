@@ -13,12 +13,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydock_lab.daemon.store import tarformat
 from pydock_lab.daemon.store.archive import OPAQUE, PRIVATE_XATTRS, WHITEOUT, is_whiteout, opaque_xattr
 from pydock_lab.daemon.store.owners import read_note
-from pydock_lab.daemon.store.tarformat import Entry
 from pydock_lab.daemon.store.tree import names as names_in
 from pydock_lab.errors import SystemFailure
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import Entry
 
 _CHUNK = 256 << 10
 _SECOND = 1_000_000_000

@@ -10,20 +10,28 @@ tar(5).
 
 from __future__ import annotations
 
+# All that unpacking needs is imported here, before the root is the container's: there it would be the container's.
+import bz2
 import contextlib
 import errno
+import gzip
 import io
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import time
+import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any, cast
 
 from pydock_lab.daemon.runtime import users
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation
+from pydock_lab.errors import InvalidParameter
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import Entry, TarReader
 
 BUFFER_BYTES = 1024 * 1024
 
@@ -80,9 +88,10 @@ class TransferFiles(Operation):
             owner = (user.uid, user.gid)
         try:
             read_tar(fd, target, keep_kind=bool(self.options.get("no_overwrite_dir_non_dir")), owner=owner)
-        except tarfile.ReadError as error:
-            broken_off = str(error) == "unexpected end of data"
-            raise CannotStart("unexpected EOF" if broken_off else "archive/tar: invalid tar header") from None
+        except InvalidParameter as error:
+            raise CannotStart(error.message) from None
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise CannotStart(f"archive is damaged: {error}") from None
 
 
 def path_stat(path: str) -> dict[str, Any]:
@@ -232,41 +241,58 @@ def read_tar(fd: int, directory: str, *, keep_kind: bool, owner: tuple[int, int]
         keep_kind: Refuse to put a file in a directory's place or the other way round.
         owner: Instead of the entries' own.
     """
-    directories: list[tuple[str, tarfile.TarInfo]] = []
-    with contextlib.ExitStack() as stack:
-        source = stack.enter_context(io.BufferedReader(io.FileIO(fd, closefd=False), BUFFER_BYTES))
+    directories: list[tuple[str, Entry]] = []
+    with io.BufferedReader(io.FileIO(fd, closefd=False), BUFFER_BYTES) as source:
         if not source.peek(1):
             return  # no bytes are no files, as Docker has it
-        archive = stack.enter_context(tarfile.open(fileobj=source, mode="r|*", bufsize=BUFFER_BYTES))
-        for entry in archive:
+        reader = TarReader(_decompressed(source))
+        for entry in reader:
             if owner is not None:
                 entry.uid, entry.gid = owner
             target = os.path.normpath(os.path.join(directory, entry.name.lstrip("/")))
             _check_within(directory, target, entry)
+            if target == directory and entry.type != tarformat.DIRECTORY:
+                continue  # what would take the place of all that is there
             _make_room(target, entry, keep_kind=keep_kind)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            if entry.isdir():
+            if entry.type == tarformat.DIRECTORY:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(target)
                 directories.append((target, entry))
             else:
-                _extract(archive, entry, target, directory)
+                _extract(reader, entry, target, directory)
                 _set_metadata(target, entry)
-        while source.read(BUFFER_BYTES):
-            pass
+        reader.finish()
     for target, entry in reversed(directories):
         _set_metadata(target, entry)
 
 
-def _check_within(directory: str, target: str, entry: tarfile.TarInfo) -> None:
+def _decompressed(source: io.BufferedReader[io.FileIO]) -> IO[bytes]:
+    """Read through gzip, bzip2 and xz."""
+    head = source.peek(6)
+    raw: io.BufferedIOBase
+    if head.startswith(b"\x1f\x8b"):
+        raw = gzip.GzipFile(fileobj=source)
+    elif head.startswith(b"BZh"):
+        raw = bz2.BZ2File(source)
+    elif head.startswith(b"\xfd7zXZ\x00"):
+        raw = lzma.LZMAFile(source)  # noqa: SIM115 - what lies below is closed by the caller
+    else:
+        return source
+    return io.BufferedReader(cast("io.RawIOBase", raw), BUFFER_BYTES)
+
+
+def _check_within(directory: str, target: str, entry: Entry) -> None:
     """Refuse what leads out of the directory, as Docker does; out of the root it could not (moby pkg/archive)."""
     if not _is_within(directory, target):
         raise CannotStart(f'"{os.path.normpath(entry.name)}" is outside of "{directory}"')
     link = entry.linkname.lstrip("/")
-    if entry.issym() and not _is_within(directory, os.path.normpath(os.path.join(os.path.dirname(target), link))):
+    if entry.type == tarformat.SYMLINK and not _is_within(
+        directory, os.path.normpath(os.path.join(os.path.dirname(target), link))
+    ):
         raise CannotStart(f'invalid symlink "{target}" -> "{entry.linkname}"')
     linked = os.path.normpath(os.path.join(directory, link))
-    if entry.islnk() and not _is_within(directory, linked):
+    if entry.type == tarformat.LINK and not _is_within(directory, linked):
         raise CannotStart(f'invalid hardlink "{linked}" -> "{entry.linkname}"')
 
 
@@ -274,20 +300,20 @@ def _is_within(directory: str, path: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def _make_room(target: str, entry: tarfile.TarInfo, *, keep_kind: bool) -> None:
+def _make_room(target: str, entry: Entry, *, keep_kind: bool) -> None:
     """Remove what is in an entry's place, unless both are directories."""
     try:
         there = os.lstat(target).st_mode
     except FileNotFoundError:
         return
     if stat.S_ISDIR(there):
-        if entry.isdir():
+        if entry.type == tarformat.DIRECTORY:
             return
         if keep_kind:
             raise CannotStart(f'cannot overwrite directory "{target}" with non-directory "{entry.name}"', "invalid")
         shutil.rmtree(target)
         return
-    if entry.isdir():
+    if entry.type == tarformat.DIRECTORY:
         if stat.S_ISLNK(there) and os.path.isdir(target):
             return
         if keep_kind:
@@ -295,32 +321,31 @@ def _make_room(target: str, entry: tarfile.TarInfo, *, keep_kind: bool) -> None:
     os.unlink(target)
 
 
-def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, target: str, directory: str) -> None:
+def _extract(reader: TarReader, entry: Entry, target: str, directory: str) -> None:
     """Make one file that is no directory."""
-    if entry.isreg():
-        source = archive.extractfile(entry)
+    if entry.type == tarformat.REGULAR:
         with open(target, "wb", buffering=0) as file:
-            while source is not None and (data := source.read(BUFFER_BYTES)):
-                file.write(data)
-    elif entry.issym():
+            reader.write(entry, file.fileno())
+    elif entry.type == tarformat.SYMLINK:
         os.symlink(entry.linkname, target)
-    elif entry.islnk():
+    elif entry.type == tarformat.LINK:
         os.link(os.path.join(directory, entry.linkname.lstrip("/")), target, follow_symlinks=False)
-    elif entry.ischr() or entry.isblk():
-        kind = stat.S_IFCHR if entry.ischr() else stat.S_IFBLK
-        os.mknod(target, kind | entry.mode, os.makedev(entry.devmajor, entry.devminor))
-    elif entry.isfifo():
+    elif entry.type in (tarformat.CHARACTER, tarformat.BLOCK_DEVICE):
+        kind = stat.S_IFCHR if entry.type == tarformat.CHARACTER else stat.S_IFBLK
+        os.mknod(target, kind | entry.mode, os.makedev(entry.major, entry.minor))
+    elif entry.type == tarformat.FIFO:
         os.mkfifo(target, entry.mode)
+    else:
+        raise CannotStart(f"unhandled tar header type {ord(entry.type)}")
 
 
-def _set_metadata(target: str, entry: tarfile.TarInfo) -> None:
+def _set_metadata(target: str, entry: Entry) -> None:
     """Set owner, mode, times and file capabilities; a single-id user namespace can't give files away."""
     with contextlib.suppress(PermissionError, OSError):
         os.chown(target, entry.uid, entry.gid, follow_symlinks=False)
-    if not entry.issym():
+    if entry.type != tarformat.SYMLINK:
         os.chmod(target, entry.mode)
-    capability = entry.pax_headers.get("SCHILY.xattr.security.capability")
-    if capability:
+    if capability := entry.xattrs.get("security.capability"):
         with contextlib.suppress(OSError):
-            os.setxattr(target, "security.capability", capability.encode("utf-8", "surrogateescape"))
-    os.utime(target, (entry.mtime, entry.mtime), follow_symlinks=False)
+            os.setxattr(target, "security.capability", capability)
+    os.utime(target, ns=(entry.settable_ns, entry.settable_ns), follow_symlinks=False)

@@ -18,6 +18,8 @@ from pydock_lab.daemon.store.database import Database
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.trace import Trace
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import Entry
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="machine: device nodes need root")
 
@@ -86,3 +88,13 @@ def link(target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
 
 def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def sparse(name: str, size_bytes: int) -> bytes:
+    """A tar of one file that is nothing but a hole, in GNU tar's old form: 1.5 kB, whatever its size."""
+    header = bytearray(tarformat.encode(Entry(name, "S")))
+    header[257:265] = b"ustar  \0"
+    header[483:495] = b"\x80" + size_bytes.to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + tarformat.END

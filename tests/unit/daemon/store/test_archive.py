@@ -14,7 +14,7 @@ import pytest
 from pydock_lab.daemon.store.archive import Limits, is_whiteout, unpack
 from pydock_lab.daemon.store.tree import remove_path
 from pydock_lab.errors import InvalidParameter, LabError
-from tests.unit.daemon.store.conftest import link, make_tar, needs_root
+from tests.unit.daemon.store.conftest import link, make_tar, needs_root, sparse
 
 OWN = (os.geteuid(), os.getegid())
 
@@ -75,6 +75,15 @@ def test_nothing_outside_is_touched(root: Path, case: str, layer: bool) -> None:
     assert outside(root) == {"secret": "secret"}
     assert sorted(path.name for path in root.parent.iterdir()) == ["outside", "root"]
     assert os.listxattr(root.parent / "outside") == []
+
+
+def test_holes_count_against_the_limit_and_errors_name_the_entry(root: Path) -> None:
+    with pytest.raises(InvalidParameter, match="larger than the engine's limit"):
+        unpack(io.BytesIO(sparse("bomb", 1 << 50)), root)
+    file = tarfile.TarInfo()
+    file.pax_headers = {"SCHILY.xattr.user.big": "x" * 70_000}
+    with pytest.raises(InvalidParameter, match="failed to unpack 'attributes': "):
+        put(root, ("attributes", file))
 
 
 def test_links_inside_are_followed_inside(root: Path) -> None:

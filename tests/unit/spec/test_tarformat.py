@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydock_lab.daemon.store import tarformat
-from pydock_lab.daemon.store.tarformat import Entry, TarReader
 from pydock_lab.errors import InvalidParameter
+from pydock_lab.spec import tarformat
+from pydock_lab.spec.tarformat import Entry, TarReader
 from tests.unit.daemon.store.conftest import make_tar
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=300).filter(
@@ -32,7 +32,7 @@ def read(data: bytes) -> list[tuple[Entry, bytes]]:
 @given(
     NAMES,
     NAMES,
-    st.integers(0, 2**40),
+    st.integers(0, 2**32 - 1),
     st.integers(-(10**9), 2**40),
     st.dictionaries(st.sampled_from(["user.a", "security.capability"]), st.binary(max_size=40)),
 )
@@ -124,3 +124,11 @@ def test_every_byte_that_is_no_content_is_recorded_in_order() -> None:
         recorded += list(reader.content())
     reader.finish()
     assert b"".join(recorded) == data
+
+
+def test_numbers_that_no_kernel_takes_are_refused() -> None:
+    for entry in (Entry("x", uid=1 << 32), Entry("x", gid=-2), Entry("x", "3", major=1 << 20)):
+        with pytest.raises(InvalidParameter, match="invalid tar header"):
+            read(tarformat.encode(entry))
+    [(entry, _)] = read(tarformat.encode(Entry("x", mtime_ns=10**27)))
+    assert entry.settable_ns == 2**34 * 10**9

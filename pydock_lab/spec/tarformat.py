@@ -1,4 +1,4 @@
-"""The tar format: header blocks to typed entries and back, no file system in sight.
+"""The tar format: header blocks to typed entries and back; the file system is its callers' matter.
 
 Reads what the tools of the container world write (ustar, pax, GNU long names,
 GNU sparse in its four forms, base-256 numbers) and writes pax with fixed
@@ -7,11 +7,13 @@ a layer's diff_id depends on them. (`tarfile` promises no such thing, and it
 reads pax headers of any size into memory.)
 
 Sources: pax in POSIX.1-2017 `pax`, GNU tar manual ("Standard", "Sparse Formats").
-Called by archive.py (unpack) and pack.py.
+Read by the store's extractor (layers, ADD, contexts, imports) and by the container's own
+(`docker cp`); standard library only, as the latter runs before a container's program.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
@@ -58,6 +60,11 @@ class Entry:
     data: list[tuple[int, int]] | None = None
 
     @property
+    def settable_ns(self) -> int:
+        """The time as a file can have it: beyond 34 bits of seconds file systems clamp, and utimensat(2) may refuse."""
+        return min(max(self.mtime_ns, -(2**31) * 10**9), 2**34 * 10**9)
+
+    @property
     def segments(self) -> list[tuple[int, int]]:
         """The stored pieces of a regular file as (offset, length)."""
         if self.data is not None:
@@ -102,6 +109,25 @@ class TarReader:
                 raise InvalidParameter("unexpected EOF")
             self._unread -= len(chunk)
             yield chunk
+
+    def write(self, entry: Entry, fd: int) -> None:
+        """Write the content of the entry that iteration has just returned, leaving holes where it has some."""
+        if entry.data is None:
+            for chunk in self.content():
+                written = os.write(fd, chunk)
+                while written < len(chunk):
+                    written += os.write(fd, chunk[written:])
+            return
+        segments = iter(entry.data)
+        offset = room = 0
+        for chunk in self.content():
+            view = memoryview(chunk)
+            while view:
+                if not room:
+                    offset, room = next(segments)
+                count = os.pwrite(fd, view[:room], offset)
+                view, offset, room = view[count:], offset + count, room - count
+        os.ftruncate(fd, entry.size)
 
     def _note(self, raw: bytes) -> None:
         if self._record is not None:
@@ -164,7 +190,7 @@ class TarReader:
             entry.size = 0
         elif entry.type == REGULAR and entry.name.endswith("/"):
             entry.type = DIRECTORY  # how tar said "directory" before ustar
-        if "\0" in entry.name or "\0" in entry.linkname:
+        if "\0" in entry.name or "\0" in entry.linkname or not _is_settable(entry):
             raise InvalidParameter("archive/tar: invalid tar header")
         return entry
 
@@ -218,6 +244,12 @@ class TarReader:
         if end > real_size or sum(length for _, length in data) != self._unread:
             raise InvalidParameter("archive/tar: invalid tar header")
         entry.data, entry.size = data, real_size
+
+
+def _is_settable(entry: Entry) -> bool:
+    """Whether its numbers are such as the kernel takes; -1 leaves an owner as it is (chown(2))."""
+    owners = all(-1 <= number < 1 << 32 for number in (entry.uid, entry.gid))
+    return owners and all(0 <= number < 1 << 20 for number in (entry.major, entry.minor))
 
 
 def decode_header(block: bytes) -> Entry:
