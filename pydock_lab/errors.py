@@ -25,6 +25,12 @@ import errno as _errno
 import os
 from typing import ClassVar
 
+NOT_A_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
+    "and try again."
+)
+"""What dockerd says to every request that needs a swarm."""
+
 
 class LabError(Exception):
     """Base of every error the package raises on purpose.

@@ -156,6 +156,18 @@ def test_published_port_moves_to_the_network_that_is_left(
         container.remove(force=True)
 
 
+def test_ports_are_published_where_the_network_says(client: docker.DockerClient, networks: Any, busybox: str) -> None:
+    networks.create("hidden", options={"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"})
+    ports = {"80/tcp": None, "81/tcp": ("0.0.0.0", None)}
+    container = client.containers.run(busybox, ["sleep", "1000"], detach=True, network="hidden", ports=ports)
+    try:
+        container.reload()
+        assert [one["HostIp"] for one in container.ports["80/tcp"]] == ["127.0.0.1"]
+        assert [one["HostIp"] for one in container.ports["81/tcp"]] == ["0.0.0.0"]
+    finally:
+        container.remove(force=True)
+
+
 def test_connect_refusals(client: docker.DockerClient, networks: Any, busybox: str, sleeper: Any) -> None:
     api = client.api
     network = networks.create("some")

@@ -19,7 +19,7 @@ from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.events import EventFilter
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
-from pydock_lab.errors import InvalidParameter, NotImplementedYet, Unavailable
+from pydock_lab.errors import NOT_A_SWARM, InvalidParameter, NotImplementedYet, Unavailable
 
 _PING_HEADERS = {
     "Builder-Version": "1",
@@ -121,8 +121,7 @@ class _System:
     async def not_a_swarm(self, request: web.Request) -> web.StreamResponse:
         """Every request that needs a swarm."""
         raise Unavailable(
-            'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node '
-            "to swarm and try again.",
+            NOT_A_SWARM,
             hint="this engine runs containers on one machine; use docker compose for several of them",
         )
 

@@ -329,6 +329,8 @@ class Networks:
         Raises SystemFailure with Docker's text, `driver failed programming external connectivity on
         endpoint …: Bind for 0.0.0.0:5000 failed: port is already allocated`; nothing stays open then.
         """
+        if address := self._records[endpoint.network_id].host_binding:
+            bindings = [one if one.host_ip else replace(one, host_ip=address) for one in bindings]
         published = self._ports.publish(endpoint, bindings)
         try:
             await self._kernel.forward(forwards(endpoint, published))

@@ -10,15 +10,34 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from pydock_lab.daemon.network.addresses import Network4or6, free_subnet, overlaps, unique_local_subnet
-from pydock_lab.daemon.network.record import BRIDGE_NAME, DRIVER_MTU, PREDEFINED, NetworkRecord, Subnet
-from pydock_lab.errors import Conflict, Forbidden, InvalidParameter, NotFound
+from pydock_lab.daemon.network.record import (
+    BRIDGE_HOST_BINDING,
+    BRIDGE_ICC,
+    BRIDGE_MASQUERADE,
+    BRIDGE_NAME,
+    DRIVER_MTU,
+    PREDEFINED,
+    NetworkRecord,
+    Subnet,
+    truth,
+)
+from pydock_lab.errors import (
+    NOT_A_SWARM,
+    Conflict,
+    Forbidden,
+    InvalidParameter,
+    NotFound,
+    NotImplementedYet,
+    Unavailable,
+)
 
 _IFNAMSIZ = 15  # netdevice(7), without the NUL
+_LEAST_MTU, _MOST_MTU = 68, 65535  # RFC 791; dockerd takes others too, and no container starts then
 
 
 def timestamp() -> str:
@@ -64,6 +83,7 @@ def new_network(
     _check_name(name, existing)
     driver = request.get("Driver") or "bridge"
     _check_driver(driver)
+    _check_kind(request)
     ipam = request.get("IPAM") or {}
     if (ipam.get("Driver") or "default") not in ("default", "null"):
         raise NotFound(f'plugin "{ipam["Driver"]}" not found')
@@ -76,6 +96,8 @@ def new_network(
     for block in blocks:
         if overlaps(block.network, ours):
             raise Forbidden("Pool overlaps with other one on this address space")
+    if len({block.network.version for block in blocks}) < len(blocks):
+        raise Forbidden("bridge driver doesn't support multiple subnets")
     subnet4 = next((block for block in blocks if block.network.version == 4), None)
     subnet6 = next((block for block in blocks if block.network.version == 6), None)
     if subnet4 is None:
@@ -127,10 +149,24 @@ def _check_name(name: str, existing: list[NetworkRecord]) -> None:
 def _check_driver(driver: str) -> None:
     if driver in ("host", "null"):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
-    if driver in ("overlay", "macvlan", "ipvlan"):
+    if driver == "overlay":
+        raise Unavailable(NOT_A_SWARM, hint="this engine has bridge networks only")
+    if driver in ("macvlan", "ipvlan"):
         raise NotFound(f'plugin "{driver}" not found', hint="this engine has bridge networks only")
     if driver != "bridge":
         raise NotFound(f'plugin "{driver}" not found')
+
+
+def _check_kind(request: dict[str, Any]) -> None:
+    """Refuse networks that only a swarm has, and those that only hold settings for others."""
+    if request.get("Ingress"):
+        raise InvalidParameter("Ingress network can only be global scope network")
+    if (request.get("Scope") or "local") != "local":
+        raise InvalidParameter(f"cannot create a {request['Scope']} scoped network when swarm is not active")
+    if other := (request.get("ConfigFrom") or {}).get("Network"):
+        raise InvalidParameter(f'configuration network "{other}" does not exist')
+    if request.get("ConfigOnly"):
+        raise NotImplementedYet("configuration-only networks are not kept", hint="give each network its own options")
 
 
 def _trimmed(block: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +227,35 @@ def _bridge_name(options: dict[str, str], existing: list[NetworkRecord], prefix:
 
 
 def _checked(options: dict[str, str]) -> dict[str, str]:
-    mtu = options.get(DRIVER_MTU, "1500")
-    if not mtu.isdigit():
-        raise InvalidParameter(f'strconv.Atoi: parsing "{mtu}": invalid syntax')
+    for key in options.keys() & _READERS.keys():
+        try:
+            _READERS[key](options[key])
+        except ValueError as error:
+            raise InvalidParameter(f"failed to parse {key} value: {options[key]} ({error})") from None
     return options
+
+
+def _address4(text: str) -> None:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        raise ValueError("nil ip") from None
+
+
+def _mtu(text: str) -> None:
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+    if not _LEAST_MTU <= number <= _MOST_MTU:
+        hint = f"a bridge's packets have {_LEAST_MTU} to {_MOST_MTU} bytes"
+        raise InvalidParameter(f"invalid MTU number: {number}", hint=hint)
+
+
+_READERS: Mapping[str, Callable[[str], object]] = {
+    BRIDGE_ICC: truth,
+    BRIDGE_MASQUERADE: truth,
+    BRIDGE_HOST_BINDING: _address4,
+    DRIVER_MTU: _mtu,
+}
+"""How the value of an option is read; ValueError says in Go's words what is wrong with it."""

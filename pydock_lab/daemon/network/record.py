@@ -25,6 +25,19 @@ DRIVER_MTU = "com.docker.network.driver.mtu"
 PREDEFINED = ("bridge", "host", "none")
 
 
+_TRUTHS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
+def truth(text: str) -> bool:
+    """Read an option as Go's strconv.ParseBool does. Raises ValueError in its words."""
+    if text not in _TRUTHS:
+        raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    return _TRUTHS[text]
+
+
 class Documents(Protocol):
     """Where networks and endpoints are remembered: key → JSON document (store.database.Documents)."""
 
@@ -89,12 +102,18 @@ class NetworkRecord(msgspec.Struct, frozen=True):
     @property
     def masquerade(self) -> bool:
         """Packets that leave the machine get the machine's own address."""
-        return self.options.get(BRIDGE_MASQUERADE, "true") == "true" and not self.internal
+        return _TRUTHS.get(self.options.get(BRIDGE_MASQUERADE, "true"), False) and not self.internal
 
     @property
     def icc(self) -> bool:
         """Containers of this network may talk to each other."""
-        return self.options.get(BRIDGE_ICC, "true") == "true"
+        return _TRUTHS.get(self.options.get(BRIDGE_ICC, "true"), False)
+
+    @property
+    def host_binding(self) -> str:
+        """The host's address for ports that are published without one, or "" for every address."""
+        address = self.options.get(BRIDGE_HOST_BINDING, "")
+        return "" if address == "0.0.0.0" else address
 
     @property
     def user_defined(self) -> bool:

@@ -8,8 +8,23 @@ from typing import Any
 import pytest
 
 from pydock_lab.daemon.network.creation import bridge_address, chosen, new_network, predefined
-from pydock_lab.daemon.network.record import NetworkRecord
-from pydock_lab.errors import Conflict, Forbidden, InvalidParameter, LabError, NotFound
+from pydock_lab.daemon.network.record import (
+    BRIDGE_HOST_BINDING,
+    BRIDGE_ICC,
+    BRIDGE_MASQUERADE,
+    DRIVER_MTU,
+    NetworkRecord,
+)
+from pydock_lab.errors import (
+    NOT_A_SWARM,
+    Conflict,
+    Forbidden,
+    InvalidParameter,
+    LabError,
+    NotFound,
+    NotImplementedYet,
+    Unavailable,
+)
 
 BRIDGE = predefined("bridge", bridge="docker0", subnet=chosen(ipaddress.ip_network("172.17.0.0/16")))
 THERE = [BRIDGE, predefined("host"), predefined("none")]
@@ -95,12 +110,37 @@ def test_ipv6_network_gets_a_unique_local_subnet() -> None:
             InvalidParameter,
             "invalid bridge name: a-name-too-long-for-a-link",
         ),
+        *(
+            ({"Options": {name: value}}, InvalidParameter, f"failed to parse {name} value: {value} ({reason})")
+            for name, value, reason in (
+                (BRIDGE_ICC, "maybe", 'strconv.ParseBool: parsing "maybe": invalid syntax'),
+                (BRIDGE_MASQUERADE, "", 'strconv.ParseBool: parsing "": invalid syntax'),
+                (BRIDGE_HOST_BINDING, "here", "nil ip"),
+                (DRIVER_MTU, "big", 'strconv.Atoi: parsing "big": invalid syntax'),
+            )
+        ),
+        ({"Options": {DRIVER_MTU: "-5"}}, InvalidParameter, "invalid MTU number: -5"),
+        ({"Driver": "overlay"}, Unavailable, NOT_A_SWARM),
+        ({"Ingress": True}, InvalidParameter, "Ingress network can only be global scope network"),
+        ({"Scope": "swarm"}, InvalidParameter, "cannot create a swarm scoped network when swarm is not active"),
+        ({"ConfigFrom": {"Network": "x"}}, InvalidParameter, 'configuration network "x" does not exist'),
+        ({"ConfigOnly": True}, NotImplementedYet, "configuration-only networks are not kept"),
+        (
+            {"IPAM": {"Config": [{"Subnet": "10.81.0.0/24"}, {"Subnet": "10.82.0.0/24"}]}},
+            Forbidden,
+            "bridge driver doesn't support multiple subnets",
+        ),
     ],
 )
 def test_refusals(request_: dict[str, Any], kind: type[LabError], message: str) -> None:
     with pytest.raises(kind) as refused:
         create(**request_)
     assert refused.value.message == message
+
+
+def test_truths_are_read_as_go_reads_them() -> None:
+    off, on = create(Options={BRIDGE_ICC: "F", BRIDGE_MASQUERADE: "0"}), create(Options={BRIDGE_ICC: "1"})
+    assert (off.icc, off.masquerade, on.icc, on.masquerade) == (False, False, True, True)
 
 
 def test_name_in_use() -> None:
