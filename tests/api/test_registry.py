@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +26,9 @@ def serving(address: str, command: list[str], log: Path) -> Iterator[str]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
+        host, _, port = address.rpartition(":")
         for _ in range(200):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/"):
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
                 break
             time.sleep(0.05)
         yield address

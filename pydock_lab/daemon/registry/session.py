@@ -106,7 +106,7 @@ class RegistrySession:
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_connect=CONNECT_S, sock_read=_STALL_S)
         self._http = aiohttp.ClientSession(
             timeout=timeout,
-            trust_env=True,
+            trust_env=not is_loopback(URL(bases[0]).authority),  # as Go: no proxy for this machine
             auto_decompress=False,
             read_bufsize=_READ_BUFFER,
             headers={"User-Agent": f"docker/{__version__} pydock_lab"},
@@ -172,8 +172,9 @@ class RegistrySession:
         for attempt in range(1, tries + 1):
             try:
                 response = await self._once(method, path, **options)
-            except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
-                if isinstance(error, aiohttp.ClientConnectorError) or attempt == tries:
+            except (aiohttp.ClientConnectionError, aiohttp.ClientHttpProxyError, asyncio.TimeoutError) as error:
+                final = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError)
+                if final or attempt == tries:
                     raise self._unreachable(method, path, error) from error
                 await asyncio.sleep(_BACK_OFF_S * 2 ** (attempt - 1))
                 continue
@@ -215,7 +216,12 @@ class RegistrySession:
             exchange = self._begin(method, url, headers, options)
             try:
                 response = await self._http.request(method, url, headers=headers, **options)
-            except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, ssl.SSLError):
+            except (
+                aiohttp.ClientConnectorError,
+                aiohttp.ClientHttpProxyError,
+                aiohttp.ServerDisconnectedError,
+                ssl.SSLError,
+            ):
                 if self._bases == [base] or "://" in path:
                     raise
                 if self._bases[0] == base:  # not yet given up by a request at the same time
@@ -310,6 +316,11 @@ class RegistrySession:
             reason = f"dial tcp: lookup {error.host}: no such host"
         elif isinstance(error, aiohttp.ClientSSLError):
             reason = f"tls: {error.os_error}"
+        elif isinstance(error, aiohttp.ClientProxyConnectionError):
+            refusal = os.strerror(error.os_error.errno or 0).lower()
+            reason = f"proxyconnect tcp: dial tcp {error.host}:{error.port}: connect: {refusal}"
+        elif isinstance(error, aiohttp.ClientHttpProxyError):
+            reason = error.message or f"the proxy answered {error.status}"
         elif isinstance(error, aiohttp.ClientConnectorError):
             reason = f"dial tcp {error.host}:{error.port}: connect: {os.strerror(error.os_error.errno or 0).lower()}"
         else:
