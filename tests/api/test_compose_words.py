@@ -30,6 +30,10 @@ services:
     command: "true"
     profiles: [late]
     depends_on: {ready: {condition: service_completed_successfully}}
+  card:
+    image: busybox
+    profiles: [gpu]
+    deploy: {resources: {reservations: {devices: [{driver: d, capabilities: [tpu, fast]}]}}}
 """
 COMMANDS = """
 config --variables
@@ -64,6 +68,9 @@ stop -t 0 db
 cp note.txt db:/etc/
 rm -f db
 up -d
+--profile gpu up -d card
+--profile gpu config
+--profile gpu rm -fs card
 --profile late run --rm -T waits
 --profile late rm -fs ready
 --profile once up --no-deps short

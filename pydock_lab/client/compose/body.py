@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydock_lab.client.compose import labels, units
-from pydock_lab.client.compose.model import Amounts, Healthcheck, Service, SingleOrRange
+from pydock_lab.client.compose.model import Amounts, DeviceRequest, Healthcheck, Service, SingleOrRange
 from pydock_lab.client.compose.project import Project
 from pydock_lab.client.compose.render import service_hash
 
@@ -295,6 +295,11 @@ def _resources(service: Service) -> dict[str, Any]:
             for one in service.devices
         ],
         "DeviceCgroupRules": service.device_cgroup_rules or None,
+        "DeviceRequests": [
+            *(_device_request(one, one.capabilities) for one in reserved.devices),
+            *(_device_request(one, [*one.capabilities, "gpu"]) for one in service.gpus),
+        ]
+        or None,
         "Ulimits": [
             {"Name": name, "Soft": limit.soft, "Hard": limit.hard}
             if isinstance(limit, SingleOrRange)
@@ -317,6 +322,16 @@ def _resources(service: Service) -> dict[str, Any]:
         ):
             found[key] = [{"Path": one.path, "Rate": int(one.rate)} for one in rates]
     return found
+
+
+def _device_request(request: DeviceRequest, capabilities: list[str]) -> dict[str, Any]:
+    return {
+        "Driver": request.driver,
+        "Count": int(request.count or 0),
+        "DeviceIDs": request.device_ids or None,
+        "Capabilities": [capabilities],
+        "Options": request.options or None,
+    }
 
 
 def _shared(mode: str, peers: Mapping[str, str]) -> str:

@@ -147,6 +147,7 @@ def _service_changes(directory: Path) -> dict[str, Change]:
         "environment": mapping,
         "expose": texts,
         "extra_hosts": hosts,
+        "gpus": _device_requests,
         "group_add": texts,
         "healthcheck": _healthcheck,
         "label_file": lambda value: [absolute(item, directory) for item in _listed(value)],
@@ -247,7 +248,7 @@ def _depends_on(value: Any) -> dict[str, Any]:
 
 
 def _deploy(value: Mapping[str, Any]) -> dict[str, Any]:
-    amounts: dict[str, Change] = {"memory": _bytes, "cpus": float, "pids": int}
+    amounts: dict[str, Change] = {"memory": _bytes, "cpus": float, "pids": int, "devices": _device_requests}
     return _each(
         value,
         {
@@ -259,6 +260,15 @@ def _deploy(value: Mapping[str, Any]) -> dict[str, Any]:
             "rollback_config": lambda found: _each(found, {"delay": _duration, "monitor": _duration}),
         },
     )
+
+
+def _device_requests(value: Any) -> list[dict[str, Any]]:
+    """`all`, or a list of requests; where one says neither how many nor which, it is all."""
+    requests = [dict(one) for one in ([{}] if value == "all" else value)]
+    for one in requests:
+        if not (one.get("count") or one.get("device_ids")):
+            one["count"] = "all"
+    return requests
 
 
 def _develop(value: Mapping[str, Any], directory: Path) -> dict[str, Any]:

@@ -74,6 +74,10 @@ def _service(name: str, raw: dict[str, Any], environment: Mapping[str, str]) -> 
         secret.setdefault("target", f"/run/secrets/{secret['source']}")
     for volume in found.get("volumes") or ():
         _complete_volume(volume)
+    reserved = ((found.get("deploy") or {}).get("resources") or {}).get("reservations") or {}
+    for request in (*(reserved.get("devices") or ()), *(found.get("gpus") or ())):
+        if request.get("count") == "all":
+            request["count"] = -1
     found["depends_on"] = dict(sorted(_dependencies(found).items()))
     _check_deploy(name, found)
     return found

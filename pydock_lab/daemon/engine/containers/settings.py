@@ -178,8 +178,10 @@ def _check_modes(host: dict[str, Any]) -> None:
         mounts.check_tmpfs(options)
     if host["Isolation"] not in ("", "default"):
         raise InvalidParameter(f"invalid isolation: \"{host['Isolation']}\" - linux only supports 'default'")
-    if host["DeviceRequests"]:
-        raise InvalidParameter('could not select device driver "" with capabilities: [[gpu]]')
+    for request in host["DeviceRequests"] or ():
+        wanted = " ".join(f"[{' '.join(one)}]" for one in request.get("Capabilities") or ())
+        driver = request.get("Driver") or ""
+        raise InvalidParameter(f'could not select device driver "{driver}" with capabilities: [{wanted}]')
     if host["Runtime"] not in ("runc", "io.containerd.runc.v2"):
         raise InvalidParameter(f"unknown or invalid runtime name: {host['Runtime']}")
     if host["NetworkMode"] in ("container", "container:"):

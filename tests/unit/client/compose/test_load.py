@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pydock_lab.client.compose.body import create_body
 from pydock_lab.client.compose.document import read_documents
 from pydock_lab.client.compose.load import Source, load, load_open
 from pydock_lab.client.compose.problem import ComposeError
@@ -239,6 +240,25 @@ def test_missing_files(tmp_path: Path) -> None:
     found = failure(tmp_path, "services: {web: {image: a, env_file: no.env}}")
     assert found.message.startswith(f"env file {tmp_path}/no.env not found")
     assert found.exit_code == 14
+
+
+def test_devices_by_what_they_can_do(tmp_path: Path) -> None:
+    text = """
+services:
+  web:
+    image: a
+    gpus: all
+    deploy:
+      resources:
+        reservations: {devices: [{capabilities: [tpu], count: 2}, {capabilities: [a], device_ids: ["0"]}]}
+"""
+    found = project(tmp_path, text, name="p")
+    body = create_body(found, "web", number=1, image_id="", container="p-web-1", peers={})
+    assert [(one["Count"], one["DeviceIDs"], one["Capabilities"]) for one in body["HostConfig"]["DeviceRequests"]] == [
+        (2, None, [["tpu"]]),
+        (0, ["0"], [["a"]]),
+        (-1, None, [["gpu"]]),
+    ]
 
 
 def test_open_model_keeps_variables_wherever_they_stand(tmp_path: Path) -> None:
