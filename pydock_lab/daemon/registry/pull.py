@@ -76,8 +76,8 @@ class Pull:
     async def run(self) -> tuple[Image, str]:
         """Fetch the image; return it with the digest that its reference names."""
         manifest = await self.manifest()
-        tag = self._reference.tag or self._reference.digest
-        self._progress({"status": f"Pulling from {self._reference.path}", "id": tag})
+        asked = self._reference.tag or str(self._reference)  # a digest is told with its name, as by dockerd
+        self._progress({"status": f"Pulling from {self._reference.path}", "id": asked})
         try:
             image = await self._image(manifest)
             self._distribution.add_manifest(image.id, manifest.raw, manifest.media_type)

@@ -313,6 +313,23 @@ async def test_a_platform_that_is_not_there(registry: tuple[Registry, str], pull
         await puller.pull(platform=Platform.parse("linux/s390x"))
 
 
+async def test_foreign_layers_are_refused(registry: tuple[Registry, str], puller: Puller) -> None:
+    manifest = msgspec.json.decode(registry[0].manifest)
+    for change in ({"urls": ["https://elsewhere.test/layer"]}, {"mediaType": f"{media_types.DOCKER_LAYER}.foreign"}):
+        layers = [manifest["layers"][0] | change, *manifest["layers"][1:]]
+        registry[0].manifest = msgspec.json.encode(manifest | {"layers": layers})
+        with pytest.raises(InvalidParameter, match="foreign layers are not supported"):
+            await puller.pull()
+    assert registry[0].blob_requests() == []
+    puller.assert_nothing_listed()
+
+
+async def test_a_digest_is_told_with_its_name(registry: tuple[Registry, str], puller: Puller) -> None:
+    pinned = f"app@{digest(registry[0].manifest)}"
+    await puller.pull(pinned)
+    assert puller.progress[0] == {"status": "Pulling from app", "id": f"{puller.host}/{pinned}"}
+
+
 async def test_a_redirect_is_followed(registry: tuple[Registry, str], puller: Puller) -> None:
     registry[0].redirect = True
     assert (await puller.pull()).id == registry[0].config
