@@ -156,7 +156,9 @@ class RegistryClient:
         known = credentials or await find_credentials(reference.domain)
         bases = self._bases(reference.domain)
         with self.transfers.record("push", reference.familiar, asked) as transfer:
-            async with self._session(bases, reference, known, transfer, actions="pull,push") as session:
+            async with self._session(
+                bases, reference, known, transfer, actions="pull,push", progress=progress
+            ) as session:
                 push = Push(
                     session,
                     reference,
@@ -202,7 +204,7 @@ class RegistryClient:
         if (known := self._unreachable.get(key)) and time.monotonic() - known[0] < _REMEMBER_UNREACHABLE_S:
             raise known[1]
         try:
-            async with self._session(bases, reference, credentials, transfer) as session:
+            async with self._session(bases, reference, credentials, transfer, progress=progress) as session:
                 return await self._make_pull(session, reference, platform, progress).run()
         except Unreachable as error:
             if not is_loopback(reference.domain):
@@ -232,6 +234,7 @@ class RegistryClient:
         transfer: Transfer,
         *,
         actions: str = "pull",
+        progress: Progress = lambda _: None,
     ) -> RegistrySession:
         return RegistrySession(
             bases,
@@ -240,6 +243,7 @@ class RegistryClient:
             self._trace,
             transfer,
             actions=actions,
+            tell=lambda text: progress({"status": text}),
             tls=tls_context(reference.domain, verify=len(bases) == 1, root=self._config.certificates_root),
             make_socket=self._make_socket,
         )

@@ -13,8 +13,10 @@ import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin
 
@@ -78,6 +80,7 @@ class RegistrySession:
         transfer: Takes down every request.
         actions: What tokens are asked for: `pull` or `pull,push`.
         tls: As aiohttp takes it: a context, or whether certificates are verified.
+        tell: Gets what the user should know while the session waits.
         make_socket: Rootless, sockets come from the broker, so that the host's loopback is meant by `localhost`.
     """
 
@@ -91,6 +94,7 @@ class RegistrySession:
         *,
         actions: str = "pull",
         tls: ssl.SSLContext | bool = True,
+        tell: Callable[[str], None] = lambda _: None,
         make_socket: Callable[[int, int], socket.socket] | None = None,
     ) -> None:
         self._bases = bases
@@ -98,7 +102,7 @@ class RegistrySession:
         self._credentials = credentials
         self._trace = trace
         self._transfer = transfer
-        self._actions = actions
+        self._tell = tell
         self._scopes = [f"repository:{repository}:{actions}"] if repository else []
         self._authorization: str | None = None
         self._token_lock = asyncio.Lock()
@@ -187,6 +191,8 @@ class RegistrySession:
                     raise await _error(response)
             finally:
                 self._release(response)
+            if response.status == 429:
+                self._tell(f"The registry wants fewer requests (429 Too Many Requests): retrying in {pause:g} s")
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -335,7 +341,12 @@ def _header(authorization: str | None) -> dict[str, str]:
 def _retry_after(response: aiohttp.ClientResponse, attempt: int) -> float:
     """Seconds to wait, by the registry's own word if it has one."""
     text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else _BACK_OFF_S * 2 ** (attempt - 1)
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, round(parsedate_to_datetime(text).timestamp() - time.time(), 1))
+    except (ValueError, TypeError):
+        return _BACK_OFF_S * 2.0 ** (attempt - 1)
 
 
 async def _error(response: aiohttp.ClientResponse) -> LabError:

@@ -42,6 +42,7 @@ class Registry:
     Attributes:
         requests: (method, path below the repository) of all that came.
         fail: Status → how many of the next blob requests get it.
+        retry_after: What comes with a 429.
         cut: How many of the next blob responses end half way.
         stall: How many of the next blob responses stop half way and stay so.
         redirect: Blobs are elsewhere, as with a content network.
@@ -52,6 +53,7 @@ class Registry:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str]] = []
         self.fail: list[int] = []
+        self.retry_after = "60"
         self.cut = 0
         self.stall = 0
         self.redirect = False
@@ -119,7 +121,7 @@ class Registry:
     async def _blob(self, request: web.Request, name: str) -> web.StreamResponse:
         if self.fail and name != self.config:
             status = self.fail.pop(0)
-            return web.Response(status=status, headers={"Retry-After": "60"} if status == 429 else {})
+            return web.Response(status=status, headers={"Retry-After": self.retry_after} if status == 429 else {})
         data = self.swap.get(name, self.blobs[name])
         start = int((request.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
         response = web.StreamResponse(status=206 if start else 200)
@@ -262,6 +264,16 @@ async def test_a_limit_is_told(registry: tuple[Registry, str], puller: Puller) -
     assert caught.value.hint is not None
     assert "again in 60 s" in caught.value.hint
     puller.assert_nothing_listed()
+
+
+@pytest.mark.parametrize("retry_after", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+async def test_a_limit_that_passes_is_waited_for_and_told(
+    registry: tuple[Registry, str], puller: Puller, retry_after: str
+) -> None:
+    registry[0].fail, registry[0].retry_after = [429], retry_after
+    assert (await puller.pull()).id == registry[0].config
+    text = "The registry wants fewer requests (429 Too Many Requests): retrying in 0 s"
+    assert [line["status"] for line in puller.progress].count(text) == 1
 
 
 async def test_what_is_not_there(registry: tuple[Registry, str], puller: Puller) -> None:
