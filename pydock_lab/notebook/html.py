@@ -9,8 +9,12 @@ from __future__ import annotations
 import functools
 from html import escape
 from pathlib import Path
+from typing import Any
 
 _HERE = Path(__file__).parent
+
+Bundle = dict[str, Any]
+"""An output in several forms, by MIME type."""
 
 
 class Markup(str):

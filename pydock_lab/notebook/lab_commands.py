@@ -97,7 +97,7 @@ def run(words: list[str], lab: Lab) -> None:
 def _doctor(lab: Lab) -> None:
     from pydock_lab.notebook.views.doctor import show
 
-    show(lab.connection)
+    show(lab.connection, lab.steady)
 
 
 def _layers(lab: Lab, image: str) -> None:
@@ -190,7 +190,7 @@ def explain(name: str, container: str, connection: Connection, steady: Steady) -
     """
     from pydock_lab.notebook.views import launch, picture
 
-    picture.show_still(launch.draw(name, launch.read(connection, container)), steady)
+    picture.show_still(launch.draw(name, steady.data(launch.read(connection, container))), steady)
 
 
 def _requests(lab: Lab, *words: str) -> None:
@@ -202,16 +202,14 @@ def _requests(lab: Lab, *words: str) -> None:
         lab.docker(command)
     finally:
         events = lab.connection.lab("trace", since=str(past[-1]["seq"] if past else 0))
-        for event in events:
-            if event["kind"] == "container.created":
-                lab.steady.know_name(event["data"]["name"])
-        picture.show_still(requests.draw(" ".join(command), events), lab.steady)
+        picture.show_still(requests.draw(" ".join(command), lab.steady.data(requests.rows(events))), lab.steady)
 
 
 def _reset(lab: Lab) -> None:
     from pydock_lab.client.lesson.reset import reset
 
     report = reset(lab.connection, _ledger(lab))
+    report.removed = lab.steady.data(report.removed)
     lab.seen.clear()
     _say(lab, str(report))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from IPython.display import DisplayHandle
 
-Bundle = dict[str, Any]
+from pydock_lab.notebook.html import Bundle
+from pydock_lab.notebook.steady import Steady
 
 _EVERY_S = 1 / 8
 
@@ -18,10 +18,12 @@ class Live:
 
     Args:
         draw: Makes the mimebundle of the present state.
+        steady: Makes ids and times stable where outputs are compared.
     """
 
-    def __init__(self, draw: Callable[[], Bundle]) -> None:
+    def __init__(self, draw: Callable[[Steady], Bundle], steady: Steady) -> None:
         self._draw = draw
+        self._steady = steady
         self._handle: DisplayHandle | None = None
         self._drawn_at = 0.0
 
@@ -31,11 +33,14 @@ class Live:
         if self._handle is not None and now - self._drawn_at < _EVERY_S:
             return
         self._drawn_at = now
-        self.settle()
+        self._show(self._steady.sketch())
 
     def settle(self) -> None:
         """Show the present state in any case."""
-        bundle = self._draw()
+        self._show(self._steady)
+
+    def _show(self, steady: Steady) -> None:
+        bundle = self._draw(steady)
         if self._handle is None:
             self._handle = DisplayHandle()
             self._handle.display(bundle, raw=True)

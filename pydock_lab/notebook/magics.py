@@ -9,7 +9,6 @@ in (words, variables, the cell's text) and its way out (pictures, errors).
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import subprocess
@@ -87,7 +86,7 @@ class LabMagics:
         from pydock_lab.notebook.steady import Steady
 
         if self._steady is None:
-            self._steady = Steady.from_environment()
+            self._steady = Steady.from_environment(typed=self._was_typed)
         return self._steady
 
     @property
@@ -98,6 +97,9 @@ class LabMagics:
         if self._machine is None:
             self._machine = Machine()
         return self._machine
+
+    def _was_typed(self, text: str) -> bool:
+        return any(text in cell for cell in self.shell.user_ns.get("In", ()))
 
     def line_functions(self) -> dict[str, Magic]:
         """The line magics by name."""
@@ -248,21 +250,12 @@ class LabMagics:
             raise
         finally:
             screen.end(error, rest=_where_the_rest_is(argv, container_id))
-        if "--rm" not in argv:  # it is gone, and its name with it
-            self._learn_name(result.container_id)
         shown = Shown.of(result, self.steady, output=screen.text)
         if not quiet:
             shown.show()
             shown.displayed = True
             self._say(shown.notes)
         return shown
-
-    def _learn_name(self, container_id: str) -> None:
-        """Where outputs are compared, a name that the engine made up is shown as another, always the same."""
-        if self.steady and container_id:
-            with contextlib.suppress(LabError):  # somebody may have removed it meanwhile
-                document = self.connection.request("GET", f"/containers/{container_id}/json").json()
-                self.steady.know_name(document["Name"].lstrip("/"))
 
     def _say(self, notes: list[str]) -> None:
         """Show what surprises learners about a command that worked; each once in a kernel's life."""

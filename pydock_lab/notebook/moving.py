@@ -15,7 +15,8 @@ import anywidget
 import traitlets
 from IPython.display import DisplayHandle
 
-from pydock_lab.notebook.live import Bundle, Live
+from pydock_lab.notebook.html import Bundle
+from pydock_lab.notebook.live import Live
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.views.picture import Picture
 from pydock_lab.notebook.widgets.picture import PictureWidget
@@ -46,7 +47,7 @@ class Moving:
         self._draw = draw
         self._steady = steady
         self._on_page = on_page
-        self._live = Live(self._bundle)
+        self._live = Live(self._bundle, steady)
         self._handle: DisplayHandle | None = None
         self._over = threading.Event()
         self._thread: threading.Thread
@@ -57,7 +58,7 @@ class Moving:
             self._live.changed()
         elif self._handle is None:
             self._handle = DisplayHandle()
-            self._handle.display(self._bundle(), raw=True)
+            self._handle.display(self._bundle(self._steady.sketch()), raw=True)
             # With this cell's context: what the thread displays belongs below this cell.
             context = contextvars.copy_context()
             self._thread = threading.Thread(
@@ -74,7 +75,7 @@ class Moving:
         if self._handle is None:
             self._live.settle()
         else:
-            self._handle.update(self._bundle(), raw=True)
+            self._handle.update(self._bundle(self._steady), raw=True)
 
     def _move(self, handle: DisplayHandle) -> None:
         """Put a widget where the first picture is, unless all is over before it would be there; keep it up to date."""
@@ -82,7 +83,7 @@ class Moving:
             return
         self._look()
         page = _Page(view=self._document())
-        handle.update(page._repr_mimebundle_()[0] | self._bundle(), raw=True)
+        handle.update(page._repr_mimebundle_()[0] | self._bundle(self._steady.sketch()), raw=True)
         while not self._over.wait(_EVERY_S):
             self._look()
             document = self._document()
@@ -95,7 +96,7 @@ class Moving:
 
     def _document(self) -> dict[str, str]:
         picture = self._draw()
-        return {"html": self._steady.text(str(picture.html)), "summary": picture.summary, "state": ""}
+        return {"html": self._steady.sketch().text(str(picture.html)), "summary": picture.summary, "state": ""}
 
-    def _bundle(self) -> Bundle:
-        return self._draw().bundle(self._steady)
+    def _bundle(self, steady: Steady) -> Bundle:
+        return self._draw().bundle(steady)

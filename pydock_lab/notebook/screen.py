@@ -58,6 +58,7 @@ class Screen:
         self._left = limit
         self._dropped = 0
         self._tail = ""
+        self._line = ""  # begun, and not ended yet
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
         self._build: BuildView | None = None
         self._transfer: TransferView | None = None
@@ -75,8 +76,7 @@ class Screen:
         if shown and stream == "stdout":
             self.text += shown
         if shown and not self._quiet:
-            sys.stdout.write(self._steady.text(shown))
-            _flush()
+            self._print(shown)
 
     def redraw(self, text: str) -> None:
         """Show a text in place of the output so far; only the last one is kept."""
@@ -84,8 +84,7 @@ class Screen:
             from IPython.display import clear_output
 
             clear_output(wait=True)
-            sys.stdout.write(self._steady.text(f"{text}\n"))
-            _flush()
+            self._print(f"{text}\n")
         self.text = f"{text}\n"
 
     def progress(self, event: Progress) -> None:
@@ -95,8 +94,8 @@ class Screen:
             self._changed()
             return
         if self._transfer is None:
-            self._transfer = TransferView(self._steady)
-            self._live = Live(self._transfer.bundle)
+            self._transfer = TransferView()
+            self._live = Live(self._transfer.bundle, self._steady)
         self._transfer.add(event)
         self._changed()
 
@@ -127,11 +126,22 @@ class Screen:
             self._build.fail(error)
         if self._live is not None:
             self._live.settle()
+        self._print("", last=True)
         if self._dropped:
             end = "" if self._quiet else self._tail.partition("\n")[2] or self._tail
             left_out = self._dropped - len(end)
             note = f"\n… {left_out:,} characters are left out here{rest and f'; {rest}'} …\n"
             sys.stdout.write(self._steady.text((note if left_out else "") + end))
+
+    def _print(self, text: str, *, last: bool = False) -> None:
+        """Write to the cell; where outputs are compared only whole lines, so that no id is cut in two."""
+        if self._steady:
+            lines, end, begun = (self._line + text).rpartition("\n")
+            self._line = "" if last else begun
+            text = self._steady.text(lines + end + (begun if last else ""))
+        if text:
+            sys.stdout.write(text)
+            _flush()
 
     def _moving(self, build: BuildView) -> Moving:
         from pydock_lab.notebook.moving import Moving

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydock_lab.client.commands.session import Result
-from pydock_lab.notebook.html import Markup, frame, tag, with_code
-from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.html import Bundle, Markup, frame, tag, with_code
 from pydock_lab.notebook.steady import Steady
 
 _LONG_ID = re.compile(r"^(?:sha256:)?([0-9a-f]{64})$")
@@ -62,7 +61,8 @@ class Shown(Result):
         return printed or self.image_id or self.container_id or " ".join(self.names)
 
     def __repr__(self) -> str:
-        return self.steady.text(str(self)) or f"<exit status {self.exit_code}>"
+        printed = (self.output + self._laid_out()).strip() if self.text else ""
+        return self.steady.text(printed or str(self)) or f"<exit status {self.exit_code}>"
 
     def _ipython_display_(self) -> None:
         """Show the table or text once; a magic on a line of its own has been shown already."""
@@ -78,17 +78,22 @@ class Shown(Result):
         if self.columns:
             display(self.bundle(), raw=True)
         elif self.text:
-            sys.stdout.write(f"{self.steady.text(self.text)}\n")
+            sys.stdout.write(f"{self.steady.text(self._laid_out())}\n")
         if self.exit_code:
             sys.stdout.write(f"(exit status {self.exit_code})\n")
 
     def bundle(self) -> Bundle:
         """The table as a mimebundle."""
-        return {"text/plain": self.steady.text(self.text), "text/html": self.steady.text(str(self._html()))}
+        return self.steady.bundle(self._laid_out(), str(self._html()))
+
+    def _laid_out(self) -> str:
+        """The text, in columns of the width of what is shown."""
+        return self.layout(self.steady.data) if self.layout and self.steady else self.text
 
     def _html(self) -> Markup:
         head = tag("tr", *(tag("th", name, scope="col", class_=_class_of(name)) for name in self.columns))
-        body = [tag("tr", *(self._cell(row, name) for name in self.columns)) for row in self.rows]
+        rows = self.steady.data(self.rows)
+        body = [tag("tr", *(self._cell(row, name) for name in self.columns)) for row in rows]
         nothing = tag("tr", tag("td", "none", colspan=len(self.columns), class_="pd-soft"))
         table = tag("table", tag("thead", head), tag("tbody", *(body or [nothing])), class_="pd-table pd-lines")
         return frame(tag("div", table, class_="pd-scroll", tabindex=0, role="group", aria_label="Result"))
@@ -97,7 +102,7 @@ class Shown(Result):
         value = row.get(name, "")
         content: str = value
         if match := _LONG_ID.match(value):
-            content = tag("code", match[1][:12], title=self.steady.text(value))
+            content = tag("code", match[1][:12], title=value)
         elif name in ("COMMAND", "CREATED BY", "MOUNTS") or "ID" in name.split():
             content = tag("code", value)
         elif name == "STATUS":
@@ -106,7 +111,7 @@ class Shown(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Result)}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Result) if field.name != "layout"}
 
 
 def show_notes(notes: list[str], steady: Steady) -> None:
@@ -116,7 +121,7 @@ def show_notes(notes: list[str], steady: Steady) -> None:
     plain = "\n".join(f"Note: {note}" for note in notes)
     lines = [tag("p", tag("b", "Note "), *with_code(note)) for note in notes]
     html = frame(tag("div", *lines, class_="pd-aside"), label="Notes")
-    display({"text/plain": steady.text(plain), "text/html": steady.text(str(html))}, raw=True)
+    display(steady.bundle(plain, str(html)), raw=True)
 
 
 def join_state(status: str) -> Markup:

@@ -7,7 +7,7 @@ commands never print.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pydock_lab.client.hijack import HijackedStream
 
 Stream = Literal["stdout", "stderr"]
+Change = Callable[[Any], Any]
+"""Takes rows or a document, returns the same with other values."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,7 @@ class Result(Sequence[Mapping[str, str]]):
         container_id, image_id: Full ids where the command made or ran one.
         names: What the command acted on, as named by the user (stop, rm, volume create, …).
         notes: What surprises learners about a command that worked; no part of its output.
+        layout: Makes `text` again, of the rows or documents that a function has changed; None for other texts.
     """
 
     exit_code: int = 0
@@ -199,6 +202,7 @@ class Result(Sequence[Mapping[str, str]]):
     image_id: str = ""
     names: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    layout: Callable[[Change], str] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -6,6 +6,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -87,7 +88,7 @@ def df(arguments: Arguments, session: Session) -> Result:
     if arguments.on("verbose"):
         from pydock_lab.client.commands.system_text import df_verbose_text
 
-        return Result(text=df_verbose_text(usage), documents=[usage])
+        return Result(text=df_verbose_text(usage), documents=[usage], layout=partial(df_verbose_text, usage))
     found = _DF.result(df_rows(usage), template=arguments.text("format"))
     found.documents = [usage]
     return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydock_lab.client.commands.container.list import container_row
 from pydock_lab.client.commands.image.images import image_rows
+from pydock_lab.client.commands.session import Change
 from pydock_lab.client.commands.text import humanize
 from pydock_lab.client.commands.text.tables import align
 
@@ -113,8 +114,8 @@ def info_text(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def df_verbose_text(usage: Mapping[str, Any]) -> str:
-    """The text of `docker system df -v`."""
+def df_verbose_text(usage: Mapping[str, Any], change: Change = lambda rows: rows) -> str:
+    """The text of `docker system df -v`; `change` may put other values into its tables."""
     images = [
         ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"],
         *(
@@ -142,9 +143,10 @@ def df_verbose_text(usage: Mapping[str, Any]) -> str:
         cells += [_age(entry.get("CreatedAt")), _age(entry.get("LastUsedAt"))]
         cache.append([*cells, str(entry.get("UsageCount") or 0), "true" if entry.get("Shared") else "false"])
     total = humanize.size(sum(entry.get("Size") or 0 for entry in usage.get("BuildCache") or ()))
+    tables = [align(change(table)) for table in (images, containers, volumes, cache)]
     return (
-        f"Images space usage:\n\n{align(images)}\n\nContainers space usage:\n\n{align(containers)}\n\n"
-        f"Local Volumes space usage:\n\n{align(volumes)}\n\nBuild cache usage: {total}\n\n{align(cache)}"
+        f"Images space usage:\n\n{tables[0]}\n\nContainers space usage:\n\n{tables[1]}\n\n"
+        f"Local Volumes space usage:\n\n{tables[2]}\n\nBuild cache usage: {total}\n\n{tables[3]}"
     )
 
 

@@ -7,6 +7,7 @@ volumes, then tags and images. What somebody else uses by now stays, and is said
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pydock_lab.client.connection import Connection
 
 _ID_DIGITS = 64
+_SHORT_ID = re.compile(r"\b[0-9a-f]{12}\b")
 _SAME_S = 2.0
 """Docker's CreatedAt of a volume is its directory's, in whole seconds: within this it is the same volume."""
 
@@ -49,13 +51,18 @@ class Report:
 
     def __str__(self) -> str:
         counts = [
-            f"{len(names)} {_NOUNS[kind]}{'s' if len(names) != 1 else ''} ({', '.join(sorted(names))})"
+            f"{len(names)} {_NOUNS[kind]}{'s' if len(names) != 1 else ''} ({', '.join(_sorted(names))})"
             for kind in _ORDER
             if (names := self.removed.get(kind))
         ]
         lines = [f"Removed {', '.join(counts)}." if counts else "There was nothing of this lesson to remove."]
         lines += [f"Kept {_NOUNS[entry.kind]} {entry.name}: {why}" for entry, why in self.kept]
         return "\n".join(lines)
+
+
+def _sorted(names: list[str]) -> list[str]:
+    """By name; the ids in some of them say nothing of an order."""
+    return sorted(names, key=lambda name: _SHORT_ID.sub("", name))
 
 
 def reset(connection: Connection, ledger: Ledger) -> Report:

@@ -15,7 +15,6 @@ from pydock_lab.client.commands.session import BuildEvent, Progress
 from pydock_lab.errors import LabError
 from pydock_lab.notebook.build_state import BuildState, Stage, Step
 from pydock_lab.notebook.html import Markup, bar, tag
-from pydock_lab.notebook.live import Bundle
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views import graph
@@ -83,10 +82,6 @@ class BuildView:
         """Draw the present state."""
         with self._lock:
             return draw(self._state, steady=bool(self._steady))
-
-    def bundle(self) -> Bundle:
-        """The picture as a mimebundle."""
-        return self.picture().bundle(self._steady)
 
 
 def draw(state: BuildState, *, steady: bool = False) -> Picture:

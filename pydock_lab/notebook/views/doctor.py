@@ -8,14 +8,15 @@ from IPython.display import display
 
 from pydock_lab.client.connection import Connection
 from pydock_lab.notebook.html import Markup, frame, tag
+from pydock_lab.notebook.steady import Steady
 
 _MARKS = {"real": ("✓", "pd-A"), "limited": ("~", "pd-C"), "missing": ("✕", "pd-D")}
 
 
-def show(connection: Connection) -> None:
+def show(connection: Connection, steady: Steady) -> None:
     """Examine the engine's machine and show what was found."""
-    report = connection.lab("doctor")
-    display({"text/plain": plain(report), "text/html": str(html(report))}, raw=True)
+    report = steady.data(connection.lab("doctor"))
+    display(steady.bundle(plain(report), str(html(report))), raw=True)
 
 
 def plain(report: dict[str, Any]) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pydock_lab.client.grading.report import Line, Report
-from pydock_lab.notebook.html import Markup, frame, tag
-from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.html import Bundle, Markup, frame, tag
 from pydock_lab.notebook.steady import Steady
 
 
@@ -17,7 +16,7 @@ def show(report: Report, steady: Steady) -> None:
 
 def bundle(report: Report, steady: Steady) -> Bundle:
     """A report as a mimebundle."""
-    return {"text/plain": steady.text(report.plain()), "text/html": steady.text(str(html(report)))}
+    return steady.bundle(report.plain(), str(html(report)))
 
 
 def html(report: Report) -> Markup:

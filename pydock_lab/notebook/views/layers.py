@@ -11,8 +11,7 @@ from typing import Any
 from IPython.display import display
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, bar, frame, join, tag
-from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.html import Bundle, Markup, bar, frame, join, tag
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.units import byte_count, plural
 
@@ -69,7 +68,8 @@ def read(image: str, connection: Connection) -> dict[str, Any]:
 
 def bundle(view: dict[str, Any], steady: Steady) -> Bundle:
     """The still picture."""
-    return {"text/plain": steady.text(plain(view)), "text/html": steady.text(str(html(view)))}
+    view = steady.data(view)
+    return steady.bundle(plain(view), str(html(view)))
 
 
 def plain(view: dict[str, Any]) -> str:

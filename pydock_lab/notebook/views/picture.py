@@ -13,8 +13,7 @@ from typing import Any
 
 from pydock_lab.client.connection import Connection
 from pydock_lab.errors import LabError, Unavailable
-from pydock_lab.notebook.html import Markup, frame
-from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.html import Bundle, Markup, frame
 from pydock_lab.notebook.steady import Steady
 
 _SHEET = "widgets/picture.css"
@@ -40,8 +39,7 @@ class Picture:
 
     def bundle(self, steady: Steady) -> Bundle:
         """The still picture."""
-        html = frame(self.html, label=self.label, sheet=_SHEET)
-        return {"text/plain": steady.text(self.plain), "text/html": steady.text(str(html))}
+        return steady.bundle(self.plain, str(frame(self.html, label=self.label, sheet=_SHEET)))
 
 
 def show_still(picture: Picture, steady: Steady) -> None:
@@ -70,7 +68,7 @@ def show_live(
 
     from pydock_lab.notebook.widgets.picture import PictureWidget
 
-    picture = draw(read(connection))
+    picture = draw(steady.data(read(connection)))
     look = _Look(fresh or read, draw, picture, steady)
     live = PictureWidget(look.document(picture), look)
     display(live._repr_mimebundle_()[0] | picture.bundle(steady), raw=True)
@@ -110,12 +108,12 @@ class _Look:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            self._last = self._draw(self._read(self._connection))
+            self._last = self._draw(self._steady.data(self._read(self._connection)))
         except LabError as error:
             self._connection = None  # the next look finds the engine anew, wherever it is by then
             return self.document(self._last, state=error.message)
         return self.document(self._last)
 
     def document(self, picture: Picture, *, state: str = "") -> dict[str, str]:
-        text = self._steady.text
-        return {"html": text(str(picture.html)), "summary": text(picture.summary), "state": state}
+        text = self._steady.sketch().text
+        return {"summary": text(picture.summary), "html": text(str(picture.html)), "state": state}

@@ -23,18 +23,22 @@ _UPLOAD_ID = re.compile(r"(?<=/uploads/)([\w-]{12})[\w-]+")
 _HIDDEN = frozenset({"duration_ns", "steps", "root", "mounts", "namespaces"})
 
 
-def draw(command: str, events: list[dict[str, Any]]) -> Picture:
-    """Draw requests and steps in the order in which they began.
+def rows(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make a row of each event of the engine's trace, in the order in which they began."""
+    return sorted((_row_of(event) for event in events), key=lambda row: row["began_ns"])
+
+
+def draw(command: str, rows: list[dict[str, Any]]) -> Picture:
+    """Draw requests and steps.
 
     Args:
         command: As typed, without `docker`.
-        events: Of the engine's trace, while the command ran.
+        rows: What happened while it ran.
     """
-    rows = sorted((_row_of(event) for event in events), key=lambda row: row["began_ns"])
     start = rows[0]["began_ns"] if rows else 0
     asked = [row for row in rows if row["request"]]
     registries = sorted({row["who"] for row in rows if row["registry"]})
-    end = max((row["began_ns"] + row["took_ns"] for row in rows), default=0)
+    end = max((row["ended_ns"] for row in rows), default=0)
     summary = f"docker {command}: {plural(len(asked), 'request')} in {milliseconds(end - start)}"
     if registries:
         further = [row for row in rows if row["registry"]]
@@ -65,16 +69,14 @@ def _diagram(rows: list[dict[str, Any]], registries: list[str], label: str) -> M
         answer = row["answer"].removeprefix("  → ")
         text = row["text"].split("?")[0]
         messages.append(Message(row["began_ns"], source, target, text))
-        messages.append(
-            Message(row["began_ns"] + row["took_ns"], target, source, answer, answer=True, bad=row["status"] >= 400)
-        )
+        messages.append(Message(row["ended_ns"], target, source, answer, answer=True, bad=row["status"] >= 400))
     return draw_sequence(["client", "engine", *registries], messages, label)
 
 
 def _row_of(event: dict[str, Any]) -> dict[str, Any]:
     data, took = event["data"], event["data"].get("duration_ns", 0)
-    row = {"began_ns": event["at_ns"] - took, "took_ns": took, "request": False, "registry": False, "answer": "",
-           "who": event["source"], "status": 0, "bytes": 0}  # fmt: skip
+    row = {"began_ns": event["at_ns"] - took, "ended_ns": event["at_ns"], "who": event["source"], "request": False,
+           "registry": False, "answer": "", "status": 0, "bytes": 0}  # fmt: skip
     if event["kind"] == "request.answered":
         answer = f"  → {data['status']} after {milliseconds(took)}"
         text = f"{data['method']} {short_ids(data['path'])}"

@@ -205,8 +205,8 @@ def _figures(document: dict[str, Any]) -> list[tuple[str, str, str, float, float
     """What was measured: (what, of the machine, of a container, and both as shares of the larger)."""
     machine, start_ns = document["machine"], document["container_start_ns"]
     figures = [("kernel", machine["kernel"], f"the host's, {document['host']['kernel']}", 0.0, 0.0)]
-    if start_ns:
-        longest = max(machine["boot_ns"], start_ns)
+    if start_ns is not None:
+        longest = max(machine["boot_ns"], start_ns) or 1
         figures.append(
             (
                 "from start to its first process",

@@ -13,6 +13,7 @@ from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
 SPAN_S = 300
+_SECOND_NS = 1_000_000_000
 _LANES = 14
 _LISTED = 40
 _LANE_PX, _LEFT_PX, _WIDTH_PX, _CLOCK_PX = 24, 170, 760, 64
@@ -28,11 +29,16 @@ def read(connection: Connection) -> dict[str, Any]:
     """Ask for the events of the last five minutes."""
     import json
 
-    now = time.time()
-    query = {"since": f"{now - SPAN_S:.0f}", "until": f"{now:.0f}"}
+    now_ns = time.time_ns()
+    query = {"since": _api_time(now_ns - SPAN_S * _SECOND_NS), "until": _api_time(now_ns)}
     with connection.request("GET", "/events", stream=True, query=query) as response:
         events = [json.loads(line) for line in response.iter_lines() if line.strip()]
-    return {"now_ns": int(now) * 1_000_000_000, "events": [_event(event) for event in events]}
+    return {"now_ns": now_ns, "events": [_event(event) for event in events]}
+
+
+def _api_time(at_ns: int) -> str:
+    """Seconds with nine decimals, as the API takes them."""
+    return f"{at_ns // _SECOND_NS}.{at_ns % _SECOND_NS:09}"
 
 
 def draw(document: dict[str, Any]) -> Picture:
@@ -42,7 +48,8 @@ def draw(document: dict[str, Any]) -> Picture:
     last = f"; the last: {events[-1]['type']} {events[-1]['name']} {events[-1]['action']}" if events else ""
     lines = [summary]
     lines += [
-        f"  {event['clock']}  {event['type']:<10} {event['action']:<16} {event['name']}" for event in events[-_LISTED:]
+        f"  {_clock(event['at_ns'])}  {event['type']:<10} {event['action']:<16} {event['name']}"
+        for event in events[-_LISTED:]
     ]
     html = join(tag("p", summary, class_="pd-title"), _drawing(document) if events else None, _table(events))
     return Picture("Events", "\n".join(lines), html, summary + last)
@@ -52,15 +59,18 @@ def _event(event: dict[str, Any]) -> dict[str, Any]:
     actor = event.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
     name = attributes.get("name") or actor.get("ID", "").removeprefix("sha256:")[:12]
-    at_ns = event.get("timeNano") or event["time"] * 1_000_000_000
+    at_ns = event.get("timeNano") or event["time"] * _SECOND_NS
     return {
         "at_ns": at_ns,
-        "clock": time.strftime("%H:%M:%S", time.localtime(at_ns / 1e9)),
         "type": event["Type"],
         "name": name,
         "action": event["Action"],
         "exit": attributes.get("exitCode", ""),
     }
+
+
+def _clock(at_ns: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at_ns / 1e9))
 
 
 def _drawing(document: dict[str, Any]) -> Markup:
@@ -113,8 +123,7 @@ def _clocks(places: dict[int, int], height: int) -> list[Markup]:
     marks, free_from = [], 0
     for at_ns, x in places.items():
         if x >= free_from and x < _LEFT_PX + _WIDTH_PX - _CLOCK_PX:
-            clock = time.strftime("%H:%M:%S", time.localtime(at_ns / 1e9))
-            marks.append(tag("text", clock, x=x - 6, y=height - 4, class_="pd-label"))
+            marks.append(tag("text", _clock(at_ns), x=x - 6, y=height - 4, class_="pd-label"))
             free_from = x + _CLOCK_PX
     end = tag("text", "now", x=_LEFT_PX + _WIDTH_PX, y=height - 4, class_="pd-label", text_anchor="end")
     return [*marks, end]
@@ -122,7 +131,7 @@ def _clocks(places: dict[int, int], height: int) -> list[Markup]:
 
 def _mark(event: dict[str, Any], x: int, y: int) -> Markup:
     """A filled circle begins something, a cross ends it, a ring is anything else."""
-    title = tag("title", f"{event['clock']} {event['action']}")
+    title = tag("title", f"{_clock(event['at_ns'])} {event['action']}")
     action = event["action"].partition(":")[0]
     if action in _ENDS:
         return tag("g", title, tag("path", d=f"M{x - 4} {y - 4}l8 8m0 -8l-8 8"), class_="pd-end")
@@ -136,7 +145,7 @@ def _table(events: list[dict[str, Any]]) -> Markup:
     rows = [
         tag(
             "tr",
-            tag("td", event["clock"], class_="pd-num"),
+            tag("td", _clock(event["at_ns"]), class_="pd-num"),
             tag("td", event["type"]),
             tag("td", event["name"]),
             tag("td", event["action"], f" (exit status {event['exit']})" if event["exit"] else None),

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pydock_lab.client.commands.session import Progress
-from pydock_lab.notebook.html import Markup, bar, frame, tag
-from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.html import Bundle, Markup, bar, frame, tag
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.units import byte_count
 
 
 class TransferView:
-    """One transfer.
+    """One transfer."""
 
-    Args:
-        steady: Makes ids and times stable where outputs are compared.
-    """
-
-    def __init__(self, steady: Steady) -> None:
-        self._steady = steady
+    def __init__(self) -> None:
         self._layers: dict[str, Progress] = {}
         self._lines: list[str] = []
 
@@ -29,12 +23,12 @@ class TransferView:
         else:
             self._layers[event.id] = event
 
-    def bundle(self) -> Bundle:
-        """Draw the present state."""
+    def bundle(self, steady: Steady) -> Bundle:
+        """Draw the present state; `steady` makes ids stable where outputs are compared."""
         layers = [f"{key}: {event.status}" for key, event in self._layers.items()]
         head, tail = self._lines[:1], self._lines[1:]
         text = "\n".join([*head, *layers, *tail])
-        return {"text/plain": self._steady.text(text), "text/html": self._steady.text(str(self._html()))}
+        return steady.bundle(text, str(self._html()))
 
     def _html(self) -> Markup:
         names = (("Layer", None), ("Status", None), ("", None), ("Bytes", "pd-num"))

@@ -13,8 +13,7 @@ from IPython.display import display
 from pydock_lab.client.commands.failure import EngineError
 from pydock_lab.client.connection import Connection
 from pydock_lab.errors import LabError
-from pydock_lab.notebook.html import Markup, frame, tag
-from pydock_lab.notebook.live import Bundle
+from pydock_lab.notebook.html import Bundle, Markup, frame, tag
 from pydock_lab.notebook.steady import Steady
 from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views.picture import reached
@@ -126,7 +125,8 @@ def verdict(observers: list[dict[str, Any]]) -> str:
 
 def bundle(view: dict[str, Any], steady: Steady) -> Bundle:
     """The still picture."""
-    return {"text/plain": steady.text(plain(view)), "text/html": steady.text(str(html(view)))}
+    view = steady.data(view)
+    return steady.bundle(plain(view), str(html(view)))
 
 
 def plain(view: dict[str, Any]) -> str:

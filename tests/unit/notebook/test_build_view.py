@@ -29,7 +29,7 @@ STEPS = (
 
 
 def test_a_running_build_shows_states_and_the_end_of_the_output() -> None:
-    bundle = view_of(*STEPS).bundle()
+    bundle = view_of(*STEPS).picture().bundle(Steady("any"))
     assert bundle["text/plain"].splitlines() == [
         "a stand-in for python:3.12-alpine",
         "1/3 ✓ base     FROM python:3.12-alpine",
@@ -45,7 +45,7 @@ def test_a_running_build_shows_states_and_the_end_of_the_output() -> None:
 
 def test_a_finished_build_folds_the_output_away() -> None:
     ending = (BuildEvent("built", 3, 3, "", id="b" * 12), BuildEvent("tagged", 3, 3, "app:1"))
-    bundle = view_of(*STEPS, *ending).bundle()
+    bundle = view_of(*STEPS, *ending).picture().bundle(Steady("any"))
     assert bundle["text/plain"].splitlines()[-2:] == [
         "3/3 ✓ built    RUN pip install <flask>",
         "Built app:1: 3 steps, 1 from the cache",
@@ -56,7 +56,7 @@ def test_a_finished_build_folds_the_output_away() -> None:
 def test_a_failed_build_marks_the_step_that_failed() -> None:
     view = view_of(*STEPS)
     view.fail("The command '/bin/sh -c pip' returned a non-zero code: 1")
-    lines = view.bundle()["text/plain"].splitlines()
+    lines = view.picture().bundle(Steady("any"))["text/plain"].splitlines()
     assert "3/3 ✕ failed   RUN pip install <flask>" in lines
     assert lines[-2:] == ["      done", "The build failed"]
 

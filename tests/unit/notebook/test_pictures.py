@@ -100,7 +100,8 @@ def test_requests_stand_in_the_order_in_which_they_began() -> None:
 
     asked = {"method": "POST", "path": "/containers/create", "status": 201, "duration_ns": 9_000_000}
     drawn = requests.draw(
-        "run x", [event("container.created", 5_000_000), event("request.answered", 10_000_000, **asked)]
+        "run x",
+        requests.rows([event("container.created", 5_000_000), event("request.answered", 10_000_000, **asked)]),
     )
     check(drawn.bundle(Steady())["text/html"])
     assert [line.split()[2] for line in drawn.plain.splitlines()[1:]] == ["client", "engine"]
@@ -115,7 +116,8 @@ def test_a_pull_is_a_sequence_with_the_registry() -> None:
     url = "http://127.0.0.1:5000/v2/x/manifests/1"
     told = {"method": "GET", "url": url, "status": 404, "sent": 0, "received": 1500, "duration_ns": 2_000_000}
     drawn = requests.draw(
-        "pull x", [event("registry.answered", 5_000_000, **told), event("request.answered", 10_000_000, **asked)]
+        "pull x",
+        requests.rows([event("registry.answered", 5_000_000, **told), event("request.answered", 10_000_000, **asked)]),
     )
     check(drawn.bundle(Steady())["text/html"])
     assert drawn.summary == "docker pull x: 1 request in 9.00 ms; 1 from the engine to 127.0.0.1:5000, 1.5kB"
@@ -247,7 +249,7 @@ def test_steps_of_one_kind_are_folded_and_what_failed_is_not() -> None:
 
 def test_a_burst_and_a_silence_both_fit_on_the_line_of_time() -> None:
     def event(at_ns: int, action: str) -> dict[str, Any]:
-        return {"at_ns": at_ns, "clock": "", "type": "container", "name": "web", "action": action, "exit": ""}
+        return {"at_ns": at_ns, "type": "container", "name": "web", "action": action, "exit": ""}
 
     events = [event(1_000_000_000, "create"), event(1_010_000_000, "start"), event(200_000_000_000, "die")]
     drawn = timeline.draw({"now_ns": 201_000_000_000, "events": events})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments, parse
@@ -10,7 +11,7 @@ from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.grammar import load
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.commands.text import humanize
-from pydock_lab.client.commands.text.tables import align
+from pydock_lab.client.commands.text.tables import align, cells_result
 from pydock_lab.client.commands.text.templates import go_json
 from pydock_lab.client.compose.body import image_name
 from pydock_lab.client.compose.graph import visit
@@ -120,8 +121,7 @@ def images(arguments: Arguments, session: Session) -> Result:
         (row["ContainerName"], row["Repository"], row["Tag"], row["ID"][7:19], humanize.size(row["Size"]))
         for row in rows
     ]
-    text = align([columns, *cells], min_width=_WIDTH)
-    return Result(text=text, columns=columns, rows=[dict(zip(columns, row, strict=True)) for row in cells])
+    return cells_result(columns, cells, partial(align, min_width=_WIDTH))
 
 
 def _push(work: Work, names: list[str], session: Session, *, ignore: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments, parse
@@ -12,8 +14,8 @@ from pydock_lab.client.commands.compose.project import begin
 from pydock_lab.client.commands.container.list import container_row
 from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.grammar import load
-from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.commands.text.tables import Table, align
+from pydock_lab.client.commands.session import Change, Result, Session
+from pydock_lab.client.commands.text.tables import Table, align, cells_result
 from pydock_lab.client.commands.text.templates import go_json
 from pydock_lab.client.compose import labels
 from pydock_lab.client.compose.state import Observed, observed
@@ -101,14 +103,12 @@ def ls(arguments: Arguments, session: Session) -> Result:
         return Result(text=go_json(rows))
     columns = ("NAME", "STATUS", "CONFIG FILES")
     cells = [tuple(row.values()) for row in rows]
-    text = align([columns, *cells], min_width=_WIDTH)
-    return Result(text=text, columns=columns, rows=[dict(zip(columns, row, strict=True)) for row in cells])
+    return cells_result(columns, cells, partial(align, min_width=_WIDTH))
 
 
 def top(arguments: Arguments, session: Session) -> Result:
     """Show the processes of a project's containers."""
     work = begin(arguments, session, arguments.positional, files=False)
-    parts = []
     rows: list[dict[str, str]] = []
     columns: tuple[str, ...] = ()
     for container in [one for one in work.of(arguments.positional) if one.running]:
@@ -118,14 +118,26 @@ def top(arguments: Arguments, session: Session) -> Result:
             if error.status_code == 409:  # it ended a moment ago
                 continue
             raise
-        columns = tuple(document["Titles"])
+        columns = ("CONTAINER", *document["Titles"])
         processes = document.get("Processes") or []
-        rows += [{"CONTAINER": container.name, **dict(zip(columns, one, strict=False))} for one in processes]
-        table = [columns, *processes]
-        widths = [max(5, *(len(row[number]) + 3 for row in table)) for number in range(len(columns))]
+        rows += [dict(zip(columns, (container.name, *one), strict=False)) for one in processes]
+
+    def layout(change: Change) -> str:
+        return _top_text(change(rows))
+
+    return Result(text=_top_text(rows), columns=columns, rows=rows, layout=layout)
+
+
+def _top_text(rows: list[dict[str, str]]) -> str:
+    """A table for each container, below its name."""
+    parts = []
+    for name, of_one in groupby(rows, key=lambda row: row["CONTAINER"]):
+        processes = [list(row.items())[1:] for row in of_one]
+        table = [[column for column, _ in processes[0]], *([cell for _, cell in row] for row in processes)]
+        widths = [max(5, *(len(row[number]) + 3 for row in table)) for number in range(len(table[0]))]
         lines = ["".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-        parts.append("\n".join([container.name, *lines, ""]))
-    return Result(text="\n".join(parts), columns=("CONTAINER", *columns), rows=rows)
+        parts.append("\n".join([name, *lines, ""]))
+    return "\n".join(parts)
 
 
 def port(arguments: Arguments, session: Session) -> Result:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments
@@ -13,7 +14,7 @@ from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.filters import api_time
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.commands.text import humanize
-from pydock_lab.client.commands.text.tables import Table, align, inspect_result
+from pydock_lab.client.commands.text.tables import Table, align, cells_result, inspect_result
 from pydock_lab.client.hijack import demultiplex
 from pydock_lab.errors import LabError
 
@@ -99,8 +100,7 @@ def top(arguments: Arguments, session: Session) -> Result:
     query = {"ps_args": " ".join(options) or None}
     document = session.connection.request("GET", f"/containers/{name}/top", query=query).json()
     columns, processes = tuple(document["Titles"]), document.get("Processes") or []
-    rows = [dict(zip(columns, process, strict=False)) for process in processes]
-    return Result(text=align([columns, *processes], min_width=_TOP_WIDTH), columns=columns, rows=rows)
+    return cells_result(columns, processes, partial(align, min_width=_TOP_WIDTH))
 
 
 def port(arguments: Arguments, session: Session) -> Result:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydock_lab.client.commands.failure import CommandError
-from pydock_lab.client.commands.session import Result
+from pydock_lab.client.commands.session import Change, Result
 
 _MIN_WIDTH = 10
 _PADDING = 3
@@ -52,7 +52,11 @@ class Table:
         """
         columns = tuple(self.headings[field] for field in self.fields)
         cells = [{self.headings[field]: _plain(row[field]) for field in self.fields} for row in rows]
-        return Result(text=self._text(rows, template, quiet), columns=columns, rows=cells)
+
+        def layout(change: Change) -> str:
+            return self._text(change(list(rows)), template, quiet)
+
+        return Result(text=self._text(rows, template, quiet), columns=columns, rows=cells, layout=layout)
 
     def _text(self, rows: Sequence[Row], template: str, quiet: bool) -> str:
         if quiet and template in ("", "table"):
@@ -112,6 +116,24 @@ def align(table: Sequence[Sequence[str]], *, min_width: int = _MIN_WIDTH) -> str
     )
 
 
+def cells_result(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], lay: Callable[[Sequence[Sequence[str]]], str]
+) -> Result:
+    """A table of cells that is laid out in its own way.
+
+    Args:
+        columns: Headings.
+        cells: A sequence for each row.
+        lay: Makes the text of rows, the headings first.
+    """
+    rows = [dict(zip(columns, row, strict=False)) for row in cells]
+
+    def layout(change: Change) -> str:
+        return lay([columns, *(list(row.values()) for row in change(rows))])
+
+    return Result(text=lay([columns, *cells]), columns=tuple(columns), rows=rows, layout=layout)
+
+
 def inspect_result(documents: Sequence[Any], template: str) -> Result:
     """What `inspect` shows of documents.
 
@@ -123,20 +145,26 @@ def inspect_result(documents: Sequence[Any], template: str) -> Result:
     from pydock_lab.client.commands.text.shapes import of_document
     from pydock_lab.client.commands.text.templates import Template, TemplateError, go_json
 
-    found = Result(documents=list(documents))
+    def encode(found: Sequence[Any]) -> str:
+        return json.dumps(found, indent=4, ensure_ascii=False) if template == "" else go_json(found)
+
+    def render(found: Sequence[Any]) -> str:
+        return "\n".join(compiled.render(of_document(document)) for document in found)
+
+    def laid_out(lay: Callable[[list[Any]], str]) -> Result:
+        all_of_them = list(documents)
+        return Result(text=lay(all_of_them), documents=all_of_them, layout=lambda change: lay(change(all_of_them)))
+
     if template in ("", "json"):
-        plain = template == ""
-        found.text = json.dumps(list(documents), indent=4, ensure_ascii=False) if plain else go_json(list(documents))
-        return found
+        return laid_out(encode)
     try:
         compiled = Template(template.replace(r"\t", "\t").replace(r"\n", "\n"))
     except TemplateError as error:
         raise CommandError(f"template parsing error: {error}", exit_code=64) from None
     try:
-        found.text = "\n".join(compiled.render(of_document(document)) for document in documents)
+        return laid_out(render)
     except TemplateError as error:
         raise CommandError(f"template parsing error: {error}") from None
-    return found
 
 
 def _heading(source: str, headings: Mapping[str, str]) -> str:

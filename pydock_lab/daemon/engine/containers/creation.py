@@ -5,7 +5,6 @@ Source: moby daemon/create.go, create_unix.go.
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,7 +73,7 @@ class Creation:
         if image and platform:
             _check_platform(image, body.get("Image", ""), platform)
         image_config: dict[str, Any] = image.config.get("config") or {} if image else {}
-        container_id = secrets.token_hex(32)
+        container_id = names.fresh_id()
         host = settings.complete_host_config(asked_host)
         warnings = self._abilities.discard(host)
         limits.check(host)

@@ -1,37 +1,27 @@
-"""Names for containers that were given none: `patient_mcilroy`.
-
-Docker's form (adjective_surname), our own words: the people are those to whom
-containers, Unix and computing owe something.
-"""
+"""Ids of containers, and names for those that were given none."""
 
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Callable
 
-_ADJECTIVES = (
-    "agile", "amber", "bold", "brave", "bright", "brisk", "calm", "candid", "careful", "cheerful", "clever",
-    "cosmic", "crisp", "curious", "daring", "deft", "diligent", "eager", "earnest", "elegant", "fair", "fearless",
-    "fluent", "frank", "gentle", "glad", "golden", "graceful", "happy", "hardy", "honest", "humble", "ingenious",
-    "jolly", "keen", "kind", "lively", "lucid", "merry", "mindful", "modest", "neat", "nimble", "noble", "patient",
-    "playful", "polite", "proud", "quick", "quiet", "radiant", "ready", "serene", "sharp", "silent", "sincere",
-    "smart", "steady", "subtle", "sunny", "swift", "tidy", "tireless", "upbeat", "vivid", "warm", "wise", "witty",
-)  # fmt: skip
-_SURNAMES = (
-    "allen", "babbage", "backus", "bartik", "biederman", "brooks", "cerf", "church", "codd", "corbato", "dijkstra",
-    "easley", "engelbart", "feinler", "goldberg", "gosling", "hamilton", "hamming", "hoare", "holberton", "hopper",
-    "huffman", "hykes", "johnson", "joy", "kahn", "kamp", "kay", "keller", "kernighan", "kilburn", "knuth", "lamport",
-    "lamarr", "lampson", "liskov", "lovelace", "maclane", "mccarthy", "mcilroy", "merkle", "milner", "minsky",
-    "moolenaar", "naur", "neumann", "noether", "ossanna", "perlman", "pike", "postel", "ritchie", "rossum", "saltzer",
-    "sammet", "shannon", "stallman", "sutherland", "tanenbaum", "thompson", "torvalds", "turing", "wilkes", "wing",
-    "wirth", "zuse",
-)  # fmt: skip
+from pydock_lab.spec.made_up_names import ADJECTIVES, SURNAMES
+
+_SHORT = 12
+
+
+def fresh_id() -> str:
+    """Return a random id; its short form is the host name, so it is never a number. Source: moby stringid."""
+    while (found := secrets.token_hex(32))[:_SHORT].isdecimal():
+        pass
+    return found
 
 
 def pick_name(is_free: Callable[[str], bool]) -> str:
     """Return a random name for which `is_free` holds."""
     for _ in range(6):
-        name = f"{random.choice(_ADJECTIVES)}_{random.choice(_SURNAMES)}"
+        name = f"{random.choice(ADJECTIVES)}_{random.choice(SURNAMES)}"
         if is_free(name):
             return name
     while True:
