@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import shutil
-import subprocess
 from importlib import import_module
 from pathlib import Path
 
@@ -77,21 +75,6 @@ def test_letters_and_names_are_unique_within_a_command() -> None:
         letters = [flag.shorthand for flag in command.flags if flag.shorthand]
         assert len(letters) == len(set(letters)), command.path
         assert len({flag.name for flag in command.flags}) == len(command.flags), command.path
-
-
-@pytest.mark.skipif(not shutil.which("docker"), reason="machine: no docker CLI to compare with")
-@pytest.mark.parametrize("line", ["rm", "container ls", "volume ls", "image prune", "rename", "kill", "container stop"])
-def test_help_pages_are_dockers(line: str) -> None:
-    page = command_page(find(line.split())[0])
-    real = subprocess.run(["docker", *line.split(), "--help"], capture_output=True, text=True).stdout
-
-    def words(text: str) -> list[str]:
-        return re.sub(r"custom template:.*?(?=\n\s+-\w, |\n\s+--no-trunc)", "", text, flags=re.DOTALL).split()
-
-    if "--format" in page:  # Docker's own page takes ten lines to explain templates
-        assert words(page)[:10] == words(real)[:10]
-    else:
-        assert page.split() == real.split()
 
 
 def test_help_is_broken_where_dockers_cli_breaks_it() -> None:
