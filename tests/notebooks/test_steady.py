@@ -15,6 +15,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.conftest import Daemon, scratch_daemon
+from tools.lessons import settle
 
 pytestmark = pytest.mark.root
 
@@ -94,16 +95,13 @@ CELLS = (
 
 
 def run(daemon: Daemon, directory: Path) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Run the cells in a kernel of their own; return each with what it shows, but for the widgets' own ids."""
+    """Run the cells in a kernel of their own; return each with what it shows: of a stream the whole, no widgets' ids."""
     directory.mkdir(parents=True)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     environment = os.environ | {"DOCKER_HOST": daemon.host, "PYDOCK_SEED": "same"}
     resources = {"metadata": {"path": str(directory)}}
     NotebookClient(notebook, timeout=120, allow_errors=True, resources=resources).execute(env=environment)
-    for cell in notebook.cells:
-        for output in cell.outputs:
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-    return [(cell.source, cell.outputs) for cell in notebook.cells]
+    return [(cell.source, cell.outputs) for cell in settle(notebook).cells]
 
 
 def test_two_engines_show_the_same_byte_for_byte(tmp_path: Path) -> None:
