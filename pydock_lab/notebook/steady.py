@@ -41,7 +41,7 @@ _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 # The engine's directories: where the layers, volumes and files of containers are, and where bundles are.
 _DATA_ROOT = re.compile(
-    r"/[^\s\"'<>:=,]*(?=/(?:(?:init-)?layers/[0-9a-f]{16}|containers/[0-9a-f]{12}|volumes/[\w.-]+/_data))"
+    r"/(?!v1\.)[^\s\"'<>:=,]*(?=/(?:(?:init-)?layers/[0-9a-f]{16}|containers/[0-9a-f]{12}|volumes/[\w.-]+/_data))"
     r"|(?<=Docker Root Dir: )\S+|(?<=layers are kept below )[^\s<]+|(?<= free at )[^\s<]+"
     r"|(?<= images stay in )/[^\s<]+(?=/registry)"
 )
@@ -172,7 +172,7 @@ class Steady:
     def _vague(self, text: str) -> str:
         """Replace times, ages and durations, and names that the engine made up: all that changes a column's width."""
         text = _TIME.sub("2020-01-01T00:00:00Z", text)
-        text = _AGE.sub("Some time", text)
+        text = _AGE.sub("a while", text)
         text = _DURATION.sub("0.0 s", text)
         text = _FREE.sub("… GB", text)
         text = _EXEC_S.sub("0", text)

@@ -75,20 +75,22 @@ def _diagram(rows: list[dict[str, Any]], registries: list[str], label: str) -> M
 
 def _row_of(event: dict[str, Any]) -> dict[str, Any]:
     data, took = event["data"], event["data"].get("duration_ns", 0)
-    row = {"began_ns": event["at_ns"] - took, "ended_ns": event["at_ns"], "who": event["source"], "request": False,
+    row = {"began_ns": event["at_ns"], "ended_ns": event["at_ns"], "who": event["source"], "request": False,
            "registry": False, "answer": "", "status": 0, "bytes": 0}  # fmt: skip
+    # A step stands where it was over: a process that was forked ahead of time began before anybody asked for it.
+    asked = row | {"began_ns": event["at_ns"] - took}
     if event["kind"] == "request.answered":
         answer = f"  → {data['status']} after {milliseconds(took)}"
         text = f"{data['method']} {short_ids(data['path'])}"
-        return row | {"request": True, "text": text, "answer": answer, "who": "api", "status": data["status"]}
+        return asked | {"request": True, "text": text, "answer": answer, "who": "api", "status": data["status"]}
     if event["kind"] == "registry.answered":
         url, moved = urlsplit(data["url"]), data["sent"] + data["received"]
         size = f", {byte_count(moved)} {'sent' if data['sent'] > data['received'] else 'received'}" if moved else ""
         answer = f"  → {data['status']}{size} after {milliseconds(took)}"
         path = _UPLOAD_ID.sub(lambda found: f"{found[1]}…", short_ids(url.path))
         text = f"{data['method']} {path}"
-        return row | {"registry": True, "text": text, "answer": answer, "who": url.netloc, "status": data["status"],
-                      "bytes": moved}  # fmt: skip
+        return asked | {"registry": True, "text": text, "answer": answer, "who": url.netloc, "status": data["status"],
+                        "bytes": moved}  # fmt: skip
     details = ", ".join(f"{key} {short(value)}" for key, value in data.items() if key not in _HIDDEN and value != "")
     steps = f", {plural(len(data['steps']), 'step')}" if data.get("steps") else ""
     return row | {"text": event["kind"].replace(".", " ") + (f": {details}" if details else "") + steps}

@@ -142,6 +142,11 @@ def test_the_engine_lies_where_it_usually_does(root: str) -> None:
     assert shown.count("/var/lib/pydock") == 3
 
 
+def test_a_path_of_the_api_stays() -> None:
+    text = f"GET /v1.47/containers/{an_id()[:12]}/json /v1.47/volumes/x/_data"
+    assert Steady("seed").text(text).startswith("GET /v1.47/containers/")
+
+
 def test_measured_data_is_the_same_whatever_was_measured() -> None:
     def told(pid: int, start: int) -> Any:
         events = [
