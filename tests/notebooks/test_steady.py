@@ -19,10 +19,11 @@ from tools.lessons import settle
 
 pytestmark = pytest.mark.root
 
+# Each stage waits for the one before: of two at a time, chance decides which is the older image.
 BUILT = """%%dockerfile -t notes:1
 FROM busybox AS one
 RUN echo one > /one
-FROM busybox AS two
+FROM one AS two
 RUN echo two > /two
 FROM busybox
 COPY --from=one /one /
@@ -95,7 +96,7 @@ CELLS = (
 
 
 def run(daemon: Daemon, directory: Path) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Run the cells in a kernel of their own; return each with what it shows: of a stream the whole, no widgets' ids."""
+    """Run the cells in a kernel of their own; return each with what it shows: a stream in one piece, no widgets' ids."""
     directory.mkdir(parents=True)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     environment = os.environ | {"DOCKER_HOST": daemon.host, "PYDOCK_SEED": "same"}
