@@ -211,6 +211,27 @@ volumes: {x: }
     project.run("wait", "web")
 
 
+def test_hooks_run_at_every_start_and_before_every_stop(project: Project) -> None:
+    project.write("""
+name: shop
+services:
+  web:
+    image: busybox
+    command: sleep 1000
+    stop_signal: SIGKILL
+    volumes: ["x:/x"]
+    post_start: [{command: sh -c "echo started >>/x/log"}]
+    pre_stop: [{command: [sh, -c, "echo $$WHY >>/x/log"], environment: [WHY=stopping]}]
+  reader: {image: busybox, command: cat /x/log, volumes: ["x:/x"], profiles: [reader]}
+volumes: {x: }
+""")
+    project.run("up", "-d")
+    project.run("stop")
+    project.run("start")
+    project.run("down")
+    assert project.run("run", "--rm", "reader").stdout.split() == ["started", "stopping"] * 2
+
+
 @pytest.mark.parametrize(
     ("db", "condition", "message"),
     [

@@ -154,6 +154,8 @@ def _service_changes(directory: Path) -> dict[str, Change]:
         "labels": labels,
         "logging": _logging,
         "networks": _networks,
+        "post_start": lambda value: [_hook(item) for item in value],
+        "pre_stop": lambda value: [_hook(item) for item in value],
         "ports": lambda value: [found for item in value for found in parse_port(item)],
         "restart": units.text,
         "secrets": lambda value: [_reference(item) for item in value],
@@ -284,6 +286,10 @@ def _device(item: Any) -> dict[str, str]:
     source, _, rest = item.partition(":")
     target, _, permissions = rest.partition(":")
     return {"source": source, "target": target or source, "permissions": permissions or "rwm"}
+
+
+def _hook(item: Any) -> dict[str, Any]:
+    return _each(item, {"command": words, "environment": mapping})
 
 
 def _env_file(item: Any, directory: Path) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Convergence:
         found: Iterable[Observed],
     ) -> None:
         self._request = session.connection.request
-        self._stopping = Stopping(session, report)
+        self._stopping = Stopping(session, project, report)
         self._session = session
         self._project = project
         self._report = report

@@ -120,7 +120,8 @@ class Dependency(Part):
 
     condition: str = ""
     restart: bool = False
-    required: bool = False
+    required: bool | None = None
+    """None where nobody said; what was said is shown, also when it is no."""
 
 
 class DeviceRequest(Part):

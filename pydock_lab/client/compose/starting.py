@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.session import Session
 from pydock_lab.client.compose.graph import Cancellation, visit
-from pydock_lab.client.compose.model import Hook
+from pydock_lab.client.compose.hooks import run_hook
 from pydock_lab.client.compose.problem import ComposeError
 from pydock_lab.client.compose.project import Project
 from pydock_lab.client.compose.report import Report
@@ -70,7 +69,7 @@ class Starting:
         def work(name: str) -> None:
             for needed, dependency in after[name].items():
                 if needed in self._containers:
-                    self._await(name, needed, dependency.condition, required=dependency.required)
+                    self._await(name, needed, dependency.condition, required=bool(dependency.required))
             again = any(needed in replaced and dependency.restart for needed, dependency in after[name].items())
             for container in self._containers.get(name, ()):
                 self._start_one(name, container, again=again)
@@ -81,7 +80,7 @@ class Starting:
         """Wait until what a service depends on has come far enough for it."""
         for needed, dependency in self._project.dependencies(name).items():
             if needed in self._containers:
-                self._await(name, needed, dependency.condition, required=dependency.required)
+                self._await(name, needed, dependency.condition, required=bool(dependency.required))
 
     def await_all(self, names: Iterable[str], *, timeout_s: float | None = None) -> None:
         """Wait until every container runs, and is healthy where it has a probe.
@@ -181,32 +180,3 @@ class Starting:
                 raise ComposeError("application not healthy after the time given (--wait-timeout)", exit_code=1)
             self._cancellation.pause(pause)
             pause = min(pause * 1.5, _LAST_LOOK_S)
-
-
-def run_hook(session: Session, container: Observed, hook: Hook) -> None:
-    """Run a hook's command in a container.
-
-    Raises:
-        ComposeError: it failed.
-    """
-    request = session.connection.request
-    document = {
-        "Cmd": hook.command or [],
-        "User": hook.user,
-        "Privileged": hook.privileged,
-        "WorkingDir": hook.working_dir,
-        "Env": [f"{key}={value or ''}" for key, value in hook.environment.items()],
-        "AttachStdout": True,
-        "AttachStderr": True,
-    }
-    try:
-        identifier = request("POST", f"/containers/{container.id}/exec", document).json()["Id"]
-        stream = session.connection.hijack(f"/exec/{identifier}/start", {"Detach": False, "Tty": False})
-        for name, data in stream.frames():
-            session.output.write(name, data)
-        stream.close()
-        code = int(request("GET", f"/exec/{identifier}/json").json()["ExitCode"] or 0)
-    except EngineError as error:
-        raise CommandError(f"{container.name}: {error.message}") from error
-    if code:
-        raise ComposeError(f"{container.name} hook exited with status code {code}", exit_code=1)

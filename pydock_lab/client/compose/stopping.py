@@ -26,19 +26,32 @@ class Stopping:
 
     Args:
         session: The session.
+        project: Whose services say what is to be run before.
         report: Is told what is done.
     """
 
-    def __init__(self, session: Session, report: Report) -> None:
+    def __init__(self, session: Session, project: Project, report: Report) -> None:
         self._request = session.connection.request
+        self._session = session
+        self._project = project
         self._report = report
 
     def stop(self, container: Observed, *, timeout_s: int | None = None) -> None:
-        """Stop a container."""
+        """Stop a container, after its service's hooks."""
         self._report.did("Container", container.name, "Stopping")
+        if container.running and not self._report.dry_run:
+            self._run_hooks(container)
         with contextlib.suppress(Gone):
             self.ask("POST", f"/containers/{container.id}/stop", t=timeout_s)
         self._report.did("Container", container.name, "Stopped")
+
+    def _run_hooks(self, container: Observed) -> None:
+        service = self._project.services.get(container.service)
+        if service is not None and service.pre_stop and not container.oneoff:
+            from pydock_lab.client.compose.hooks import run_hook  # few have any
+
+            for hook in service.pre_stop:
+                run_hook(self._session, container, hook)
 
     def remove(self, container: Observed, *, timeout_s: int | None = None, volumes: bool = False) -> None:
         """Stop a container and remove it."""

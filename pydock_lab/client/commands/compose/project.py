@@ -75,7 +75,7 @@ class Work(msgspec.Struct, frozen=True):
     @property
     def stopping(self) -> Stopping:
         """What stops and removes containers."""
-        return Stopping(self.session, self.report)
+        return Stopping(self.session, self.project, self.report)
 
     def convergence(self) -> Convergence:
         """What makes containers."""

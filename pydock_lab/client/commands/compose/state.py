@@ -10,7 +10,7 @@ from pydock_lab.client.commands.failure import EngineError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.graph import visit
 from pydock_lab.client.compose.problem import ComposeError
-from pydock_lab.client.compose.starting import Starting, run_hook
+from pydock_lab.client.compose.starting import Starting
 from pydock_lab.client.compose.state import Observed
 from pydock_lab.client.compose.stopping import in_reverse
 
@@ -29,13 +29,7 @@ def stop(arguments: Arguments, session: Session) -> Result:
     containers = [one for one in work.of(arguments.positional) if one.running]
     timeout, stopping = timeout_of(arguments), work.stopping
 
-    def one(container: Observed) -> None:
-        service = work.project.services.get(container.service)
-        for hook in service.pre_stop if service and not work.report.dry_run else ():
-            run_hook(session, container, hook)
-        stopping.stop(container, timeout_s=timeout)
-
-    in_reverse(work.project, containers, one, work.cancellation)
+    in_reverse(work.project, containers, lambda one: stopping.stop(one, timeout_s=timeout), work.cancellation)
     return Result(names=tuple(one.name for one in containers))
 
 

@@ -23,9 +23,10 @@ from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.converge import Policy
 from pydock_lab.client.compose.graph import Cancelled
+from pydock_lab.client.compose.hooks import run_hook
 from pydock_lab.client.compose.model import Trigger
 from pydock_lab.client.compose.problem import ComposeError
-from pydock_lab.client.compose.starting import Starting, run_hook
+from pydock_lab.client.compose.starting import Starting
 from pydock_lab.client.compose.state import Observed, observe
 from pydock_lab.dockerfile.ignore import Ignore
 
