@@ -362,3 +362,45 @@ def test_options_of_another_kind_of_mount_are_refused(client: docker.DockerClien
     mount: Any = Mount("/m", "/tmp", type="bind") | {"VolumeOptions": {}}
     with pytest.raises(docker.errors.APIError, match="field VolumeOptions must not be specified"):
         client.containers.create(busybox, "true", mounts=[mount])
+
+
+def test_a_kill_between_two_starts_ends_the_trying(daemon: Daemon, client: docker.DockerClient, busybox: str) -> None:
+    container = client.containers.run(busybox, "false", detach=True, restart_policy={"Name": "always"})
+    try:
+        eventually(lambda: client.containers.get(container.id).attrs["RestartCount"] > 1)
+        container.kill()
+        eventually(lambda: client.containers.get(container.id).status == "exited")
+    finally:
+        container.remove(force=True)
+
+
+def test_a_cgroup_parent_does_not_lead_out_of_the_hierarchy(daemon: Daemon, busybox: str) -> None:
+    """Not even one that exists outside: nothing is made there."""
+    parent = "../../../../../pydock-outside"
+    shown = daemon.docker("run", "--rm", "--cgroup-parent", parent, busybox, "cat", "/proc/self/cgroup").stdout
+    assert ":/pydock-outside/" in shown
+    assert not Path("/pydock-outside").exists()
+    for made in Path("/sys/fs/cgroup").glob("**/pydock-outside"):
+        made.rmdir()
+
+
+def test_links_that_come_later_and_links_to_a_shared_network(daemon: Daemon, busybox: str) -> None:
+    started = ("run", "-d", "--rm", "--stop-timeout", "0")
+    try:
+        daemon.docker("network", "create", "linked")
+        early = daemon.docker(
+            *started, "--name", "early", "--net", "linked", "--link", "late:x", busybox, "sleep", "60"
+        )
+        assert early.returncode == 0, early.stderr
+        daemon.docker(*started, "--name", "late", "--net", "linked", busybox, "sleep", "60")
+        assert daemon.docker("exec", "early", "ping", "-c1", "x").returncode == 0
+        daemon.docker(*started, "--name", "owner", busybox, "sleep", "60")
+        daemon.docker(*started, "--name", "guest", "--net", "container:owner", busybox, "sleep", "60")
+        hosts = daemon.docker("run", "--rm", "--link", "guest:g", busybox, "cat", "/etc/hosts").stdout
+        assert "\tg " in hosts
+        daemon.docker(*started, "--name", "at-host", "--net", "host", busybox, "sleep", "60")
+        refused = daemon.docker("run", "--rm", "--link", "at-host:h", busybox, "true")
+        assert "host type networking can't be used with links" in refused.stderr
+    finally:
+        daemon.docker("rm", "-f", "early", "late", "owner", "guest", "at-host")
+        daemon.docker("network", "rm", "linked")

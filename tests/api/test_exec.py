@@ -153,3 +153,17 @@ def test_output_waits_until_the_head_has_been_read(wire: Wire, client: docker.Do
     time.sleep(0.05)  # long enough for output to be there, had it not waited
     assert wire.socket.recv(65536).endswith(b"\r\n\r\n")
     assert frames(wire.rest()) == {1: b"hi\n"}
+
+
+def test_what_an_exec_keeps_and_does_not_inherit(client: docker.DockerClient, daemon: Daemon, busybox: str) -> None:
+    container = client.containers.run(busybox, "cat", detach=True, tty=True, stdin_open=True)
+    try:
+        assert container.exec_run(["sh", "-c", "echo [$TERM]"]).output == b"[]\n"
+        assert container.exec_run(["sh", "-c", "echo [$TERM]"], tty=True).output == b"[xterm]\r\n"
+        made = client.api.exec_create(container.id, "true")["Id"]
+        client.api.exec_start(made)
+        assert client.api.exec_inspect(made)["Pid"] > 1
+    finally:
+        container.remove(force=True)
+    with pytest.raises(docker.errors.NotFound, match="No such exec instance"):
+        client.api.exec_inspect(made)

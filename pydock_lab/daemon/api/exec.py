@@ -46,7 +46,6 @@ def routes(engine: Engine) -> list[web.RouteDef]:
 
 class _Exec:
     def __init__(self, engine: Engine) -> None:
-        self._containers = engine.containers
         self._execs = engine.execs
 
     async def post_create(self, request: web.Request) -> web.StreamResponse:
@@ -57,7 +56,7 @@ class _Exec:
             parse_detach_keys(config.get("DetachKeys") or "")
         except InvalidParameter:
             raise InvalidParameter(f"Invalid escape keys ({config['DetachKeys']}) provided") from None
-        process = self._execs.create(self._containers.get(request.match_info["name"]), config)
+        process = self._execs.create(request.match_info["name"], config)
         return json_response({"Id": process.id}, status=201)
 
     async def post_start(self, request: web.Request) -> web.StreamResponse:

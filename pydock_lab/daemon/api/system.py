@@ -77,6 +77,8 @@ class _System:
         since, until = (request.query.get(name, "") for name in ("since", "until"))
         since_ns = parse_time_ns(since) if since else None
         until_ns = parse_time_ns(until) if until else None
+        if since_ns is not None and until_ns is not None and since_ns > until_ns:
+            raise InvalidParameter(f"`since` time ({since}) cannot be after `until` time ({until})")
         wanted = EventFilter(Filters.parse(request.query.get("filters")))
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)

@@ -58,8 +58,10 @@ class _Handlers:
 
 async def _read_options(request: web.Request) -> dict[str, Any]:
     body = await json_body(request)
+    if not body:
+        raise InvalidParameter("invalid JSON: got EOF while reading request body")
     try:
-        options = msgspec.json.decode(body or b"{}")
+        options = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidParameter(f"invalid JSON: {error}") from None
     if not isinstance(options, dict):

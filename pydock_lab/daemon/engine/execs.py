@@ -115,19 +115,20 @@ class Execs:
         containers.lifecycle.probe = self.run
         runtime.on_detached = self._client_detached
 
-    def create(self, container: Container, config: ExecConfig) -> Exec:
-        """Prepare a process.
+    def create(self, called: str, config: ExecConfig) -> Exec:
+        """Prepare a process in the container of that name or id.
 
         Raises:
-            Conflict: the container does not run, or is paused.
+            NotFound: there is no such container.
+            Conflict: it does not run, or is paused.
             InvalidParameter: no command.
         """
-        return self._add(container, config)
+        return self._add(self._containers.get(called), config, called)
 
     def get(self, exec_id: str) -> Exec:
         """Find by full id. Raises NotFound `No such exec instance: …`."""
         found = self._execs.get(exec_id)
-        if found is None:
+        if found is None or not self._containers.table.holds(found.container):
             raise NotFound(f"No such exec instance: {exec_id}")
         return found
 
@@ -233,8 +234,8 @@ class Execs:
         finally:
             ours.close()
 
-    def _add(self, container: Container, config: ExecConfig) -> Exec:
-        self._check_running(container)
+    def _add(self, container: Container, config: ExecConfig, called: str = "") -> Exec:
+        self._check_running(container, called)
         command = config.get("Cmd")
         words = [command] if isinstance(command, str) else list(command or [])
         if not words:
@@ -279,7 +280,7 @@ class Execs:
 
     async def _watch(self, process: Exec) -> None:
         end = await self._runtime.wait(process.id)
-        process.running, process.exit_code, process.pid = False, end.code, 0
+        process.running, process.exit_code = False, end.code
         process.ended.set()
         self._forget_in_container(process)
         self._publish(process, "exec_die", exitCode=str(end.code))
@@ -305,9 +306,9 @@ class Execs:
             del self._execs[process.id]
 
     @staticmethod
-    def _check_running(container: Container) -> None:
+    def _check_running(container: Container, called: str = "") -> None:
         if container.state.status == "paused":
-            raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
+            raise Conflict(f"Container {called or container.id} is paused, unpause the container before exec")
         if not container.state.running:
             raise Conflict(f"Container {container.id} is not running")
 

@@ -10,6 +10,7 @@ Source: cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol
 
 Resources = dict[str, Any]
@@ -79,7 +80,8 @@ class Layout:
         return 2 if self.unified else 0
 
     def cgroup(self, path: str) -> Cgroup:
-        """Return the cgroup at `path` (absolute, from the root of the hierarchies); touches nothing."""
+        """Return the cgroup at `path` (from the root of the hierarchies, which no `..` leads out of); touches nothing."""
+        path = os.path.normpath(f"/{path}")
         if self.version == 1:
             from pydock_lab.daemon.linux.cgroups_v1 import CgroupV1
 

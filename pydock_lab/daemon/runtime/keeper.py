@@ -17,7 +17,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +28,7 @@ from pydock_lab.daemon.runtime.initready import when_ready
 from pydock_lab.daemon.runtime.launcher import fork_plan
 from pydock_lab.daemon.runtime.leftovers import Leftovers
 from pydock_lab.daemon.runtime.logfile import LogFile
-from pydock_lab.daemon.runtime.loop import READ, Loop, Timer
+from pydock_lab.daemon.runtime.loop import READ, Loop, Timer, report
 from pydock_lab.daemon.runtime.operations.namespaces import namespace_inodes
 from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.process import Process
@@ -128,7 +127,7 @@ class Keeper:
         except LabError as error:
             answer.refuse(error)
         except Exception as error:
-            traceback.print_exc()
+            report()
             answer.error({"message": f"{type(error).__name__}: {error}", "kind": "other"})
         finally:
             close_all(fds)
@@ -265,9 +264,6 @@ class Keeper:
             if process.log is not None and process.state in ("starting", "running"):
                 # What is in the log up to here the daemon sends; what comes now waits in the client's backlog.
                 position = process.log.position
-                for stream, text in process.unfinished_lines():
-                    if stream in client.wants:
-                        client.send(stream, text)
         process.attach(client)
         answer.result({"hold": message["seq"], "position": position})
 

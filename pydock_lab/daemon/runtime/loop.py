@@ -91,10 +91,16 @@ class Loop:
         self._epoll.close()
 
 
+def report() -> None:
+    """Write down the exception that is being handled; on a full disk that fails, too, and nothing may come of it."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+
+
 @contextlib.contextmanager
 def _reported() -> Iterator[None]:
     """A bug in one handler is written down; it must not end every container of the keeper."""
     try:
         yield
     except Exception:
-        traceback.print_exc()
+        report()

@@ -192,7 +192,9 @@ def exec_process(
     """
     base: Config = config["process"]
     process = dict(base)
-    kept = [entry for entry in base["env"] if not entry.startswith("HOME=") or user is None]
+    # What the container's own terminal and user brought is not the exec's.
+    foreign = ["TERM=xterm"] if base.get("terminal") and not tty else []
+    kept = [entry for entry in base["env"] if entry not in foreign and (not entry.startswith("HOME=") or user is None)]
     process["args"] = list(args)
     process["terminal"] = tty
     process["env"] = _merge_environment(kept, ["TERM=xterm"] if tty else [], env)

@@ -242,10 +242,6 @@ class Process:
         elif self.state == "ended":
             client.finish()
 
-    def unfinished_lines(self) -> list[tuple[str, bytes]]:
-        """Return what has been printed and is not in the log yet: (stream, bytes) each."""
-        return [(pending.name, pending.rest) for pending in self._outputs.values() if pending.rest]
-
     def _connect_input(self, client: Client) -> None:
         if self.input is not None:
             client.start()

@@ -122,6 +122,12 @@ class Lifecycle:
             Conflict: it does not run.
         """
         number = signals.parse(signum or "SIGKILL")
+        if container.state.status == "restarting":
+            # Between two starts it counts as running, and a kill ends the trying.
+            container.record.stopped_by_hand = True
+            await self._cancel_restart(container)
+            if not container.state.running:
+                return
         if not container.state.running:
             raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
         if number in (signal.SIGKILL, signals.parse(container.record.config.get("StopSignal") or "SIGTERM")):

@@ -72,15 +72,23 @@ def check_links(host: dict[str, Any], parent: str, table: ContainerTable) -> Non
     Raises:
         InvalidParameter: what is linked does not exist or has no address.
     """
-    if not host["Links"]:
+    links = [split_link(link) for link in host["Links"] or []]
+    if not links or host["NetworkMode"] not in ("bridge", "default", "none"):
+        # On a network of the user's own what is linked may come later.
         return
     shown = []
-    for link in host["Links"]:
-        name, alias = split_link(link)
+    for name, alias in links:
         try:
             child = table.get(name)
+            while (mode := child.record.host_config["NetworkMode"]).startswith("container:"):
+                child = table.get(mode.removeprefix("container:"))
         except NotFound as error:
             raise InvalidParameter(f"could not get container for {name}: {error.message}") from None
+        if mode == "host":
+            raise InvalidParameter(
+                "conflicting options: host type networking can't be used with links. "
+                "This would result in undefined behavior"
+            )
         shown.append(f"/{child.name}:/{parent}/{alias}")
     if host["NetworkMode"] in ("bridge", "default"):
         host["Links"] = shown
