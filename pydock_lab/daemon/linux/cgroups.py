@@ -80,7 +80,7 @@ class Layout:
         return 2 if self.unified else 0
 
     def cgroup(self, path: str) -> Cgroup:
-        """Return the cgroup at `path` (from the root of the hierarchies, which no `..` leads out of); touches nothing."""
+        """Return the cgroup at `path`, from the root of the hierarchies, which no `..` leaves; touches nothing."""
         path = os.path.normpath(f"/{path}")
         if self.version == 1:
             from pydock_lab.daemon.linux.cgroups_v1 import CgroupV1
