@@ -252,6 +252,10 @@ def test_commit(daemon: Daemon, client: docker.DockerClient, busybox: str) -> No
     assert (committed.attrs["Author"], committed.attrs["Comment"]) == ("me", "why")
     assert "A=b" in committed.attrs["Config"]["Env"]
     assert committed.attrs["ContainerConfig"]["Image"] == busybox
+    container = client.containers.create("made:commit", "true")
+    expanded = container.commit("made", "expanded", changes=["ENV A=a$A"])
+    container.remove()
+    assert "A=ab" in expanded.attrs["Config"]["Env"]
     assert client.containers.run("made:commit", remove=True) == b"made\n"
     assert client.containers.run("made:commit", "test ! -e /etc/passwd", remove=True) == b""
     client.images.remove("made:commit")

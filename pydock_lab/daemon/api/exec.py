@@ -66,11 +66,11 @@ class _Exec:
 
     async def _start(self, request: web.Request, client: hijack.Hijack) -> web.StreamResponse:
         text = await json_body(request) or b"{}"
-        process = self._execs.get(request.match_info["id"])
         try:
             body = _decoder.decode(text)
         except msgspec.DecodeError as error:
             raise InvalidParameter(f"invalid JSON: {error}") from None
+        process = self._execs.get(request.match_info["id"])
         given = body.get("ConsoleSize") or process.config.get("ConsoleSize") or []
         size = (given[0], given[1]) if len(given) == 2 else None
         if body.get("Detach"):

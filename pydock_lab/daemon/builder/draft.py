@@ -293,11 +293,11 @@ def _health(instruction: Healthcheck) -> dict[str, Any]:
 def _go_health(instruction: Healthcheck) -> str:
     """A healthcheck as Go prints the struct, which is what Docker's history shows."""
     times = (instruction.interval_ns, instruction.timeout_ns, instruction.start_period_ns)
-    shown = " ".join(f'"{_go_duration(ns)}"' for ns in times)
+    shown = " ".join(f'"{go_duration(ns)}"' for ns in times)
     return f"&{{{_go_list(list(instruction.test))} {shown} '\\x{instruction.retries:02x}'}}"
 
 
-def _go_duration(nanoseconds: int) -> str:
+def go_duration(nanoseconds: int) -> str:
     """A duration as Go prints it: 90 s is `1m30s`, half a second `500ms`."""
     if nanoseconds < 10**9:
         return "0s" if not nanoseconds else f"{nanoseconds / 10**6:g}ms"

@@ -49,8 +49,10 @@ def decode(body: bytes) -> ExecConfig:
 
     Go takes keys in any case, and docker-py relies on it: it sends `detachKeys`.
     """
+    if not body:
+        raise InvalidParameter("invalid JSON: got EOF while reading request body")
     try:
-        document = _decoder.decode(body or b"{}")
+        document = _decoder.decode(body)
         return msgspec.convert({_KEYS.get(key.lower(), key): document[key] for key in document}, ExecConfig)
     except msgspec.DecodeError as error:
         raise InvalidParameter(f"invalid JSON: {error}") from None

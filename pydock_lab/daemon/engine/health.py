@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pydock_lab.daemon.builder.draft import go_duration
 from pydock_lab.daemon.engine.containers.record import Container, rfc3339
 from pydock_lab.errors import LabError
 
@@ -63,7 +64,7 @@ async def _run(container: Container, command: list[str], timeout_s: float, probe
     try:
         code, output = await probe(container, command, timeout_s)
     except asyncio.TimeoutError:
-        code, output = -1, f"Health check exceeded timeout ({timeout_s:g}s)"
+        code, output = -1, f"Health check exceeded timeout ({go_duration(round(timeout_s * 10**9))})"
     except LabError as error:
         code, output = -1, error.message
     return {

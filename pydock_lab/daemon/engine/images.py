@@ -32,6 +32,7 @@ from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.dockerfile import instructions, parser
+from pydock_lab.dockerfile.substitution import substitute
 from pydock_lab.dockerfile.typed import instruction
 from pydock_lab.errors import InvalidParameter, NotFound
 from pydock_lab.spec.platform import Platform
@@ -137,6 +138,8 @@ class Images:
         reference = parse(repository, default_tag=False)
         if reference.digest:
             raise InvalidParameter("refusing to create a tag with a digest reference")
+        if reference.familiar_name == "sha256":
+            raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
         if tag:
             reference = parse(f"{reference.name}:{tag}")
         self.name(image, replace(reference, tag=reference.tag or "latest"))
@@ -342,7 +345,9 @@ class Images:
         """
         draft = Draft(copy.deepcopy(document))
         for line in changes:
-            for change in _read_change(line):
+            for parsed in _read_change(line):
+                # Only the image's own variables: there are no build arguments here.
+                change = substitute(parsed, draft.env, "\\")
                 if isinstance(change, instructions.Workdir):
                     draft.set_workdir(change.path)
                 else:

@@ -153,17 +153,16 @@ def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None) -> 
     Args:
         fd: Written and left open.
         top: Absolute.
-        name: What `top` is called in the archive; `/` and `.` give `./…`, "" leaves its own entry out.
+        name: What `top` is called in the archive; `/` gives `/bin/…` as dockerd's, "" leaves its own entry out.
         skip: Absolute paths whose contents are left out (mount points).
     """
     hidden = skip or set()
-    prefix = "." if name == "/" else name
     seen: dict[tuple[int, int], str] = {}
     with (
         open(fd, "wb", buffering=BUFFER_BYTES, closefd=False) as output,
         tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT, bufsize=BUFFER_BYTES) as archive,
     ):
-        pending = [(top, prefix)]
+        pending = [(top, name)]
         while pending:
             path, entry_name = pending.pop()
             try:
