@@ -22,7 +22,7 @@ import aiohttp
 
 from pydock_lab.daemon.registry.descriptor import Descriptor
 from pydock_lab.daemon.registry.progress import LayerProgress
-from pydock_lab.daemon.registry.session import RegistrySession
+from pydock_lab.daemon.registry.session import RegistrySession, Unreachable
 from pydock_lab.daemon.store.blobs import BlobStore, BlobWriter
 from pydock_lab.daemon.store.compression import decompress
 from pydock_lab.daemon.store.drafts import LayerDraft
@@ -32,6 +32,7 @@ from pydock_lab.errors import InvalidParameter, Unavailable
 _AT_ONCE = 3
 _CHUNK = 1 << 20
 _RESUMES = 5
+_BACK_OFF_S = 0.4  # five times, doubled: a registry has 12 s to come back
 _LOOK_S = 0.1
 _BROKEN = (aiohttp.ClientError, asyncio.TimeoutError)
 
@@ -163,16 +164,27 @@ class LayerFetch:
         for attempt in range(_RESUMES + 1):
             try:
                 await self._read_blob(writer, layer, reader)
+            except Unreachable:  # it has answered for the manifest: it may be on its way back
+                if attempt == _RESUMES:
+                    raise
+                await self._pause(layer, attempt)
+                continue
             except _BROKEN as error:
                 if attempt == _RESUMES:
                     raise Unavailable(f"unexpected EOF: {error or type(error).__name__}") from error
-                await asyncio.sleep(0.2 * 2**attempt)
+                await self._pause(layer, attempt)
                 continue
             if writer.size == descriptor.size:
                 return
             if writer.size > descriptor.size or attempt == _RESUMES:
                 raise InvalidParameter(f"filesystem layer verification failed for digest {descriptor.digest}")
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _pause(self, layer: Wanted, attempt: int) -> None:
+        """Wait before a connection is taken up again, longer each time."""
+        pause_s = _BACK_OFF_S * 2**attempt
+        layer.line.status(f"Retrying in {pause_s:g} seconds")
+        await asyncio.sleep(pause_s)
 
     async def _read_blob(self, writer: BlobWriter, layer: Wanted, reader: _Behind) -> None:
         descriptor = layer.descriptor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
@@ -42,6 +43,7 @@ class Registry:
     Attributes:
         requests: (method, path below the repository) of all that came.
         fail: Status → how many of the next blob requests get it.
+        ranges: The Range of every blob request, or "".
         retry_after: What comes with a 429.
         cut: How many of the next blob responses end half way.
         stall: How many of the next blob responses stop half way and stay so.
@@ -54,6 +56,7 @@ class Registry:
         self.requests: list[tuple[str, str]] = []
         self.fail: list[int] = []
         self.retry_after = "60"
+        self.ranges: list[str] = []
         self.cut = 0
         self.stall = 0
         self.redirect = False
@@ -123,6 +126,7 @@ class Registry:
             status = self.fail.pop(0)
             return web.Response(status=status, headers={"Retry-After": self.retry_after} if status == 429 else {})
         data = self.swap.get(name, self.blobs[name])
+        self.ranges.append(request.headers.get("Range", ""))
         start = int((request.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
         response = web.StreamResponse(status=206 if start else 200)
         response.content_length = len(data) - start
@@ -227,6 +231,49 @@ async def test_errors_that_pass(registry: tuple[Registry, str], puller: Puller) 
 async def test_broken_connections_are_taken_up_where_they_broke(registry: tuple[Registry, str], puller: Puller) -> None:
     registry[0].cut = 4
     assert (await puller.pull()).id == registry[0].config
+
+
+async def test_a_registry_that_dies_in_a_blob_and_comes_back(registry: tuple[Registry, str], tmp_path: Path) -> None:
+    """For a while nobody listens; what is here of the blob is not asked for again."""
+    host, _, port = registry[1].rpartition(":")
+    lines: list[asyncio.StreamWriter] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_registry, to_registry = await asyncio.open_connection(host, int(port))
+        lines.extend((writer, to_registry))
+        await asyncio.gather(copy(reader, to_registry), copy(from_registry, writer))
+
+    door = await asyncio.start_server(forward, "127.0.0.1", 0)
+    address = door.sockets[0].getsockname()
+    puller = Puller(tmp_path, f"127.0.0.1:{address[1]}")
+    registry[0].stall = 1
+    pull = asyncio.create_task(puller.pull())
+    statuses: list[str] = []
+    while statuses.count("Download complete") < 2 or not any(
+        path.is_file() and path.stat().st_size for path in (puller.blobs.root / "tmp").rglob("*")
+    ):
+        assert not pull.done()
+        await asyncio.sleep(0.01)
+        statuses = [line["status"] for line in puller.progress]
+    door.close()
+    for line in lines:
+        line.transport.abort()
+    while not any(line["status"] == "Retrying in 0.8 seconds" for line in puller.progress):
+        assert not pull.done()
+        await asyncio.sleep(0.01)
+    door = await asyncio.start_server(forward, *address)
+    assert (await pull).id == registry[0].config
+    assert len([each for each in registry[0].ranges if each]) == 1
+    door.close()
+    for line in lines:
+        line.close()
+    await asyncio.sleep(0.05)  # the ends of the connections are seen
+    puller.database.close()
 
 
 async def test_bytes_that_are_not_the_digest_s(registry: tuple[Registry, str], puller: Puller) -> None:
