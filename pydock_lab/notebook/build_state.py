@@ -117,6 +117,11 @@ class BuildState:
         """Whether it has ended, well or badly."""
         return bool(self.image_id or self.error)
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether somebody stopped it."""
+        return self.error == "interrupted"
+
     def add(self, event: BuildEvent) -> None:
         """Take note of what the build said."""
         self.total = event.steps or self.total
@@ -167,8 +172,15 @@ class BuildState:
         """The build ended with an error."""
         self.error = message
         self._ended_at = self._ended_at or time.monotonic()
-        if self.steps:
+        if self.is_interrupted:
+            self._cancel_steps()
+        elif self.steps:
             self.steps[-1].end("failed")
+
+    def _cancel_steps(self) -> None:
+        for step in self.steps:
+            if step.state in ("running", "waiting"):
+                step.state = "canceled"
 
     def absorb(self, record: dict[str, Any]) -> None:
         """Take over what the engine's record says."""
@@ -183,6 +195,8 @@ class BuildState:
             copies = tuple(index for index in stage["needs"] if index != base)
             name = stage["name"] or str(stage["index"])
             self.stages.append(Stage(stage["index"], name, stage["base"], copies, base, stage["needed"]))
+        if self.is_interrupted:  # the engine may not have noticed yet
+            self._cancel_steps()
 
     def _recorded(self, document: dict[str, Any], *, alone: bool) -> Step:
         step = Step(document["number"], document["text"], stage=document["stage"])

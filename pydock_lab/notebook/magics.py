@@ -37,9 +37,12 @@ NOUNS = ("container", "image", "volume", "network", "system", "builder", "contex
 LINE_MAGICS = ("docker", *NOUNS, "lab", "registry", "check")
 CELL_MAGICS = ("dockerfile", "docker", "container", "compose", "predict", "reveal", "check")
 
-_INTERRUPTED = (
-    "the container got the interrupt too; if it ignores it, it runs on: see `%container ls`, then `%container stop`"
-)
+_GRACE_S = 2.0
+_RUNS_ON = {
+    "attach": "the container got the interrupt too; if it ignores it, it runs on: `%container stop` ends it",
+    "start": "the container got the interrupt too; if it ignores it, it runs on: `%container stop` ends it",
+    "exec": "Docker can't signal a process of exec: it goes on in the container, as `%container top` shows",
+}
 
 Magic = Callable[..., Any]
 F = TypeVar("F", bound=Magic)
@@ -242,7 +245,7 @@ class LabMagics:
         screen = Screen(self.steady, quiet=quiet, terminal=label, read_build=self._build_record)
         error, container_id = "interrupted", ""
         try:
-            hint = _INTERRUPTED if "run" in argv[:2] else None
+            hint = next((_RUNS_ON[word] for word in argv[:2] if word in _RUNS_ON), None)
             result = self._guarded(lambda: self._run(argv, screen, stdin), hint=hint)
             error, container_id = "", result.container_id
         except CommandFailed as failure:
@@ -284,7 +287,7 @@ class LabMagics:
             stdin=None if stdin is None else io.BytesIO(stdin.encode()),
             directory=Path.cwd(),
             environment=os.environ,
-            patience=1,  # whoever presses the stop button wants the cell to stop
+            grace_s=_GRACE_S,  # whoever presses the stop button wants the cell to stop
         )
 
     def _guarded(self, act: Callable[[], T], *, hint: str | None = None) -> T:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from pydock_lab.client.docker_command import BIN
 from pydock_lab.notebook.failure import CommandFailed
 from pydock_lab.notebook.screen import LIMIT, TAIL
+from tests.api.wire import eventually
 from tests.conftest import Daemon
 
 pytestmark = pytest.mark.root
@@ -61,6 +66,18 @@ def test_an_assigned_result_is_quiet_and_names_its_container(
     assert list(shell.user_ns["left"]) == []
 
 
+def test_results_are_what_pandas_takes(shell: InteractiveShell, daemon: Daemon) -> None:
+    assert shell.run_cell("web = %container run -d --name magic busybox sleep 60").success
+    assert shell.run_cell("rows = %container ls --filter name=magic\nfound = %container inspect magic").success
+    table, run, inspected = (pandas.DataFrame(shell.user_ns[name]) for name in ("rows", "web", "found"))
+    assert list(table["NAMES"]) == ["magic"]
+    assert list(table["CONTAINER ID"]) == list(run["CONTAINER ID"])
+    assert list(inspected["Id"]) == [str(shell.user_ns["web"])]
+    assert list(pandas.json_normalize(list(shell.user_ns["found"]))["State.Status"]) == ["running"]
+    assert shell.run_cell("none = %container ls --filter name=nobody").success
+    assert pandas.DataFrame(shell.user_ns["none"]).empty
+
+
 def test_a_cell_builds_its_text_word_for_word(shell: InteractiveShell, daemon: Daemon) -> None:
     cell = "%%dockerfile -t magic:1\nFROM busybox\nENV A={tag} B=$tag\nENV tag=late\n"
     assert shell.run_cell("tag = 'python'").success
@@ -83,20 +100,79 @@ def test_the_end_of_much_output_is_shown(shell: InteractiveShell, capsys: pytest
     assert "the end\n" in capsys.readouterr().out
 
 
-def test_an_interrupt_ends_the_cell_though_the_container_ignores_it(shell: InteractiveShell, daemon: Daemon) -> None:
-    def interrupt() -> None:
-        for _ in range(400):
-            if daemon.docker("ps", "-q", "--filter", "name=magic").stdout:
+def command_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+@contextlib.contextmanager
+def interrupt_when(ready: Callable[[], bool]) -> Iterator[None]:
+    """Press the stop button as soon as something is so."""
+
+    def press() -> None:
+        for _ in range(600):
+            if ready():
                 os.kill(os.getpid(), signal.SIGINT)
                 return
+            time.sleep(0.05)
 
-    presser = threading.Thread(target=interrupt)
+    presser = threading.Thread(target=press)
     presser.start()
-    error = shell.run_cell("%container run --name magic busybox sleep 60").error_in_exec
+    yield
     presser.join()
+
+
+def test_an_interrupt_is_the_containers_and_its_last_words_are_shown(
+    shell: InteractiveShell, daemon: Daemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = 'trap "echo bye; exit 7" INT; echo ready; while :; do sleep 0.1; done'
+    with interrupt_when(lambda: "ready" in daemon.docker("logs", "magic").stdout):
+        error = shell.run_cell(f"%container run --name magic busybox sh -c '{script}'").error_in_exec
+    assert isinstance(error, CommandFailed)
+    assert (error.message, error.hint) == ("interrupted", None)
+    assert "bye" in capsys.readouterr().out
+    assert daemon.docker("inspect", "-f", "{{.State.ExitCode}}", "magic").stdout == "7\n"
+
+
+@pytest.mark.parametrize("flag", ["", "--rm"])
+def test_an_interrupt_ends_a_container_that_takes_no_notice(shell: InteractiveShell, daemon: Daemon, flag: str) -> None:
+    with interrupt_when(lambda: bool(daemon.docker("ps", "-q", "--filter", "name=magic").stdout)):
+        error = shell.run_cell(f"%container run {flag} --name magic busybox sleep 60").error_in_exec
     assert isinstance(error, CommandFailed)
     assert error.message == "interrupted"
-    assert daemon.docker("ps", "-q", "--filter", "name=magic").stdout
+    assert "`--init`" in str(error.hint)
+    left = daemon.docker("ps", "-a", "--filter", "name=magic", "--format", "{{.Status}}").stdout
+    assert left == "" if flag else left.startswith("Exited (137)")
+
+
+def test_what_others_may_need_runs_on_after_an_interrupt(shell: InteractiveShell, daemon: Daemon) -> None:
+    assert shell.run_cell("up = %container run -d --name magic busybox sleep 60").success
+    with interrupt_when(lambda: "sleep 50" in daemon.docker("top", "magic").stdout):
+        error = shell.run_cell("%container exec magic sleep 50").error_in_exec
+    assert "goes on in the container" in str(getattr(error, "hint", ""))
+    assert "sleep 50" in daemon.docker("top", "magic").stdout
+
+
+def test_an_interrupted_build_leaves_no_container_and_says_so(
+    shell: InteractiveShell, daemon: Daemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nap = str(60 + secrets.randbelow(10**6) / 10**6)
+
+    def building() -> bool:
+        commands = [command_of(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+        return f"sleep\0{nap}\0".encode() in commands
+
+    with interrupt_when(building):
+        error = shell.run_cell(f"%%dockerfile -t magic:slow\nFROM busybox\nRUN exec sleep {nap}\n").error_in_exec
+    assert isinstance(error, CommandFailed)
+    last = capsys.readouterr().out
+    assert "canceled RUN exec sleep" in last
+    assert "The build was interrupted" in last
+    eventually(lambda: not building())
+    assert daemon.docker("ps", "-aq").stdout == ""
+    assert daemon.docker("images", "-q", "magic").stdout == ""
 
 
 def test_what_surprises_is_said_once(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:

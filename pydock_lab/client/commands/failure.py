@@ -38,6 +38,17 @@ class UsageError(CommandError):
     """The command line itself is wrong: no such command or flag, or too few arguments."""
 
 
+class Interrupted(CommandError):
+    """The user stopped the command, and what it ran has ended.
+
+    Args:
+        hint: What to know about how it ended, or None.
+    """
+
+    def __init__(self, *, hint: str | None = None) -> None:
+        super().__init__("interrupted", exit_code=130, hint=hint)
+
+
 class HelpRequested(Exception):
     """Not a failure: what was asked for is a help page.
 

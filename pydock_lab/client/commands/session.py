@@ -131,8 +131,9 @@ class Session:
         stdin: What `-i`, `load`, `import -` and `build -` read, or None for nothing.
         directory: The user's working directory (build contexts, `cp`, relative binds); absolute.
         environment: For `-e NAME` without a value.
-        patience: Interrupts after which a command in the foreground gives up waiting for the container,
-            which gets each of them; Docker's CLI gives up at the third.
+        grace_s: Seconds that the container of a `run` in the foreground has to end after an interrupt, before
+            it is killed: a cell that is stopped leaves nothing running. None: as with Docker's CLI the container
+            gets each interrupt, and at the third the command gives up waiting.
     """
 
     connection: Connection
@@ -140,7 +141,7 @@ class Session:
     stdin: BinaryIO | None = None
     directory: Path = field(default_factory=Path.cwd)
     environment: Mapping[str, str] = field(default_factory=dict)
-    patience: int = 3
+    grace_s: float | None = None
 
     @property
     def client(self) -> docker.DockerClient:

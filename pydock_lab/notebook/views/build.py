@@ -105,7 +105,7 @@ def draw(state: BuildState, *, steady: bool = False) -> Picture:
 def headline(state: BuildState) -> str:
     """How far it is, or how it ended, in one line."""
     if state.error:
-        return "The build failed"
+        return "The build was interrupted" if state.is_interrupted else "The build failed"
     if state.image_id:
         name = ", ".join(state.tags) or state.image_id.removeprefix("sha256:")[:12]
         cached = sum(step.state == "cached" for step in state.steps)

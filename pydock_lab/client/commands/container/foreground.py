@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from pydock_lab.client.commands.failure import CommandError
@@ -58,30 +59,60 @@ def require_terminal(session: Session, *, tty: bool, interactive: bool) -> None:
         raise CommandError("the input device is not a TTY")
 
 
+@dataclass
+class Interrupts:
+    """What has come while a process ran in the foreground.
+
+    Attributes:
+        count: Of Ctrl-C and SIGTERM.
+        killed: The process took no notice and was killed.
+    """
+
+    count: int = 0
+    killed: bool = False
+
+
 @contextlib.contextmanager
-def signals_forwarded(forward: Callable[[str], None], *, patience: int) -> Iterator[None]:
+def signals_forwarded(
+    forward: Callable[[str], None], *, patience: int = 3, grace_s: float | None = None
+) -> Iterator[Interrupts]:
     """Hand Ctrl-C and SIGTERM to the container instead of dying of them.
 
-    Only the main thread gets signals; elsewhere this does nothing. The signal
-    number `patience` raises KeyboardInterrupt; the container may run on.
+    Only the main thread gets signals; elsewhere this does nothing.
+
+    Args:
+        forward: Sends a signal, by its name, to the container.
+        patience: Which of the signals raises KeyboardInterrupt; the container may run on.
+        grace_s: Seconds from the first signal until the container is killed, the second kills it at once; None: never.
     """
+    seen = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield seen
         return
-    seen = 0
+
+    def kill() -> None:
+        seen.killed = True
+        _forward(forward, "SIGKILL")
 
     def handle(number: int, _frame: object) -> None:
-        nonlocal seen
-        seen += 1
-        # In a thread: the interrupted code may be inside the same HTTP client.
-        threading.Thread(target=_forward, args=(forward, signal.Signals(number).name), daemon=True).start()
-        if seen >= patience:
+        seen.count += 1
+        # In threads: the interrupted code may be inside the same HTTP client.
+        if grace_s is None or seen.count == 1:
+            threading.Thread(target=_forward, args=(forward, signal.Signals(number).name), daemon=True).start()
+        if grace_s is not None and seen.count <= 2:
+            due.append(threading.Timer(grace_s if seen.count == 1 else 0, kill))
+            due[-1].daemon = True
+            due[-1].start()
+        if seen.count >= patience:
             raise KeyboardInterrupt
 
+    due: list[threading.Timer] = []
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield seen
     finally:
+        for timer in due:
+            timer.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

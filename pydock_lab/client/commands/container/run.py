@@ -9,6 +9,7 @@ from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.container.foreground import (
+    Interrupts,
     begin_wait,
     carry,
     end_wait,
@@ -17,11 +18,15 @@ from pydock_lab.client.commands.container.foreground import (
     start_container,
 )
 from pydock_lab.client.commands.container.options import create_body, read_environment
-from pydock_lab.client.commands.failure import CommandError, EngineError
+from pydock_lab.client.commands.failure import CommandError, EngineError, Interrupted
 from pydock_lab.client.commands.session import Progress, Result, Session
 from pydock_lab.errors import LabError
 from pydock_lab.spec import reference
 
+_DEAF = (
+    "the container took no notice and was killed: a first process (pid 1) ignores what it has no handler for; "
+    "with `--init` it would end at once"
+)
 _ID = re.compile(r"^(sha256:)?[a-f0-9]{64}$")
 
 
@@ -47,7 +52,13 @@ def run(arguments: Arguments, session: Session) -> Result:
         except LabError as error:
             raise _run_failure(error, arguments) from error
         return Result(text=container_id, container_id=container_id)
-    return _run_in_foreground(arguments, session, body, container_id)
+    try:
+        return _run_in_foreground(arguments, session, body, container_id)
+    except KeyboardInterrupt:
+        if session.grace_s is not None and body["HostConfig"].get("AutoRemove"):
+            with contextlib.suppress(LabError):  # it has never run, or would run on
+                session.connection.request("DELETE", f"/containers/{container_id}", query={"force": True, "v": True})
+        raise
 
 
 def create(arguments: Arguments, session: Session) -> Result:
@@ -74,9 +85,9 @@ def start(arguments: Arguments, session: Session) -> Result:
     with contextlib.closing(stream):
         waiting = begin_wait(session, container_id, condition=condition)
         start_container(session, container_id)
-        return _follow(
-            session, container_id, stream, waiting, config["Tty"], interactive, arguments.text("detach-keys")
-        )
+        keys = arguments.text("detach-keys")
+        with _attached(session, container_id):
+            return _follow(session, container_id, stream, waiting, config["Tty"], interactive, keys)
 
 
 def attach(arguments: Arguments, session: Session) -> Result:
@@ -92,10 +103,9 @@ def attach(arguments: Arguments, session: Session) -> Result:
     interactive = config["OpenStdin"] and not arguments.on("no-stdin")
     require_terminal(session, tty=config["Tty"], interactive=interactive)
     waiting = begin_wait(session, container_id, condition="not-running")
-    with contextlib.closing(_attach(session, container_id, stdin=interactive)) as stream:
-        return _follow(
-            session, container_id, stream, waiting, config["Tty"], interactive, arguments.text("detach-keys")
-        )
+    stream, keys = _attach(session, container_id, stdin=interactive), arguments.text("detach-keys")
+    with contextlib.closing(stream), _attached(session, container_id):
+        return _follow(session, container_id, stream, waiting, config["Tty"], interactive, keys)
 
 
 def exec_(arguments: Arguments, session: Session) -> Result:
@@ -224,16 +234,20 @@ def _run_in_foreground(arguments: Arguments, session: Session, body: dict[str, A
     )
     with contextlib.closing(stream):
         waiting = begin_wait(session, container_id, condition=condition)
-        try:
-            start_container(session, container_id)
-        except LabError as error:
-            with contextlib.suppress(LabError):
-                if condition == "removed":
-                    end_wait(waiting)
-            waiting.close()
-            raise _run_failure(error, arguments) from error
-        keys = arguments.text("detach-keys")
-        return _follow(session, container_id, stream, waiting, body["Tty"], body["AttachStdin"], keys)
+        with signals_forwarded(_signaller(session, container_id), grace_s=session.grace_s) as interrupts:
+            try:
+                start_container(session, container_id)
+            except LabError as error:
+                with contextlib.suppress(LabError):
+                    if condition == "removed":
+                        end_wait(waiting)
+                waiting.close()
+                raise _run_failure(error, arguments) from error
+            keys = arguments.text("detach-keys")
+            result = _follow(session, container_id, stream, waiting, body["Tty"], body["AttachStdin"], keys)
+        if interrupts.count and session.grace_s is not None:
+            raise Interrupted(hint=_DEAF if interrupts.killed else None)
+        return result
 
 
 def _attach(session: Session, container_id: str, *, stdin: bool, stdout: bool = True, stderr: bool = True) -> Any:
@@ -246,19 +260,27 @@ def _follow(
     session: Session, container_id: str, stream: Any, waiting: Any, tty: bool, interactive: bool, detach_keys: str
 ) -> Result:
     """Carry a started container's streams to its end and return its exit status."""
-    request, path = session.connection.request, f"/containers/{container_id}"
 
     def resized(rows: int, columns: int) -> None:
-        request("POST", f"{path}/resize", query={"h": rows, "w": columns})
+        session.connection.request("POST", f"/containers/{container_id}/resize", query={"h": rows, "w": columns})
 
-    def forward(name: str) -> None:
-        request("POST", f"{path}/kill", query={"signal": name})
+    if carry(session, stream, tty=tty, interactive=interactive, detach_keys=detach_keys, resized=resized):
+        waiting.close()
+        return Result(container_id=container_id)
+    return Result(exit_code=end_wait(waiting), container_id=container_id)
 
-    with signals_forwarded(forward, patience=session.patience):
-        if carry(session, stream, tty=tty, interactive=interactive, detach_keys=detach_keys, resized=resized):
-            waiting.close()
-            return Result(container_id=container_id)
-        return Result(exit_code=end_wait(waiting), container_id=container_id)
+
+def _attached(session: Session, container_id: str) -> contextlib.AbstractContextManager[Interrupts]:
+    """Forward signals to a container that others may have started: a cell that is stopped lets it run on."""
+    patience = 3 if session.grace_s is None else 1
+    return signals_forwarded(_signaller(session, container_id), patience=patience)
+
+
+def _signaller(session: Session, container_id: str) -> Callable[[str], None]:
+    def send(name: str) -> None:
+        session.connection.request("POST", f"/containers/{container_id}/kill", query={"signal": name})
+
+    return send
 
 
 def _console_size(session: Session, *, tty: bool) -> list[int]:
