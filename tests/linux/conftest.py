@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +162,7 @@ def granted_user(plain_python: tuple[str, str]) -> Iterator[PlainUser]:
 
 
 @contextlib.contextmanager
-def scratch_user(kind: type[PlainUser], python: tuple[str, str]) -> Iterator[PlainUser]:
+def scratch_user(kind: Callable[..., PlainUser], python: tuple[str, str]) -> Iterator[PlainUser]:
     """A user with a fresh directory; nothing of his may still run at the end."""
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     os.chown(home, SCRATCH_ID, SCRATCH_ID)

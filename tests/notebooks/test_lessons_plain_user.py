@@ -1,4 +1,4 @@
-"""The lessons for a user without privilege: each twice in a row, in another order than by number, on one engine.
+"""The lessons for a user without privilege or network: each twice in a row, not by number, on one engine.
 
 The first time each cleans up after itself, the second time `%lab reset` does it alone. test_lessons.py runs each once
 more, as root, by number, and compares what it shows with what is committed; here that is not compared, as a plain
@@ -8,10 +8,13 @@ The user is somebody whose id has no name, no helper (newuidmap) and no range of
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,10 +33,42 @@ BY_HAND = ("02-client-api-daemon-registry", "12-container-by-hand")
 """Lessons that make things past the client, which `%lab reset` can't know of: their own clean-up runs."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfflineUser(PlainUser):
+    """A plain user on a machine that has no network but its loopback.
+
+    Attributes:
+        network: A process in the machine's network namespace.
+    """
+
+    network: int
+
+    def start(self, command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._there(command), env=self.environment, cwd=self.home, **options)  # type: ignore[call-overload, no-any-return]
+
+    def run(self, command: Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        done = {"capture_output": True, "text": True, "timeout": timeout, "check": False}
+        return subprocess.run(self._there(command), env=self.environment, cwd=self.home, **done)  # type: ignore[call-overload, no-any-return]
+
+    def _there(self, command: Sequence[str]) -> list[str]:
+        become = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+        return ["nsenter", f"--net=/proc/{self.network}/ns/net", *become, *command]
+
+
 @pytest.fixture(scope="module")
-def engine() -> Iterator[RootlessDaemon]:
+def loopback_only() -> Iterator[int]:
+    """A process in a network namespace with nothing but `lo`."""
+    script = "ip link set lo up && echo up && read -r _"
+    with subprocess.Popen(["unshare", "-n", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"up\n"
+        yield holder.pid
+
+
+@pytest.fixture(scope="module")
+def engine(loopback_only: int) -> Iterator[RootlessDaemon]:
     """A plain user's engine with the base images, and a copy of the lessons in his home."""
-    with scratch_user(PlainUser, readable_python(NEEDS)) as user:
+    offline = functools.partial(OfflineUser, network=loopback_only)
+    with scratch_user(offline, readable_python(NEEDS)) as user:
         for folder in ("notebooks", ".wheelhouse"):
             source = LESSONS[0].parent.parent / folder
             if source.exists():
