@@ -235,8 +235,12 @@ def _mounts(project: Project, service: Service, inherited: Mapping[str, str]) ->
             mounts.append({"Type": "tmpfs", **common, "TmpfsOptions": sizes})
         else:
             source = project.volumes[volume.source].name if volume.source else inherited.get(volume.target, "")
-            copying = {"NoCopy": True} if volume.volume and volume.volume.nocopy else {}
-            mounts.append({"Type": "volume", "Source": source, **common, "VolumeOptions": copying})
+            wanted: dict[str, Any] = {}
+            if volume.volume and volume.volume.nocopy:
+                wanted["NoCopy"] = True
+            if volume.volume and volume.volume.subpath:
+                wanted["Subpath"] = volume.volume.subpath
+            mounts.append({"Type": "volume", "Source": source, **common, "VolumeOptions": wanted})
     mounts += [
         {"Type": "volume", "Source": source, "Target": target, "ReadOnly": False}
         for target, source in inherited.items()
@@ -283,6 +287,7 @@ def _resources(service: Service) -> dict[str, Any]:
         "CpuQuota": service.cpu_quota,
         "CpuShares": service.cpu_shares,
         "CpusetCpus": service.cpuset,
+        "CpuCount": service.cpu_count,
         "CpuRealtimePeriod": service.cpu_rt_period,
         "CpuRealtimeRuntime": service.cpu_rt_runtime,
         "OomKillDisable": service.oom_kill_disable,
@@ -351,5 +356,7 @@ def _links(project: Project, name: str) -> list[str]:
     links = []
     for link in service.links:
         target, _, alias = link.partition(":")
-        links.append(f"{container_name(project, target, 1)}:{alias or target}")
+        for number in range(1, project.services[target].replicas + 1):
+            container = container_name(project, target, number)
+            links += [f"{container}:{name}" for name in (alias or target, f"{target}-{number}", container)]
     return [*links, *service.external_links]

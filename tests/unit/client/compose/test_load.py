@@ -242,15 +242,19 @@ def test_missing_files(tmp_path: Path) -> None:
     assert found.exit_code == 14
 
 
-def test_devices_by_what_they_can_do(tmp_path: Path) -> None:
+def test_what_the_engine_is_asked_for(tmp_path: Path) -> None:
     text = """
 services:
   web:
     image: a
     gpus: all
+    links: ["db:store"]
+    volumes: [{type: volume, source: v, target: /v, volume: {nocopy: true, subpath: a/b}}]
     deploy:
       resources:
         reservations: {devices: [{capabilities: [tpu], count: 2}, {capabilities: [a], device_ids: ["0"]}]}
+  db: {image: b, scale: 2}
+volumes: {v: }
 """
     found = project(tmp_path, text, name="p")
     body = create_body(found, "web", number=1, image_id="", container="p-web-1", peers={})
@@ -259,6 +263,11 @@ services:
         (0, ["0"], [["a"]]),
         (-1, None, [["gpu"]]),
     ]
+    (mount,) = body["HostConfig"]["Mounts"]
+    assert mount["VolumeOptions"] == {"NoCopy": True, "Subpath": "a/b"}
+    (endpoint,) = body["NetworkingConfig"]["EndpointsConfig"].values()
+    names = ("store", "db-1", "p-db-1", "store", "db-2", "p-db-2")
+    assert endpoint["Links"] == [f"p-db-{1 + at // 3}:{name}" for at, name in enumerate(names)]
 
 
 def test_open_model_keeps_variables_wherever_they_stand(tmp_path: Path) -> None:
