@@ -109,6 +109,11 @@ class Registry:
             )
         if path.startswith("blobs/") and self.redirect:
             raise web.HTTPTemporaryRedirect(f"/elsewhere/{path.removeprefix('blobs/')}")
+        if path == "tags/list":
+            last = request.query.get("last", "")
+            page = [tag for tag in ("a", "b", "c") if tag > last][:2]
+            link = {} if page[-1] == "c" else {"Link": f'</v2/app/tags/list?last={page[-1]}&n=2>; rel="next"'}
+            return web.json_response({"name": "app", "tags": page}, headers=link)
         if path.startswith("manifests/"):
             if path == "manifests/latest" or path == f"manifests/{digest(self.manifest)}":
                 return web.Response(body=self.manifest, content_type=media_types.DOCKER_MANIFEST)
@@ -387,6 +392,10 @@ async def test_a_digest_is_told_with_its_name(registry: tuple[Registry, str], pu
     pinned = f"app@{digest(registry[0].manifest)}"
     await puller.pull(pinned)
     assert puller.progress[0] == {"status": "Pulling from app", "id": f"{puller.host}/{pinned}"}
+
+
+async def test_tags_are_listed_page_by_page(registry: tuple[Registry, str], puller: Puller) -> None:
+    assert await puller.client.tags(parse(f"{puller.host}/app", default_tag=False)) == ["a", "b", "c"]
 
 
 async def test_a_redirect_is_followed(registry: tuple[Registry, str], puller: Puller) -> None:
