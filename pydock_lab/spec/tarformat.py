@@ -249,7 +249,7 @@ class TarReader:
 def _is_settable(entry: Entry) -> bool:
     """Whether its numbers are such as the kernel takes; -1 leaves an owner as it is (chown(2))."""
     owners = all(-1 <= number < 1 << 32 for number in (entry.uid, entry.gid))
-    return owners and all(0 <= number < 1 << 20 for number in (entry.major, entry.minor))
+    return owners and entry.size < 1 << 63 and all(0 <= number < 1 << 20 for number in (entry.major, entry.minor))
 
 
 def decode_header(block: bytes) -> Entry:

@@ -123,6 +123,7 @@ def test_holes_and_odd_names_in_a_container(box: Container) -> None:
     assert found["name"] == "hole"
     for content, message in (
         (tarformat.encode(Entry("x", uid=1 << 33)), "archive/tar: invalid tar header"),
+        (sparse("x", 1 << 63), "archive/tar: invalid tar header"),
         (tarformat.encode(Entry("x", "Z")), "unhandled tar header type 90"),
         (tarformat.encode(Entry("x", size=5)) + b"x", "unexpected EOF"),
         (b"\x1f\x8b broken", "archive is damaged"),

@@ -324,7 +324,10 @@ def _extract(reader: TarReader, entry: Entry, target: str, directory: str) -> No
     """Make one file that is no directory."""
     if entry.type == tarformat.REGULAR:
         with open(target, "wb", buffering=0) as file:
-            reader.write(entry, file.fileno())
+            try:
+                reader.write(entry, file.fileno())
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, target) from None
     elif entry.type == tarformat.SYMLINK:
         os.symlink(entry.linkname, target)
     elif entry.type == tarformat.LINK:
