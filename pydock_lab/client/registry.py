@@ -18,6 +18,13 @@ from pydock_lab.client.lesson.ledger import Entry
 
 PORT = 5000
 
+WORDS = {
+    "": ("down", "gc", "ls", "up"),
+    "gc": ("--delete-untagged", "--dry-run", "--grace"),
+    "up": ("--port",),
+}
+"""What may follow `registry`, and each of its commands."""
+
 _PAGE = """Usage:  {0} COMMAND
 
 A registry for this machine or a class

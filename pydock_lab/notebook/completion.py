@@ -8,7 +8,7 @@ Source: IPython.core.completer, Matchers API version 2.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 
 _MAGIC = re.compile(r"^(?:\s*[\w, ]+=)?\s*(%{1,2}|!)(\w+)\s(.*)$", re.DOTALL)
 _LAST_WORD = re.compile(r"\S*$")
+_VARIABLE = re.compile(r"(?:\$\{?|\{)(\w*)$")  # IPython's own completion takes half a second to think of these
 _OF_LAB = {"explain": "container", "instances": "image", "layers": "image", "storage": "container", "volume": "volume"}
 
 Matcher = Callable[[CompletionContext], SimpleMatcherResult]
 
 
-def make_matcher(nouns: tuple[str, ...], connection: Callable[[], Connection]) -> Matcher:
+def make_matcher(
+    nouns: tuple[str, ...], connection: Callable[[], Connection], variables: Callable[[], Iterable[str]]
+) -> Matcher:
     """Make what IPython asks when Tab is pressed.
 
     Args:
         nouns: Magics that are nouns of docker.
         connection: Returns the notebook's.
+        variables: Returns the names of the notebook's own.
     """
 
     def matcher(context: CompletionContext) -> SimpleMatcherResult:
@@ -36,7 +40,9 @@ def make_matcher(nouns: tuple[str, ...], connection: Callable[[], Connection]) -
         if found is None:
             return SimpleMatcherResult(completions=[], suppress=False)
         prefix, words = found
-        if not words and re.search(r"[{$]", prefix):  # a variable of the notebook: Python knows those
+        if not words and (begun := _VARIABLE.search(prefix)):
+            words = sorted(prefix + name[len(begun[1]) :] for name in variables() if name.startswith(begun[1]))
+        if not words and "{" in prefix:  # a formula: Python knows what may stand in it
             return SimpleMatcherResult(completions=[], suppress=False)
         # Only an answer with a word in it keeps IPython from looking for Python's words, for most of a second; where
         # nothing fits, it is the word that stands there already.
@@ -94,6 +100,11 @@ def _of_magic(
         before = rest.split()[: -1 if prefix else None]
         wanted = EngineNames(connection(), {}).of(_OF_LAB.get(before[0], "")) if before else names()
         return prefix, sorted({word for word in wanted if word.startswith(prefix)})
+    if name == "registry" and mark == "%":
+        from pydock_lab.client.registry import WORDS
+
+        before = rest.split()[: -1 if prefix else None]
+        return prefix, [word for word in WORDS.get(before[0] if before else "", ()) if word.startswith(prefix)]
     if name == "docker":
         line = rest
     elif name == "dockerfile" and mark == "%%":

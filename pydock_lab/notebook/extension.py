@@ -26,7 +26,7 @@ def load(shell: InteractiveShell) -> None:
     for name, function in magics.cell_functions().items():
         shell.register_magic_function(function, magic_kind="cell", magic_name=name)
     unload_hooks(shell)
-    shell.Completer.custom_matchers.append(make_matcher(NOUNS, lambda: magics.connection))
+    shell.Completer.custom_matchers.append(make_matcher(NOUNS, lambda: magics.connection, magics.variables))
     shell.input_transformers_cleanup.append(help_asked)
     put_on_path(os.environ, magics.lesson)
 

@@ -101,6 +101,11 @@ class LabMagics:
             self._machine = Machine()
         return self._machine
 
+    def variables(self) -> list[str]:
+        """The names that the learner has made."""
+        hidden = self.shell.user_ns_hidden
+        return [name for name in self.shell.user_ns if name not in hidden and not name.startswith("_")]
+
     def _was_typed(self, text: str) -> bool:
         return any(text in cell for cell in self.shell.user_ns.get("In", ()))
 

@@ -45,6 +45,8 @@ def pressed(shell: InteractiveShell, cell: str) -> set[str]:
         ("web = %container ru", "web = %container run"),
         ("!docker image in", "!docker image inspect"),
         ("%lab pro", "%lab processes"),
+        ("%registry u", "%registry up"),
+        ("%registry gc --dr", "%registry gc --dry-run"),
         ("%%dockerfile --no-c", "%%dockerfile --no-cache"),
         ("%%dockerfile -t x\nFROM alpine AS base\nWORKD", "%%dockerfile -t x\nFROM alpine AS base\nWORKDIR"),
         (
@@ -66,6 +68,18 @@ def test_where_nothing_fits_python_is_not_asked(shell: InteractiveShell, cell: s
     try:
         assert pressed(shell, cell) == {cell}
         assert pressed(shell, "%container run {sorte") != {"%container run {sorte"}  # the notebook's own variables
+    finally:
+        shell.Completer.custom_matchers.remove(python_is_asked)
+
+
+@pytest.mark.parametrize("begun", ["$", "${", "{", "prefix-$", "--name="])
+def test_variables_of_the_notebook_are_known_without_python(shell: InteractiveShell, begun: str) -> None:
+    assert shell.run_cell("image_of_mine, _hidden = 'busybox', 1").success
+    shell.Completer.custom_matchers.append(python_is_asked)
+    try:
+        cell = f"%container run {begun}" + ("$" if begun.endswith("=") else "")
+        assert pressed(shell, f"{cell}ima") == {f"{cell}image_of_mine"}
+        assert pressed(shell, f"{cell}_hid") != {f"{cell}_hidden"}
     finally:
         shell.Completer.custom_matchers.remove(python_is_asked)
 
