@@ -31,6 +31,11 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        r"No such (?:container|image): (?:CONTAINER|REPOSITORY)\b|get DRIVER: no such volume|network NETWORK not found",
+        "a whole table was put in, headings too: with -q a list is names alone, as in $(docker ps -a -q)",
+    ),
+    Rule(r"unknown flag: --ports?\b", "ports are published with -p HOST_PORT:CONTAINER_PORT (`--publish`)"),
+    Rule(
         r"repository name \((?:library/)?(\w+=[^)]*)\) must be lowercase",
         "-e takes one variable: `{1}` was read as the IMAGE. Write `-e {1}` before the image's name",
     ),
@@ -81,6 +86,10 @@ RULES: tuple[Rule, ...] = (
         r"dial tcp|no such host|connection refused|Client\.Timeout|i/o timeout",
         "no registry answered: without a network only local and stand-in images can be used (`docker images`)",
         words=r"^(image |container )?(pull|run|create|build)",
+    ),
+    Rule(
+        r"exec: \"(-[^\"]+)\": executable file not found",
+        "`{1}` stands after the image's name, where the command to run begins: docker's own flags go before the image",
     ),
     Rule(
         r"exec: \"([^\"]+)\": (?:executable file not found|stat [^:]*: no such file)",
@@ -166,7 +175,8 @@ RULES: tuple[Rule, ...] = (
         "the last word of `build` is the context directory; `.` is where you are",
     ),
     Rule(
-        r"failed to read dockerfile|Cannot locate specified Dockerfile|no such file or directory.*Dockerfile",
+        r"failed to read dockerfile|Cannot locate specified Dockerfile|no such file or directory.*Dockerfile"
+        r"|Dockerfile path: lstat",
         "`build` looks for a file called Dockerfile in the context; -f names another",
     ),
     Rule(
