@@ -98,6 +98,7 @@ NAMESPACES = {
         run --rm --uts host -h box busybox true
         run --rm --uts nonsense busybox true
         run --rm --uts host busybox sh -c 'env | grep -c ^HOSTNAME'
+        run --rm -h box.lan busybox sh -c 'hostname; cat /etc/hosts | tail -n 1 | cut -f2'
         run --rm -h box --domainname lan busybox sh -c 'hostname; cat /etc/hosts | tail -n 1 | cut -f2'
     """,
     "userns": """
@@ -172,6 +173,7 @@ MOUNTS = {
 | cut -c22-34'
         run --rm --tmpfs /t:rw,exec busybox sh -c 'cp /bin/busybox /t/echo && /t/echo runs'
         run --rm --tmpfs /t busybox sh -c 'cp /bin/busybox /t/echo && /t/echo runs'
+        run --rm --tmpfs /t:exec,noexec busybox grep -c ' /t .*noexec' /proc/mounts
         run --rm --tmpfs /t:nonsense busybox true
         run --rm --tmpfs t busybox true
     """,
@@ -278,6 +280,7 @@ LIMITS = {
         run --rm --cpus 0.5 busybox cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu/cpu.cfs_period_us
         run --rm --cpu-quota 5000 --cpu-period 10000 busybox cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us \
 /sys/fs/cgroup/cpu/cpu.cfs_period_us
+        run --rm --cpu-shares 1 busybox echo runs
         run --rm --cpu-shares 77 -c 78 busybox cat /sys/fs/cgroup/cpu/cpu.shares
         run --rm --cpuset-cpus 0 busybox cat /sys/fs/cgroup/cpuset/cpuset.cpus
         run --rm --cpuset-mems 0 busybox cat /sys/fs/cgroup/cpuset/cpuset.mems

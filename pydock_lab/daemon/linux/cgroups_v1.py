@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from pydock_lab.daemon.linux import controlfiles
-from pydock_lab.errors import KernelError
+from pydock_lab.errors import KernelError, LabError
 
 # Nodes any container may make or use, besides those its config allows: Docker's
 # runtime adds the same. (type, major, minor, access)
@@ -126,6 +126,9 @@ class CgroupV1:
             controlfiles.try_write(f"{directory}/memory.oom_control", 1, warnings, "OomKillDisable discarded.")
 
     def _apply_cpu(self, cpu: dict[str, Any], warnings: list[str]) -> None:
+        if cpu.get("shares") == 1:
+            # The kernel would make it 2 and say nothing; runc reads it back.
+            raise LabError("error setting cgroup config for procHooks process: the minimum allowed cpu-shares is 2")
         for key, controller, name in (
             ("shares", "cpu", "cpu.shares"),
             ("period", "cpu", "cpu.cfs_period_us"),

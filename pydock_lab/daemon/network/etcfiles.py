@@ -113,7 +113,9 @@ def render_hosts(hostname: str, domainname: str, addresses: list[str], extra: li
     for entry in extra:
         name, address = split_extra_host(entry)
         lines.append(f"{gateway if address == 'host-gateway' else address}\t{name}\n")
-    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    # The host name may have its domain in it.
+    full = f"{hostname}.{domainname}" if domainname else hostname
+    names = f"{full} {full.partition('.')[0]}" if "." in full else full
     lines += [f"{address}\t{names}\n" for address in addresses if hostname]
     return _LOCAL_HOSTS + "".join(lines)
 

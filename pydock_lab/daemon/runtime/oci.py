@@ -63,14 +63,16 @@ def bind(source: str, destination: str, *, read_only: bool = False, propagation:
 def tmpfs(destination: str, options: str = "") -> Config:
     """Return an OCI mount of a fresh tmpfs; `options` as in `--tmpfs DEST:options`."""
     given = [option for option in options.split(",") if option]
-    settings = ["noexec", "nosuid", "nodev", *given]
-    opposites = {"exec": "noexec", "suid": "nosuid", "dev": "nodev"}
-    dropped = {opposites[option] for option in given if option in opposites}
+    settings: list[str] = []
+    for option in ["noexec", "nosuid", "nodev", *given]:
+        # The last one of two that exclude each other holds.
+        opposite = option.removeprefix("no") if option in ("noexec", "nosuid", "nodev") else f"no{option}"
+        settings = [*(kept for kept in settings if kept not in (option, opposite)), option]
     return {
         "destination": destination,
         "type": "tmpfs",
         "source": "tmpfs",
-        "options": [option for option in settings if option not in dropped],
+        "options": settings,
     }
 
 

@@ -45,7 +45,7 @@ def resolve(spec: str, extra_groups: Sequence[str], *, passwd: str = "/etc/passw
         entry = next((e for e in _entries(passwd, 7) if e[2] == wanted), None)
     if entry is not None:
         name, uid, gid, home = entry[0], int(entry[2]), int(entry[3]), entry[5] or "/"
-    elif wanted.isdigit():
+    elif wanted.removeprefix("-").isdigit():
         uid = _in_range(int(wanted))
     else:
         raise UnknownUser(f"unable to find user {wanted}: no matching entries in passwd file")
@@ -63,13 +63,13 @@ def _group(wanted: str, path: str, complaint: str) -> int:
     for entry in _entries(path, 4):
         if entry[0] == wanted:
             return int(entry[2])
-    if wanted.isdigit():
+    if wanted.removeprefix("-").isdigit():
         return _in_range(int(wanted))
     raise UnknownUser(f"{complaint} {wanted}: no matching entries in group file")
 
 
 def _in_range(number: int) -> int:
-    if number > MAX_ID:
+    if not 0 <= number <= MAX_ID:
         raise UnknownUser("uids and gids must be in range 0-2147483647")
     return number
 

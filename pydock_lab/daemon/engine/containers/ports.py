@@ -21,11 +21,9 @@ def normalize(port: str) -> str:
 
 
 def split(port: str) -> tuple[int, str]:
-    """`"53/udp"` → `(53, "udp")`. Raises InvalidParameter."""
+    """`"53/udp"` → `(53, "udp")`; what is only exposed may have any protocol. Raises InvalidParameter."""
     number, _, protocol = port.partition("/")
     protocol = (protocol or "tcp").lower()
-    if protocol not in ("tcp", "udp", "sctp"):
-        raise InvalidParameter(f"invalid proto: {protocol}")
     if not number.isdigit() or int(number) > 65535:
         raise InvalidParameter(f'invalid port specification: "{port}"')
     return int(number), protocol
@@ -34,7 +32,9 @@ def split(port: str) -> tuple[int, str]:
 def check_bindings(bindings: dict[str, Any]) -> None:
     """Refuse PortBindings that Docker refuses. Raises InvalidParameter."""
     for port, places in bindings.items():
-        split(port)
+        protocol = split(port)[1]
+        if protocol not in ("tcp", "udp", "sctp"):
+            raise InvalidParameter(f"invalid proto: {protocol}")
         for place in places or []:
             host_port = place.get("HostPort") or ""
             match = _PORT.match(host_port)
@@ -43,7 +43,7 @@ def check_bindings(bindings: dict[str, Any]) -> None:
 
 
 def requested(config: dict[str, Any], host: dict[str, Any]) -> list[PortBinding]:
-    """Return the bindings to open when the container starts (`-p`, and `-P` for the rest)."""
+    """Return the bindings to open when the container starts (`-p`, and `-P` for the rest), named ones first."""
     wanted: list[PortBinding] = []
     for port, places in (host["PortBindings"] or {}).items():
         number, protocol = split(port)
@@ -56,7 +56,7 @@ def requested(config: dict[str, Any], host: dict[str, Any]) -> list[PortBinding]
             if normalize(port) not in bound:
                 number, protocol = split(port)
                 wanted.append(PortBinding("", 0, number, protocol))
-    return wanted
+    return sorted(wanted, key=lambda binding: binding.host_port == 0)
 
 
 def inspect_ports(config: dict[str, Any], endpoints: list[Endpoint]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def test_resolve(files: dict[str, str], spec: str, extra: list[str], expected: t
         ("eve", [], "unable to find user eve: no matching entries in passwd file"),
         ("bob:eve", [], "unable to find group eve: no matching entries in group file"),
         ("bob", ["eve"], "Unable to find group eve: no matching entries in group file"),
+        ("-1", [], "uids and gids must be in range 0-2147483647"),
         ("4294967296", [], "uids and gids must be in range 0-2147483647"),
     ],
 )
