@@ -1,4 +1,4 @@
-"""One JupyterLab and one Chromium for all browser tests; each test opens a notebook of its own in a fresh page."""
+"""One JupyterLab for all browser tests, one page of it for each module; each test opens a notebook of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.jupyter import Lab, Notebook, jupyterlab, set_quiet
+from tests.browser.jupyter import Desk, Lab, Notebook, jupyterlab, set_quiet
 from tests.conftest import Daemon, scratch_daemon
 
 CHROMIUM = shutil.which("chromium")
@@ -65,30 +65,42 @@ def jupyter(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield lab
 
 
+@pytest.fixture(scope="module")
+def desk(browser: Browser, jupyter: Lab) -> Desk:
+    """One page for the tests of a module: loading JupyterLab costs more than most of them."""
+    return Desk(browser.new_page(), jupyter)
+
+
 @pytest.fixture
-def open_notebook(browser: Browser, jupyter: Lab) -> Iterator[Open]:
-    """Open a notebook by name, or one made of the given cells; no script of the page may fail."""
-    errors: list[str] = []
+def open_notebook(browser: Browser, desk: Desk) -> Iterator[Open]:
+    """Open a notebook by name, or one made of the given cells; no script of the page may fail.
+
+    With `beside=True` it is opened in a page of its own, as by somebody else.
+    """
     opened: list[Notebook] = []
 
-    def open_(name: str, *cells: str) -> Notebook:
-        path = jupyter.notebooks / name
-        if cells:
-            kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # else JupyterLab asks
-            code = [nbformat.v4.new_code_cell(cell) for cell in cells]
-            document = nbformat.v4.new_notebook(cells=code, metadata={"kernelspec": kernel})
-        else:
-            document = nbformat.read(path, as_version=4)
-            for cell in document.cells:  # what the page shows is to be its own
-                if cell.cell_type == "code":
-                    cell.outputs, cell.execution_count = [], None
-        nbformat.write(document, path)
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        opened.append(Notebook(page, jupyter, name))
+    def open_(name: str, *cells: str, beside: bool = False) -> Notebook:
+        write_notebook(desk.lab.notebooks / name, *cells)
+        at = Desk(browser.new_page(), desk.lab) if beside else desk
+        opened.append(at.open(name))
         return opened[-1]
 
     yield open_
     for notebook in opened:
         notebook.close()
-    assert not errors
+        errors, notebook.desk.errors = notebook.desk.errors, []
+        assert not errors
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook of the given cells; of one that is there, take away what its cells have said."""
+    if cells:
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # else JupyterLab asks
+        code = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        document = nbformat.v4.new_notebook(cells=code, metadata={"kernelspec": kernel})
+    else:
+        document = nbformat.read(path, as_version=4)
+        for cell in document.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+    nbformat.write(document, path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import secrets
 import socket
 import subprocess
@@ -17,11 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, TimeoutError
 
 _START_TIMEOUT_S = 180
 _KERNEL_TIMEOUT_MS = 180_000  # both cores may be busy with somebody else's work
 ARTIFACTS = Path(__file__).parent.parent.parent / ".artifacts"
+WIDE, NARROW, TALL = 1280, 420, 1400
+_KERNEL = "window.jupyterapp.shell.currentWidget?.context?.sessionContext?.session?.kernel"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Lab:
     url: str
     token: str
     notebooks: Path
+
+    def start_kernel(self, name: str) -> None:
+        """Start the kernel of a notebook; the page finds it when it opens the notebook.
+
+        Left to the page, it was now and then never started on a busy machine.
+        """
+        session = {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}}
+        headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api/sessions", json.dumps(session).encode(), headers)
+        urllib.request.urlopen(request).close()
 
 
 @contextlib.contextmanager
@@ -90,44 +101,35 @@ def set_quiet(scratch: Path) -> None:
     (directory / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
 
 
-class Notebook:
-    """One notebook open in a page.
+class Desk:
+    """A page with JupyterLab in it, in which one notebook after the other is opened: loading it costs seconds.
 
     Args:
         page: A fresh page.
         lab: The server.
-        name: Of the notebook, in the server's directory.
     """
 
-    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+    def __init__(self, page: Page, lab: Lab) -> None:
         self.page = page
-        self._url = f"{lab.url}/lab/tree/{name}?reset&token={lab.token}"
-        self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-        self._open()
+        self.lab = lab
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.load()
 
-    def _open(self) -> None:
-        self.page.goto(self._url)
-        self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=_KERNEL_TIMEOUT_MS)
-        self._wait_for_idle()
+    def load(self, query: str = "reset") -> None:
+        """Load JupyterLab: with an empty layout, or with the one it has kept."""
+        self.page.goto(f"{self.lab.url}/lab?{query}&token={self.lab.token}")
+        self.page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)", timeout=_KERNEL_TIMEOUT_MS)
+        # The list of files would take half of a narrow window, where a reader folds it.
+        self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
 
-    def _wait_for_idle(self) -> None:
-        # The status bar: the kernel has answered.
-        self.page.get_by_text(re.compile(r"Python 3.* \| Idle")).wait_for(timeout=_KERNEL_TIMEOUT_MS)
-
-    def reload(self) -> None:
-        """Save the notebook and load the page again; its kernel goes on."""
-        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-        self._open()
-
-    def restart_kernel(self) -> None:
-        """Restart it, without asking."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-        self._wait_for_idle()
-
-    def close(self) -> None:
-        """End the kernel and the page."""
-        self.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
-        self.page.close()
+    def open(self, name: str) -> Notebook:
+        """Open a notebook, and wait until its kernel has answered."""
+        self.set_width(WIDE)
+        self.lab.start_kernel(name)
+        notebook = Notebook(self, name)
+        notebook.open()
+        return notebook
 
     def set_theme(self, theme: str) -> None:
         """Choose `Light` or `Dark`."""
@@ -135,51 +137,115 @@ class Notebook:
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
         self.page.locator(f'body[data-jp-theme-name="{name}"]').wait_for(state="attached")
 
-    def set_width(self, width: int, height: int = 1400) -> None:
-        """Make the window so wide; below some 700 pixels the side bar gives way, as it does for a reader."""
+    def set_width(self, width: int, height: int = TALL) -> None:
+        """Make the window so wide."""
         self.page.set_viewport_size({"width": width, "height": height})
 
-    def keep(self, view: Locator, name: str, *, widths: tuple[int, ...] = (1280,), height: int = 1400) -> None:
-        """Keep pictures of a view, of the first width in both themes; .artifacts is for people to look at."""
+    def keep(self, views: dict[str, Locator], *, widths: tuple[int, ...] = (WIDE,), height: int = TALL) -> None:
+        """Keep pictures for people to look at, of the first width in both themes.
+
+        Args:
+            views: By the picture's name what is to be in sight.
+            widths: Of the window.
+            height: Of the window.
+        """
         ARTIFACTS.mkdir(exist_ok=True)
-        for width in widths:
+        looks = [(widths[0], "Dark"), *((width, "Light") for width in widths)]
+        for width, theme in looks:  # another look is dear, another picture is not
             self.set_width(width, height)
-            for theme in ("Dark", "Light") if width == widths[0] else ("Light",):
-                self.set_theme(theme)
+            self.set_theme(theme)
+            for name, view in views.items():
                 view.evaluate("element => element.scrollIntoView({block: 'start'})")
-                self.page.wait_for_timeout(250)  # transitions
-                suffix = theme.lower() + ("" if width == 1280 else "-narrow")
-                self.page.screenshot(path=ARTIFACTS / f"{name}-{suffix}.png")
-        self.set_width(1280)
+                suffix = theme.lower() + ("" if width == widths[0] else "-narrow")
+                self.page.screenshot(path=ARTIFACTS / f"{name}-{suffix}.png", animations="disabled")
+        self.set_width(WIDE)
+
+
+class Notebook:
+    """One notebook, open in JupyterLab.
+
+    Args:
+        desk: Where.
+        name: In the server's directory.
+    """
+
+    def __init__(self, desk: Desk, name: str) -> None:
+        self.desk = desk
+        self.page = desk.page
+        self.name = name
+        self._before: str | None = None
+        self.panel = desk.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+
+    def open(self) -> None:
+        """Open it, or find it open; its kernel has answered then."""
+        script = "path => window.jupyterapp.commands.execute('docmanager:open', {path}).then(() => null)"
+        self.page.evaluate(script, self.name)
+        self.panel.locator(".jp-Notebook-cell").first.wait_for(timeout=_KERNEL_TIMEOUT_MS)
+        self._wait_for_idle()
+
+    def _wait_for_idle(self) -> None:
+        try:
+            self.page.wait_for_function(f"() => {_KERNEL}?.status === 'idle'", timeout=_KERNEL_TIMEOUT_MS)
+        except TimeoutError as error:
+            self.page.screenshot(path=ARTIFACTS / "stuck.png")
+            state = self.page.evaluate(f"() => `${{{_KERNEL}?.status}}, ${{{_KERNEL}?.connectionStatus}}`")
+            raise TimeoutError(f"the kernel of {self.name} does not come to rest ({state}): see stuck.png") from error
+
+    def reload(self) -> None:
+        """Save the notebook and load the page again; its kernel goes on."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        self.desk.load()
+        self.open()
+
+    def restart_kernel(self) -> None:
+        """Restart it, without asking."""
+        self.page.evaluate(f"() => {_KERNEL}.restart()")
+        self._wait_for_idle()
+
+    def close(self) -> None:
+        """End the kernel and put the notebook away, unsaved."""
+        self.page.evaluate(
+            """async path => {
+                const { shell } = window.jupyterapp;
+                for (const widget of [...shell.widgets('main')]) {
+                    if (widget.context?.path !== path) continue;
+                    await widget.context.sessionContext.shutdown();
+                    widget.dispose();
+                }
+            }""",
+            self.name,
+        )
+
+    def keep(self, view: Locator, name: str, *, widths: tuple[int, ...] = (WIDE,), height: int = TALL) -> None:
+        """Keep pictures of one view; see `Desk.keep`."""
+        self.desk.keep({name: view}, widths=widths, height=height)
 
     def run_all(self, timeout_s: float = 120) -> None:
-        """Restart the kernel, run every cell, and wait until the last one has its number."""
-        page = self.page
-        idle = self.panel.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.locator('.lm-Menu-item[data-command="runmenu:restart-and-run-all"]').click()
-        page.locator(".jp-Dialog .jp-mod-accept").click()
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            page.wait_for_timeout(500)
-            prompts = [text.strip() for text in self.panel.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()]
-            if prompts and not any("*" in text or text == "[ ]:" for text in prompts) and idle.count():
-                return
-        raise TimeoutError("the notebook has not ended")
+        """Run every cell, and wait until the last one has ended; one that fails ends all."""
+        self.page.evaluate(
+            """() => {
+                window.allHaveRun = false;
+                const run = window.jupyterapp.commands.execute('notebook:run-all-cells');
+                run.finally(() => { window.allHaveRun = true; });
+            }"""
+        )
+        self.page.wait_for_function("() => window.allHaveRun", timeout=1000 * timeout_s)
 
     def run(self, source: str, timeout_s: float = 60) -> Locator:
         """Run one cell, as Shift+Enter does, and wait for its end; return it."""
+        cell = self.start(source)
+        prompt = cell.locator(".jp-InputPrompt").element_handle()
+        ended = "([prompt, before]) => prompt.textContent !== before && !prompt.textContent.includes('*')"
+        self.page.wait_for_function(ended, arg=[prompt, self._before], timeout=1000 * timeout_s)
+        return cell
+
+    def start(self, source: str) -> Locator:
+        """Run one cell without waiting for its end; return it."""
         cell = self.cell(source)
         cell.locator(".cm-content").click()
-        before = cell.locator(".jp-InputPrompt").inner_text()
+        self._before = cell.locator(".jp-InputPrompt").text_content()
         self.page.keyboard.press("Shift+Enter")
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            prompt = cell.locator(".jp-InputPrompt").inner_text()
-            if prompt != before and "*" not in prompt:
-                return cell
-            self.page.wait_for_timeout(100)
-        raise TimeoutError(f"the cell has not ended: {source}")
+        return cell
 
     def cell(self, source: str) -> Locator:
         """The code cell whose source contains a text, scrolled into view."""

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.jupyter import Lab
+from tests.browser.jupyter import NARROW, WIDE, Lab
 from tests.browser.test_views import assert_accessible
 from tests.conftest import Daemon
 
@@ -54,10 +54,8 @@ def test_a_build_moves_and_then_stands_still(open_notebook: Open, jupyter: Lab, 
     first, second = (SHOP.format(greeting=greeting, port=port) for greeting in ("hello", "goodbye"))
     notebook = open_notebook("build.ipynb", "%load_ext pydock_lab", first, second, FAILING)
     notebook.run("%load_ext")
-    cell = notebook.cell("GREETING=hello")
     sent = count_updates(notebook.page)
-    cell.locator(".cm-content").click()
-    notebook.page.keyboard.press("Shift+Enter")
+    cell = notebook.start("GREETING=hello")
     live = cell.locator(".pd-picture-live")
     expect(live).to_contain_text("tool 3")  # what a step prints is there while it runs
     expect(live.locator("tr", has_text="RUN").filter(has_text="running")).to_have_count(2)  # beside each other
@@ -77,20 +75,18 @@ def test_a_build_moves_and_then_stands_still(open_notebook: Open, jupyter: Lab, 
     expect(area.locator("tr", has_text="index.html").first).to_contain_text(re.compile(r"300kB"))
     area.locator("summary").first.click()
     expect(area.locator("details[open]").first).to_contain_text("tool 9")
-    notebook.keep(cell, "build", widths=(1280, 600))
-    assert_accessible(notebook.page, area)
 
     with gate(port):
-        area = notebook.run("GREETING=goodbye").locator(".jp-OutputArea")
-    expect(area.locator("tr", has_text="Not cached: ARG GREETING changed")).to_contain_text("hello → goodbye")
-    expect(area.locator("tr", has_text="tool $i")).to_contain_text("↺ cached")
-    notebook.keep(area, "build-again", widths=(1280, 600))
+        again = notebook.run("GREETING=goodbye").locator(".jp-OutputArea")
+    expect(again.locator("tr", has_text="Not cached: ARG GREETING changed")).to_contain_text("hello → goodbye")
+    expect(again.locator("tr", has_text="tool $i")).to_contain_text("↺ cached")
 
-    area = notebook.run("build-fails").locator(".jp-OutputArea")
-    expect(area.locator("tr", has_text="✕ failed")).to_contain_text("line 3\noh <no>", use_inner_text=True)
-    expect(area).to_contain_text("`container run --from-failed-step` opens a shell")
-    notebook.keep(area, "build-failed", widths=(1280, 600))
-    assert_accessible(notebook.page, area)
+    failed = notebook.run("build-fails").locator(".jp-OutputArea")
+    expect(failed.locator("tr", has_text="✕ failed")).to_contain_text("line 3\noh <no>", use_inner_text=True)
+    expect(failed).to_contain_text("`container run --from-failed-step` opens a shell")
+    views = {"build": area, "build-again": again, "build-failed": failed}
+    notebook.desk.keep(views, widths=(WIDE, NARROW))
+    assert_accessible(notebook.page, *views.values())
 
     kept = saved(notebook.page, jupyter, "build.ipynb")
     outputs = [output for cell in kept.cells[1:] for output in cell.outputs if output.output_type == "display_data"]

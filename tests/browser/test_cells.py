@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Open
-from tests.browser.jupyter import Notebook
+from tests.browser.conftest import write_notebook
+from tests.browser.jupyter import NARROW, WIDE, Desk, Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.root]
 
@@ -40,11 +42,29 @@ image web exists # or build it
 ports: $count for web#1
 """
 PYTHON = "x = 'FROM here'"
+MAGICS = '''names = "in 3"
+web = %container run -d --name web -e "A=1 2" -v $data:/in/is alpine \\
+    sleep 3 for
+!docker images | grep is
+text = """
+%container is in here
+"""
+'''
+SCRIPT = """%%container run -i alpine sh
+for i in 1 2; do echo "$i"; done
+"""
+PROGRAM = """%%container run -i python:3.12-alpine python -
+import os
+"""
 
 
-@pytest.fixture
-def notebook(open_notebook: Open) -> Notebook:
-    return open_notebook("cells.ipynb", DOCKERFILE, COMPOSE, QUESTIONS, PYTHON, "pass")
+@pytest.fixture(scope="module")
+def notebook(desk: Desk) -> Iterator[Notebook]:
+    sources = (DOCKERFILE, COMPOSE, QUESTIONS, PYTHON, MAGICS, SCRIPT, PROGRAM, "pass")
+    write_notebook(desk.lab.notebooks / "cells.ipynb", *sources)
+    notebook = desk.open("cells.ipynb")
+    yield notebook
+    notebook.close()
 
 
 def colour(cell: Locator, text: str, near: str = "") -> str:
@@ -84,7 +104,7 @@ def test_dockerfiles_and_compose_files_are_coloured(notebook: Notebook) -> None:
     assert len({colour(compose, "image"), colour(compose, '"nginx:alpine"'), colour(compose, "# the page")}) == 3
     assert colour(compose, "image") == colour(compose, "ports") != plain
     assert colour(notebook.cell("FROM here"), "FROM") == colour(notebook.cell("FROM here"), "here")
-    notebook.keep(notebook.panel, "cells", widths=(1280, 600))
+    notebook.desk.keep({"cells": cell, "cells-commands": notebook.cell("web = %container")}, widths=(WIDE, NARROW))
 
 
 def test_questions_are_sentences_with_hints(notebook: Notebook) -> None:
@@ -95,6 +115,24 @@ def test_questions_are_sentences_with_hints(notebook: Notebook) -> None:
         assert colour(cell, f" {word} ") == plain  # no keywords of Python's
     assert colour(cell, "or build") == colour(cell, "try again") == hint
     assert colour(cell, "#1", "ports") == colour(cell, "for", "ports") == plain
+
+
+def test_command_lines_are_no_python(notebook: Notebook) -> None:
+    magic, flag = (colour(notebook.cell("# the page and its server"), text) for text in ("%%dockerfile", "-t"))
+    cell = notebook.cell("web = %container")
+    plain = colour(cell, "alpine")
+    assert colour(cell, "%container", "--name") == colour(cell, "!docker") == magic
+    assert colour(cell, "--name") == flag != plain
+    for text, line in ((" is", "grep"), ("/in/is", "--name"), (" sleep 3 for", "sleep"), (" 3", "sleep")):
+        assert colour(cell, text, line) == plain
+    assert colour(cell, "A=1", "--name") == colour(cell, "in 3") not in (plain, flag)
+    assert colour(cell, "$data", "--name") not in (plain, flag, magic)
+    assert colour(cell, "%container is") == colour(cell, "in 3")  # the text of a string is no command
+
+    script, program = notebook.cell("for i in 1 2"), notebook.cell("import os")
+    assert colour(script, "%%container") == colour(program, "%%container") == magic
+    assert colour(script, "for") == colour(program, "import") != plain  # keywords, each of its own language
+    assert colour(script, "$i") != colour(script, "1 2")
 
 
 def test_a_cell_changes_its_language_with_its_first_line(notebook: Notebook) -> None:

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Open
+from tests.browser.jupyter import NARROW, WIDE
 from tests.browser.test_build import count_updates
 from tests.browser.test_views import assert_accessible
 from tests.conftest import Daemon
@@ -43,7 +44,7 @@ def test_slider_and_tree(open_notebook: Open, many: str) -> None:
     expect(item(tree, "new")).to_contain_text("added")
     expect(item(tree, "d7")).to_contain_text("deleted")
     expect(item(tree, "big")).to_contain_text("changed")
-    notebook.keep(view, "layers", widths=(1280, 600))
+    notebook.keep(view, "layers")
     assert_accessible(notebook.page, view)
 
     slider.press("ArrowRight")
@@ -71,8 +72,7 @@ def test_slider_and_tree(open_notebook: Open, many: str) -> None:
     assert tree.get_by_role("treeitem", name="file-").count() == 200
     tree.get_by_role("treeitem", name="Show 50 more of 50").click()
     expect(tree.get_by_role("treeitem", name="file-")).to_have_count(250)
-    notebook.keep(view, "layers-open", widths=(1280, 600))
-    assert_accessible(notebook.page, view)
+    notebook.keep(view, "layers-open", widths=(WIDE, NARROW))
     first.focus()
     first.press("ArrowLeft")
     expect(item(tree, "d1/")).to_be_focused()

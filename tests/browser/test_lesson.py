@@ -6,7 +6,7 @@ tools/pictures.py takes the documentation's pictures from those that are kept he
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Open
 from tests.browser.jupyter import Notebook
@@ -33,10 +33,11 @@ def test_the_lesson_in_jupyterlab(open_notebook: Open) -> None:
     )
     expect(notebook.panel).not_to_contain_text("Traceback")
     expect(notebook.panel.locator("mjx-container")).to_have_count(0)  # $FLASK_APP$ in a check is no formula
-    notebook.keep(notebook.cell("FLASK_DEBUG=1 notes-app"), "lesson05-mistake")
-    look_at_the_build(notebook)
-    look_at_the_layers(notebook)
-    look_at_the_volume(notebook)
+    build = look_at_the_build(notebook)
+    look_at_the_layers(notebook, build)
+    volume = look_at_the_volume(notebook)
+    mistake = notebook.cell("FLASK_DEBUG=1 notes-app")
+    notebook.desk.keep({"lesson05-mistake": mistake, "lesson05-volume-outlives": volume})
     notebook.run("%docker rm -f $(docker ps")
 
 
@@ -45,19 +46,19 @@ def assert_cells_say(notebook: Notebook, said: dict[str, str]) -> None:
         expect(notebook.cell(source).locator(".jp-OutputArea")).to_contain_text(text)
 
 
-def look_at_the_build(notebook: Notebook) -> None:
+def look_at_the_build(notebook: Notebook) -> Locator:
     build = notebook.run("%%dockerfile -t notes-app:1.0")
     expect(build.locator(".pd-build .pd-title")).to_contain_text("Built notes-app:1.0")
     expect(build.locator(".pd-table tbody tr")).to_have_count(9)
-    notebook.keep(build, "lesson05-build", height=OF_THE_DOCS)
+    return build
 
 
-def look_at_the_layers(notebook: Notebook) -> None:
+def look_at_the_layers(notebook: Notebook, build: Locator) -> None:
     layers = notebook.run("%lab layers").locator(".pd-layers")
     expect(layers.get_by_role("option")).to_have_count(9)
     layers.get_by_role("option", name="pip install").click()
     expect(layers.get_by_role("slider")).to_have_value("4")
-    notebook.keep(layers, "lesson05-layers", height=OF_THE_DOCS)
+    notebook.desk.keep({"lesson05-build": build, "lesson05-layers": layers}, height=OF_THE_DOCS)
     layers.get_by_role("searchbox").fill("flask/app.py")
     expect(layers.locator(".pd-files-list li")).to_have_count(1)
     expect(layers.locator(".pd-files-list li")).to_contain_text("added")
@@ -66,7 +67,7 @@ def look_at_the_layers(notebook: Notebook) -> None:
     expect(layers.get_by_role("tree")).to_contain_text("requirements.txt")
 
 
-def look_at_the_volume(notebook: Notebook) -> None:
+def look_at_the_volume(notebook: Notebook) -> Locator:
     """The view follows what happens after it was opened."""
     for source in ("--name notes-web -p", "def fetch(", "name=Grace", "--name notes-reader"):
         notebook.run(source)
@@ -82,4 +83,4 @@ def look_at_the_volume(notebook: Notebook) -> None:
     notebook.run("%container rm -f notes-web")
     expect(volume.locator("article", has_text="notes-web")).to_contain_text("removed")
     expect(volume).to_contain_text("It has outlived 1 container")
-    notebook.keep(volume, "lesson05-volume-outlives")
+    return volume

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Open
-from tests.browser.jupyter import ARTIFACTS, Lab, Notebook
+from tests.browser.jupyter import ARTIFACTS, WIDE, Lab, Notebook
 from tests.conftest import Daemon, start_daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.root]
@@ -42,8 +42,8 @@ def notebook(open_notebook: Open, page_server: Daemon) -> Notebook:
     """A notebook, and the panel open beside it."""
     notebook = open_notebook("panel.ipynb", "%load_ext pydock_lab", "%container ls")
     notebook.run("%load_ext")
-    notebook.page.set_viewport_size({"width": 1280, "height": 900})
-    notebook.page.locator('.jp-SideBar [data-id="pydock-lab-panel"]').click()
+    notebook.page.set_viewport_size({"width": WIDE, "height": 900})
+    notebook.page.evaluate("() => window.jupyterapp.shell.activateById('pydock-lab-panel')")
     return notebook
 
 
@@ -58,10 +58,9 @@ def row(panel: Locator, name: str) -> Locator:
 def keep(panel: Locator, notebook: Notebook, name: str) -> None:
     """Pictures of the whole window, for people to look at."""
     for theme in ("Dark", "Light"):
-        notebook.set_theme(theme)
+        notebook.desk.set_theme(theme)
         panel.page.mouse.move(900, 700)
-        panel.page.wait_for_timeout(250)
-        panel.page.screenshot(path=ARTIFACTS / f"{name}-{theme.lower()}.png")
+        panel.page.screenshot(path=ARTIFACTS / f"{name}-{theme.lower()}.png", animations="disabled")
 
 
 def test_buttons_run_the_commands_that_they_show(notebook: Notebook, page_server: Daemon) -> None:
@@ -139,6 +138,8 @@ def test_logs_terminal_and_port(notebook: Notebook, jupyter: Lab, page_server: D
     log = page.get_by_role("log", name="Logs of panel-web")
     expect(log).to_contain_text("ready")
     expect(panel.locator(".pd-lab-line code")).to_have_text("docker container logs -f --tail 500 panel-web")
+    panel.get_by_role("button", name="Put the command into a new cell").click()  # there it ends
+    assert "ready" in notebook.run("%container logs --tail 500 panel-web").locator(".jp-OutputArea").inner_text()
 
     link = web.get_by_role("link")
     assert link.get_attribute("href").startswith(f"{jupyter.url}/proxy/")

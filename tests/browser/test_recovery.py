@@ -16,7 +16,8 @@ from tests.conftest import Daemon, Footprint, start_daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.root]
 
-SHELL = "%container run -it --rm --name rec-shell busybox sh"
+KILLED = "--stop-signal=KILL"  # an engine that ends gives its containers ten seconds
+SHELL = f"%container run -it --rm {KILLED} --name rec-shell busybox sh"
 PROCESSES = "%lab processes"
 VOLUME = "%lab volume rec-data"
 
@@ -30,10 +31,10 @@ def root() -> Iterator[Path]:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def connected(open_notebook: Open, name: str, daemon: Daemon, *cells: str) -> Notebook:
+def connected(open_notebook: Open, name: str, daemon: Daemon, *cells: str, beside: bool = False) -> Notebook:
     """A notebook whose kernel talks to one engine."""
     host = f"import os; os.environ['DOCKER_HOST'] = '{daemon.host}'"
-    notebook = open_notebook(name, "%load_ext pydock_lab", host, *cells)
+    notebook = open_notebook(name, "%load_ext pydock_lab", host, *cells, beside=beside)
     notebook.run("%load_ext")
     notebook.run("import os")
     return notebook
@@ -47,17 +48,14 @@ def test_engine_page_and_kernel_go_away_under_open_views(open_notebook: Open, ro
     daemon = start_daemon(root)
     try:
         first = connected(open_notebook, "first.ipynb", daemon, PROCESSES, VOLUME, SHELL)
-        assert (
-            daemon.docker("run", "-d", "--name", "rec-one", "-v", "rec-data:/d", "busybox", "sleep", "600").returncode
-            == 0
-        )
+        sleep = ("busybox", "sleep", "600")
+        assert daemon.docker("run", "-d", KILLED, "--name", "rec-one", "-v", "rec-data:/d", *sleep).returncode == 0
         for source in (PROCESSES, VOLUME, SHELL):
             first.run(source)
 
         # Two notebooks on one engine: what one starts, both show.
-        second = connected(
-            open_notebook, "second.ipynb", daemon, PROCESSES, "%docker run -d --name rec-two busybox sleep 600"
-        )
+        start = f"%docker run -d {KILLED} --name rec-two busybox sleep 600"
+        second = connected(open_notebook, "second.ipynb", daemon, PROCESSES, start, beside=True)
         second.run(PROCESSES)
         second.run("rec-two")
         for notebook in (first, second):
@@ -87,7 +85,7 @@ def test_engine_page_and_kernel_go_away_under_open_views(open_notebook: Open, ro
         first.reload()
         expect(first.cell(SHELL).locator(".xterm-rows")).to_contain_text("kept-42")
         expect(live(first, PROCESSES)).to_have_text("● live")
-        assert daemon.docker("run", "-d", "--name", "rec-late", "busybox", "sleep", "600").returncode == 0
+        assert daemon.docker("run", "-d", KILLED, "--name", "rec-late", *sleep).returncode == 0
         expect(first.cell(PROCESSES).locator(".pd-picture-live")).to_contain_text("rec-late")
 
         # The kernel is restarted: the views say at once what to do, and run again they are live.

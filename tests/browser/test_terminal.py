@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Open
-from tests.browser.jupyter import Notebook
+from tests.browser.jupyter import NARROW, WIDE, Notebook
 from tests.conftest import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.root]
@@ -53,15 +53,15 @@ def test_a_shell_in_a_cell(notebook: Notebook, daemon: Daemon) -> None:
 
     # The shell's window is the page's, also when the page becomes narrow.
     columns = "stty size | cut -d' ' -f2"
-    notebook.set_width(700)
+    notebook.desk.set_width(NARROW)
     enter(terminal, f"clear; {columns} > /c; echo $(test $(cat /c) -lt 80 && echo narrow)")
     expect(rows).to_contain_text("narrow")
-    notebook.set_width(1280)
+    notebook.desk.set_width(WIDE)
 
     # A flood is shown, and its end arrives; the page goes on.
     enter(terminal, "clear; yes | head -c 3000000 | tail -n 300000; echo the-$((40 + 2))-end")
     expect(rows).to_contain_text("the-42-end", timeout=30_000)
-    notebook.keep(terminal, "terminal", widths=(1280, 600))
+    notebook.keep(terminal, "terminal", widths=(WIDE, NARROW))
 
 
 def test_leaving_detaching_coming_back_and_ending(notebook: Notebook, daemon: Daemon) -> None:
