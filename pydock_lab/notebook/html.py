@@ -64,6 +64,11 @@ def scroll(child: Markup, label: str) -> Markup:
     return tag("div", child, class_="pd-scroll", tabindex=0, role="group", aria_label=label)
 
 
+def stacking(table: Markup) -> Markup:
+    """Let a table of class `pd-stacked` put its cells of class `pd-prose` below their rows where there is no room."""
+    return tag("div", table, class_="pd-stacking")
+
+
 def with_code(text: str) -> list[str]:
     """Split a line at its backticks; what is between two of them is code."""
     return [tag("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))]

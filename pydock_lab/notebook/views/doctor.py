@@ -7,7 +7,7 @@ from typing import Any
 from IPython.display import display
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, frame, tag
+from pydock_lab.notebook.html import Markup, frame, stacking, tag
 from pydock_lab.notebook.steady import Steady
 
 _MARKS = {"real": ("✓", "pd-A"), "limited": ("~", "pd-C"), "missing": ("✕", "pd-D")}
@@ -37,8 +37,9 @@ def html(report: dict[str, Any]) -> Markup:
                 "tr",
                 tag("th", check["name"], scope="row"),
                 tag("td", tag("span", f"{mark} {check['state']}", class_=colour), style="white-space:nowrap"),
-                tag("td", check["detail"]),
+                tag("td", check["detail"], class_="pd-prose"),
             )
         )
     caption = tag("caption", f"{report['kernel']}, engine as {report['tier']}")
-    return frame(tag("table", caption, tag("tbody", *rows), class_="pd-table"), label="Doctor")
+    table = tag("table", caption, tag("tbody", *rows), class_="pd-table pd-stacked")
+    return frame(stacking(table), label="Doctor")

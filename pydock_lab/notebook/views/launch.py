@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, bar, join, scroll, tag
+from pydock_lab.notebook.html import Markup, bar, join, scroll, stacking, tag
 from pydock_lab.notebook.units import plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -55,9 +55,9 @@ def draw(name: str, events: list[dict[str, Any]]) -> Picture:
         tag("caption", f"{label}: {summary}"),
         tag("thead", head),
         tag("tbody", *(_folded(group, longest) for group in _groups(rows))),
-        class_="pd-table pd-steps-table",
+        class_="pd-table pd-steps-table pd-stacked",
     )
-    return Picture(label, "\n".join(lines), scroll(table, label), summary)
+    return Picture(label, "\n".join(lines), stacking(scroll(table, label)), summary)
 
 
 def _rows(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -103,9 +103,9 @@ def _folded(group: list[dict[str, Any]], longest_ns: int) -> Markup:
     return tag(
         "tr",
         tag("td", group[0]["where"], class_="pd-soft"),
-        tag("td", details, class_="pd-step-of"),
+        tag("td", details, class_="pd-prose pd-step-of"),
         tag("td", milliseconds(took), class_="pd-num"),
-        tag("td", bar(took / longest_ns)),
+        tag("td", bar(took / longest_ns), class_="pd-spare"),
     )
 
 
@@ -115,9 +115,9 @@ def _row(row: dict[str, Any], longest_ns: int) -> Markup:
     return tag(
         "tr",
         tag("td", row["where"], class_="pd-soft"),
-        tag("td", text, failed, class_="pd-step-of" if row["step"] else None),
+        tag("td", text, failed, class_="pd-prose pd-step-of" if row["step"] else "pd-prose"),
         tag("td", milliseconds(row["took_ns"]) if row["took_ns"] else "", class_="pd-num"),
-        tag("td", bar(row["took_ns"] / longest_ns) if row["step"] else None),
+        tag("td", bar(row["took_ns"] / longest_ns) if row["step"] else None, class_="pd-spare"),
     )
 
 

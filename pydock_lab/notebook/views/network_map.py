@@ -19,6 +19,8 @@ from pydock_lab.notebook.views.picture import Picture
 
 _COLUMNS = 16
 _ROW_PX, _COLUMN_PX, _LEFT_PX = 70, 164, 190
+_SMALLEST = 0.8
+"""Of its natural size; where there is less room, the drawing scrolls."""
 
 
 def read(connection: Connection) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]], l
         viewBox=f"0 0 {width} {height}",
         role="img",
         class_="pd-drawing",
-        style=f"min-width:{width if links else min(width, 640)}px;max-width:{width}px",
+        style=f"min-width:{_SMALLEST * width:.0f}px;max-width:{width}px",
         xmlns="http://www.w3.org/2000/svg",
     )
     return scroll(svg, "Plan of the networks")

@@ -68,11 +68,12 @@ def draw(document: dict[str, Any]) -> Picture:
     if machine:
         summary += f"; beside them a virtual machine with a kernel of its own, {machine['kernel']}"
     size = f"{plural(host['cpus'], 'CPU')}, {byte_count(host['memory_bytes'])} of memory, {host['machine']}"
+    users = "every container's kernel" + (", and the hypervisor's" if machine else "")
     html = join(
         tag("div", _machines(document), _containers(host, containers), class_="pd-two"),
         tag(
             "div",
-            _floor("Host OS", f"{host['kernel']}: every container's kernel, and the hypervisor's", "pd-guest"),
+            _floor("Host OS", f"{host['kernel']}: {users}", "pd-guest"),
             _floor("Infrastructure", size),
             class_="pd-ground",
         ),

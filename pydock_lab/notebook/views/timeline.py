@@ -17,6 +17,8 @@ _SECOND_NS = 1_000_000_000
 _LANES = 14
 _LISTED = 40
 _LANE_PX, _LEFT_PX, _WIDTH_PX, _CLOCK_PX = 24, 170, 760, 64
+_LEAST_PX = 860
+"""How narrow the drawing may become before it scrolls: its labels stay readable."""
 _ENDS = frozenset(
     {"die", "kill", "stop", "destroy", "delete", "untag", "disconnect", "unmount", "oom", "prune", "remove"}
 )
@@ -97,7 +99,7 @@ def _drawing(document: dict[str, Any]) -> Markup:
         viewBox=f"0 0 {_LEFT_PX + _WIDTH_PX + 4} {height}",
         role="img",
         class_="pd-drawing",
-        style="min-width:560px",
+        style=f"min-width:{_LEAST_PX}px",
         xmlns="http://www.w3.org/2000/svg",
     )
     legend = tag(

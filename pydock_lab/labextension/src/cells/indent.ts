@@ -29,6 +29,12 @@ export function indentDockerfile(context: IndentContext, position: number): numb
   return CONTINUES.test(before) ? indentationOf(last) : indentationOf(last) + context.unit;
 }
 
+/** As far as the line above. */
+export function keepIndent(context: IndentContext, position: number): number {
+  const [last = ''] = above(context, position);
+  return indentationOf(last);
+}
+
 /** Behind `key:` and `- key:` a level begins; the keys of a list's item stand to the right of its dash. */
 export function indentYaml(context: IndentContext, position: number): number {
   let last = '';

@@ -20,7 +20,7 @@ function commandToken(stream: StringStream): string | null {
   if (stream.eatSpace()) {
     return null;
   }
-  if (stream.match(MAGIC)) {
+  if (stream.sol() && stream.match(/^%%?\w+|^!\s*\w+/)) {
     return 'meta';
   }
   if (stream.match(/^"(?:[^\\"]|\\.)*"?|^'[^']*'?/)) {
@@ -35,6 +35,21 @@ function commandToken(stream: StringStream): string | null {
   stream.next();
   stream.match(/^[^\s"'${]+/);
   return null;
+}
+
+const KINDS: { readonly [style: string]: string } = {
+  'variableName.special': 'variable',
+  attributeName: 'flag'
+};
+
+/** The words of one command line: where they are, and `meta`, `string`, `variable`, `flag` or `plain`. */
+export function* commandTokens(text: string): Generator<{ from: number; to: number; kind: string }> {
+  const stream = new StringStream(text, 4, 4);
+  while (!stream.eol()) {
+    stream.start = stream.pos;
+    const style = commandToken(stream);
+    yield { from: stream.start, to: stream.pos, kind: style === null ? 'plain' : (KINDS[style] ?? style) };
+  }
 }
 
 /** A language whose text has a magic as its first line. */

@@ -1,6 +1,8 @@
-/* Cells that begin with %%dockerfile, %%compose or one of the grading magics are read as what they are, not as Python. */
+/* Cells that begin with %%dockerfile, %%compose, %%container or one of the grading magics are read as what they are, not
+   as Python; so are command lines in the other cells. */
 
 import { IndentContext, indentService, indentUnit, LanguageSupport, StreamLanguage } from '@codemirror/language';
+import { shell } from '@codemirror/legacy-modes/mode/shell';
 import { yaml } from '@codemirror/legacy-modes/mode/yaml';
 import { Compartment, EditorState, Extension, Prec } from '@codemirror/state';
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
@@ -8,8 +10,10 @@ import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/c
 
 import { dockerfile } from './dockerfile';
 import { grading } from './grading';
-import { indentDockerfile, indentYaml } from './indent';
+import { indentDockerfile, indentYaml, keepIndent } from './indent';
+import { commandLines } from './lines';
 import { behindMagic, magicOf } from './magic';
+import { text } from './text';
 
 type Indent = (context: IndentContext, position: number) => number;
 
@@ -21,7 +25,17 @@ function support(language: StreamLanguage<unknown>, indent: Indent, unit: string
 const DOCKERFILE = support(StreamLanguage.define(behindMagic(dockerfile)), indentDockerfile, '    ');
 const YAML = support(StreamLanguage.define(behindMagic(yaml)), indentYaml, '  ');
 const QUESTIONS = support(StreamLanguage.define(behindMagic(grading)), () => 0, '    ');
+const SHELL = support(StreamLanguage.define(behindMagic(shell)), keepIndent, '  ');
+const TEXT = support(StreamLanguage.define(behindMagic(text)), keepIndent, '  ');
 const NOTHING: Extension = [];
+
+/** What the program in the container reads from the cell. */
+function inputOf(firstLine: string): Extension {
+  if (/\spython[\d.]*(?:\s+-\S*)*\s*$/.test(firstLine)) {
+    return NOTHING;
+  }
+  return /\s(?:a|ba|da|k|z)?sh(?:\s+-\S*)*\s*$|^%%\w+\s+(?:container\s+)?start\b/.test(firstLine) ? SHELL : TEXT;
+}
 
 /** What a cell with this first line needs; the same object for the same language. */
 function supportFor(firstLine: string): Extension {
@@ -30,6 +44,9 @@ function supportFor(firstLine: string): Extension {
       return DOCKERFILE;
     case 'compose':
       return YAML;
+    case 'container':
+    case 'docker':
+      return inputOf(firstLine);
     case 'predict':
     case 'reveal':
     case 'check':
@@ -51,12 +68,16 @@ function followFirstLine(source: string): Extension {
     const wanted = supportFor(transaction.newDoc.line(1).text);
     return wanted === compartment.get(transaction.startState) ? null : { effects: compartment.reconfigure(wanted) };
   });
-  return [Prec.highest(compartment.of(supportFor(source.split('\n', 1)[0]))), follow];
+  return [
+    Prec.highest(compartment.of(supportFor(source.split('\n', 1)[0]))),
+    follow,
+    commandLines(firstLine => supportFor(firstLine) === NOTHING)
+  ];
 }
 
 export const cells: JupyterFrontEndPlugin<void> = {
   id: 'pydock-lab:cells',
-  description: 'Colours and indents Dockerfiles, Compose files and questions to the engine in notebook cells.',
+  description: 'Colours and indents Dockerfiles, Compose files, command lines and questions to the engine in notebook cells.',
   autoStart: true,
   requires: [IEditorExtensionRegistry],
   activate: (_app: JupyterFrontEnd, registry: IEditorExtensionRegistry): void => {

@@ -51,11 +51,12 @@ class Hub {
   }
 
   /** `docker container stop web` as `%container stop web`, in a new cell below the one in use. */
+  // A cell with `logs -f` would run as long as the container: there it shows what has been written by now.
   insert(line: string): void {
     const panel = this.notebooks?.currentWidget;
     if (panel) {
       NotebookActions.insertBelow(panel.content);
-      panel.content.activeCell?.model.sharedModel.setSource(line.replace(/^docker /, '%'));
+      panel.content.activeCell?.model.sharedModel.setSource(line.replace(/^docker /, '%').replace(/^(%container logs) -f/, '$1'));
       this.app.shell.activateById(panel.id);
     }
   }
