@@ -129,7 +129,8 @@ def count_updates(page: Page) -> Any:
 
     def received(payload: str | bytes) -> None:
         text = payload if isinstance(payload, str) else payload.decode(errors="replace")
-        if '"comm_msg"' in text or '"update_display_data"' in text or '"display_data"' in text:
+        kind = re.search(r'"msg_type": ?"(\w+)"', text)  # the first is the message's own, the next its parent's
+        if kind and kind[1] in ("comm_msg", "update_display_data", "display_data"):
             sizes.append(len(text))
             times.append(time.monotonic())
 

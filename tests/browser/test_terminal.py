@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Open
 from tests.browser.jupyter import NARROW, WIDE, Notebook
+from tests.browser.test_build import count_updates
 from tests.conftest import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.root]
@@ -57,6 +59,26 @@ def test_a_shell_in_a_cell(notebook: Notebook, daemon: Daemon) -> None:
     enter(terminal, f"clear; {columns} > /c; echo $(test $(cat /c) -lt 80 && echo narrow)")
     expect(rows).to_contain_text("narrow")
     notebook.desk.set_width(WIDE)
+
+    # What is pasted arrives whole; a letter whose bytes come apart is drawn when it is whole.
+    terminal.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    terminal.page.evaluate("text => navigator.clipboard.writeText(text)", "clear\necho pasted-$((6 * 7))\n# dd\n")
+    terminal.locator("textarea").press("Control+v")
+    expect(rows).to_contain_text("pasted-42")
+    enter(terminal, r"clear; printf 'gr\303'; sleep 0.5; printf '\274n\n'")
+    expect(rows).to_contain_text("grün")
+
+    # What never ends is sent as fast as it is drawn, in few messages, and can be interrupted.
+    sent = count_updates(terminal.page)
+    enter(terminal, "clear; yes")
+    expect(rows).to_contain_text(re.compile(r"(y\s*){20}"))
+    expect(notebook.run(LOOK)).to_contain_text("term-shell")
+    terminal.locator("textarea").focus()
+    terminal.page.keyboard.press("Control+c")
+    enter(terminal, "clear; echo inter-$((6 * 7))-rupted")
+    expect(rows).to_contain_text("inter-42-rupted")
+    _, messages, span_s = sent()
+    assert messages <= 10 * span_s + 10
 
     # A flood is shown, and its end arrives; the page goes on.
     enter(terminal, "clear; yes | head -c 3000000 | tail -n 300000; echo the-$((40 + 2))-end")

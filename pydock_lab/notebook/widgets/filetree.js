@@ -1,28 +1,10 @@
-/* A tree of files that folds: stands in front of a view's own module.
+/* A tree of files that folds: stands behind elements.js and in front of a view's own module.
    `pages`: path of a directory → { entries: [{ name, kind, directory, size, wasted, by, added, changed, deleted }], total };
    the root is "". What is not there is asked for by load(directory, offset); take() gives the answer to the tree.
    Keys as in the tree view pattern of the ARIA Authoring Practices. */
 
 const MARKS = { A: ["+", "added"], C: ["~", "changed"], D: ["−", "deleted"] };
 const PAGE = 200, AT_ONCE = 16;
-
-function node(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
-/* Docker counts in powers of ten: 5.83MB */
-function bytes(count) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let unit = 0;
-  while (count >= 1000 && unit < units.length - 1) { count /= 1000; unit += 1; }
-  return `${unit ? Number(count.toPrecision(3)) : count} ${units[unit]}`;
-}
 
 /* Sign and number, and for those who can't see the sign the word. */
 function counts({ added, changed, deleted }) {

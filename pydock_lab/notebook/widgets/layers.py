@@ -29,7 +29,7 @@ class LayersWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has 
         entries_of: Reads a directory of one step, or the paths that hold a text.
     """
 
-    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("filetree.js", "layers.js"))
+    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("elements.js", "filetree.js", "layers.js"))
     _css = (_HERE.parent / "theme.css").read_text() + (_HERE / "layers.css").read_text()
 
     view = traitlets.Dict().tag(sync=True)

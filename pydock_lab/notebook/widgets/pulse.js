@@ -1,5 +1,6 @@
 /* Whether a view still follows the engine: the page and the kernel tell each other that they are there.
-   Stands in front of a view's own module. While the page is looked at it sends { type: "watch" };
+   Stands in front of a view's own module. While the page is looked at it sends { type: "watch" }, and { type: "rest" }
+   when the view has gone from it: the cell was run again, or closed;
    { type: "alive" } or a changed `view` comes back. A restarted kernel is noticed at once, one that hangs after a while. */
 
 const WATCH_MS = 8000, SILENT_MS = 30000;
@@ -34,6 +35,7 @@ function pulse(model, label, show, stopped) {
   watch();
   return () => {
     clearInterval(timer);
+    try { model.send({ type: "rest" }); } catch { /* the kernel is gone, and its side of the view with it */ }
     model.off("change:view", onChange);
     model.off("msg:custom", onMessage);
     model.off("comm_live_update", onComm);

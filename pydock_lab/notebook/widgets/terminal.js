@@ -1,4 +1,4 @@
-/* A terminal on a container's pty. Stands behind vendor/xterm.js in one module, which exports Terminal and FitAddon.
+/* A terminal on a container's pty. Stands behind vendor/xterm.js in one module, which exports Terminal and FitAddon, and behind elements.js.
    Traits `label`, `state` ("running", or why nothing more will come).
    To the kernel: { type: "ready" }, { type: "size", rows, columns } and { type: "in", data }, both with
    { page, number } as they may arrive in another order, { type: "ack", packet }, { type: "watch" }.
@@ -9,22 +9,12 @@
 const WATCH_MS = 8000, SILENT_MS = 30000;
 const COLOURS = { background: "#11161b", foreground: "#e4e8ec", cursor: "#5db7dd", selectionBackground: "#2d5063" };
 
-function node(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
 function render({ model, el }) {
   const screen = node("div", { class: "pd-terminal-screen" });
   const state = node("span", { class: "pd-terminal-state", role: "status" });
   const back = node("button", { type: "button", class: "pd-button", onclick: () => terminal.focus() }, "Type here");
   const keys = node("span", {}, node("kbd", {}, "Shift+Esc"), " leaves the terminal, ",
-    node("kbd", {}, "Ctrl+P"), " ", node("kbd", {}, "Ctrl+Q"), " detaches");
+    node("kbd", {}, "Ctrl+P"), " ", node("kbd", {}, "Ctrl+Q"), " detaches, ", node("kbd", {}, "Ctrl+V"), " pastes");
   const root = node("section", { class: "pd pd-terminal", "aria-label": `Terminal: ${model.get("label")}`, "data-lm-suppress-shortcuts": "true" },
     screen, node("div", { class: "pd-terminal-foot" }, back, keys, state));
   el.append(root);
@@ -87,9 +77,13 @@ function render({ model, el }) {
   function onComm() { gone = true; heartbeat(); send({ type: "watch" }); }
 
   terminal.attachCustomKeyEventHandler((event) => {
-    if (event.key !== "Escape" || !event.shiftKey) return true;
-    if (event.type === "keydown") back.focus();
-    return false;
+    if (event.key === "Escape" && event.shiftKey) {
+      if (event.type === "keydown") back.focus();
+      return false;
+    }
+    // As in JupyterLab's own terminals: Ctrl+V pastes, Ctrl+C copies what is selected, and is the shell's otherwise.
+    const key = event.ctrlKey && !event.shiftKey && !event.altKey ? event.key.toLowerCase() : "";
+    return !(key === "v" || (key === "c" && terminal.hasSelection()));
   });
   terminal.onData((data) => sendInOrder({ type: "in", data }));
   const resized = new ResizeObserver(measure);

@@ -41,7 +41,7 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
         moved: Notified when `drawn` has changed.
     """
 
-    _esm = (_HERE / "vendor" / "xterm.js").read_text("utf-8") + (_HERE / "terminal.js").read_text("utf-8")
+    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("vendor/xterm.js", "elements.js", "terminal.js"))
     _css = "".join(
         path.read_text("utf-8")
         for path in (_HERE.parent / "theme.css", _HERE / "vendor" / "xterm.css", _HERE / "terminal.css")

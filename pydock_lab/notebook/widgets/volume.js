@@ -1,6 +1,6 @@
 /* A volume's data as the host and every container see it, live.
    Trait `view`: { volume, state, path, verdict, observers: [{ key, kind, title, image, state, path, writable,
-   files: [{ path, size, directory, text, identity }] | null, note }] }. Stands behind pulse.js. */
+   files: [{ path, size, directory, text, identity }] | null, note }] }. Stands behind elements.js and pulse.js. */
 
 const ICONS = {
   host: "M3 4h14v9H3zM1 15.5h18",
@@ -9,16 +9,6 @@ const ICONS = {
 };
 const STATES = { running: "●", exited: "○", created: "○", paused: "‖", removed: "✕" };
 
-function node(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
 function icon(kind) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
@@ -26,13 +16,6 @@ function icon(kind) {
   path.setAttribute("d", ICONS[kind] || ICONS.container);
   svg.append(path);
   return svg;
-}
-
-function bytes(count) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let unit = 0;
-  while (count >= 1000 && unit < units.length - 1) { count /= 1000; unit += 1; }
-  return `${unit ? Number(count.toPrecision(3)) : count} ${units[unit]}`;
 }
 
 function render({ model, el }) {

@@ -12,5 +12,5 @@ _HERE = Path(__file__).parent
 class VolumeWidget(WatchedWidget):
     """One volume."""
 
-    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("pulse.js", "volume.js"))
+    _esm = "".join((_HERE / name).read_text("utf-8") for name in ("elements.js", "pulse.js", "volume.js"))
     _css = (_HERE.parent / "theme.css").read_text() + (_HERE / "volume.css").read_text()

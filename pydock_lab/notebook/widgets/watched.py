@@ -1,8 +1,9 @@
 """What the live views share: a thread that reads the engine while a page shows the view.
 
 It reads once a second, sends only what has changed, ends with the widget, and
-rests when nobody looks. The page says that it looks (`watch`), the kernel that
-it is there (`alive`): each side can tell when the other is gone.
+rests when nobody looks. The page says that it looks (`watch`) or that the view
+has gone from it (`rest`), the kernel that it is there (`alive`): each side can
+tell when the other is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ _EVERY_S = 1.0
 _ALIVE_S = 8.0
 # A page that shows the view says so every 8 s, but a kernel busy with a long cell hears it late.
 _UNWATCHED_S = 600.0
+# Another page, or another output, may show the same view: it will say so before this has passed.
+_RESTING_S = 20.0
 
 Look = Callable[[], dict[str, Any]]
 
@@ -36,7 +39,7 @@ class WatchedWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has
     def __init__(self, view: dict[str, Any], look: Look) -> None:
         super().__init__(view=view)
         self._look = look
-        self._watched_at = time.monotonic()
+        self._watched_until = time.monotonic() + _UNWATCHED_S
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self.on_msg(self._watch)
@@ -47,9 +50,13 @@ class WatchedWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has
         super().close()
 
     def _watch(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
-        if message.get("type") != "watch" or self._closed.is_set():
+        if self._closed.is_set():
             return
-        self._watched_at = time.monotonic()
+        if message.get("type") == "rest":
+            self._watched_until = time.monotonic() + _RESTING_S
+        if message.get("type") != "watch":
+            return
+        self._watched_until = time.monotonic() + _UNWATCHED_S
         self.send({"type": "alive"})
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._poll, name="pydock-view", daemon=True)
@@ -59,7 +66,7 @@ class WatchedWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has
         alive_at = time.monotonic()
         while not self._closed.wait(_EVERY_S):
             now = time.monotonic()
-            if now - self._watched_at > _UNWATCHED_S:
+            if now > self._watched_until:
                 return
             view = self._look()
             if self._closed.is_set():
