@@ -23,7 +23,8 @@ from pydock_lab.daemon.network.links import link_tag
 
 ON_CI = bool(os.environ.get("CI"))
 
-hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+# A busy machine is no failure; what nobody changed gives the same answer twice on CI, and new examples elsewhere.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=ON_CI)
 hypothesis.settings.load_profile("suite")
 
 

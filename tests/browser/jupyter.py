@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, TimeoutError
+from playwright.sync_api import Error, Locator, Page, TimeoutError
 
 _START_TIMEOUT_S = 180
 _KERNEL_TIMEOUT_MS = 180_000  # both cores may be busy with somebody else's work
@@ -113,8 +113,13 @@ class Desk:
         self.page = page
         self.lab = lab
         self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", self._on_error)
         self.load()
+
+    def _on_error(self, error: Error) -> None:
+        # JupyterLab itself takes its splash screen away twice where it was shown twice within 200 ms.
+        if not ("removeChild" in error.message and "/static/lab/jlab_core." in (error.stack or "")):
+            self.errors.append(f"{error}\n{error.stack}")
 
     def load(self, query: str = "reset") -> None:
         """Load JupyterLab: with an empty layout, or with the one it has kept."""

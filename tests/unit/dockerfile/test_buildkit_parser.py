@@ -75,12 +75,19 @@ def show(node: Node) -> dict[str, Any]:
 
 
 def alike(ours: Any, theirs: Any) -> tuple[Any, Any]:
-    """Both without what the binding can't show: flags and here-documents behind ONBUILD, no arguments for none."""
+    """Both without what the binding can't show: flags and here-documents behind ONBUILD, no arguments for none.
+
+    BuildKit reads flags byte by byte, each as a character: `é` becomes `Ã©` there, and stays `é` with us.
+    """
     if isinstance(theirs, list) and any(node["keyword"][0] is None for node in theirs):
         theirs = "unknown instruction: "  # is said by who reads the nodes
     if isinstance(ours, str) and isinstance(theirs, str):
         return ours.rpartition(theirs)[1], theirs
-    for node in [*ours, *theirs] if isinstance(ours, list) and isinstance(theirs, list) else []:
+    if isinstance(ours, str) or isinstance(theirs, str):
+        return ours, theirs
+    for node in theirs:
+        node["flags"] = [flag.encode("latin-1").decode() for flag in node["flags"]]
+    for node in [*ours, *theirs]:
         node["arguments"] = [] if node["arguments"] == [""] else node["arguments"]
         if node["keyword"][1]:
             del node["flags"], node["heredocs"], node["original"]
