@@ -380,8 +380,11 @@ def test_a_cgroup_parent_does_not_lead_out_of_the_hierarchy(daemon: Daemon, busy
     shown = daemon.docker("run", "--rm", "--cgroup-parent", parent, busybox, "cat", "/proc/self/cgroup").stdout
     assert ":/pydock-outside/" in shown
     assert not Path("/pydock-outside").exists()
-    for made in Path("/sys/fs/cgroup").glob("**/pydock-outside"):
-        made.rmdir()
+    made = list(Path("/sys/fs/cgroup").glob("**/pydock-outside"))
+    # A cgroup goes a moment after its container.
+    eventually(lambda: not any(child.is_dir() for parent in made for child in parent.iterdir()))
+    for directory in made:
+        directory.rmdir()
 
 
 def test_links_that_come_later_and_links_to_a_shared_network(daemon: Daemon, busybox: str) -> None:

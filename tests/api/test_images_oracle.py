@@ -77,17 +77,18 @@ def test_ps_tells_the_id_of_an_image_whose_name_leads_elsewhere(engines: Engines
     assert answers[0] == answers[1] == ((0, "travels:1\n", ""), (0, "ID\n", ""))
 
 
-def test_a_container_has_its_image_s_parents_as_ancestors(engines: Engines) -> None:
+def test_a_container_has_its_image_s_parents_as_ancestors(engines: Engines, rootfs_tar: Path) -> None:
     answers = []
     for engine in engines:
-        engine.docker("create", "--name", "elder", "busybox")
+        engine.docker("import", "--change", 'CMD ["sh"]', str(rootfs_tar), "eldest")
+        engine.docker("create", "--name", "elder", "eldest")
         engine.docker("commit", "elder", "younger:1")
         engine.docker("create", "--name", "grandchild", "younger:1")
         names = [
             told(engine, "ps", "-a", "-f", f"ancestor={image}", "--format", "{{.Names}}")[1].split()
-            for image in ("busybox", "younger:1", "nosuch")
+            for image in ("eldest", "younger:1", "nosuch")
         ]
         engine.docker("rm", "elder", "grandchild")
-        engine.docker("rmi", "younger:1")
+        engine.docker("rmi", "younger:1", "eldest")
         answers.append(names)
     assert answers[0] == answers[1] == [["grandchild", "elder"], ["grandchild"], []]

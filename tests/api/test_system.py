@@ -111,3 +111,16 @@ def test_an_unknown_page(wire: Wire) -> None:
     wire.send("GET", "/nonsense", "Connection: close")
     assert wire.head()[0] == "HTTP/1.1 404 Not Found"
     assert b"page not found" in wire.rest()
+
+
+@pytest.mark.parametrize("path", ["/", "/v1.41/containers/json", "/nonsense"])
+def test_options_of_any_path(wire: Wire, path: str) -> None:
+    wire.send("OPTIONS", path, "Connection: close")
+    assert wire.head()[0] == "HTTP/1.1 200 OK"
+    assert wire.rest() == b""
+
+
+def test_networks_are_listed_with_a_slash_as_well(wire: Wire) -> None:
+    wire.send("GET", "/v1.41/networks/", "Connection: close")
+    assert wire.head()[0] == "HTTP/1.1 200 OK"
+    assert b'"bridge"' in wire.rest()

@@ -23,6 +23,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     handlers = _Handlers(EngineNetworks(engine.networks, engine.containers, engine.runtime, engine.events))
     return [
         web.get("/networks", handlers.get_networks, allow_head=False),
+        web.get("/networks/", handlers.get_networks, allow_head=False),
         web.post("/networks/create", handlers.post_create),
         web.post("/networks/prune", handlers.post_prune),
         web.get("/networks/{id:.+}", handlers.get_network, allow_head=False),

@@ -35,6 +35,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     """The route table."""
     h = _System(engine)
     return [
+        web.options("/{path:.*}", h.options),
         web.get("/_ping", h.get_ping, allow_head=False),
         web.head("/_ping", h.head_ping),
         web.get("/version", h.get_version, allow_head=False),
@@ -55,6 +56,10 @@ def routes(engine: Engine) -> list[web.RouteDef]:
 class _System:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    async def options(self, request: web.Request) -> web.StreamResponse:
+        """Nothing, of any path: a browser asks this before it asks what it wants."""
+        return web.Response()
 
     async def get_ping(self, request: web.Request) -> web.StreamResponse:
         """The cheapest sign of life; clients read the API version from its headers."""
