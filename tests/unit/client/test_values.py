@@ -36,16 +36,6 @@ def test_durations_read_what_go_writes(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (61, "About a minute"), (3599, "59 minutes"),
-     (3700, "About an hour"), (47 * 3600, "47 hours"), (3 * 86400, "3 days"), (20 * 86400, "2 weeks"),
-     (100 * 86400, "3 months"), (800 * 86400, "2 years")],
-)  # fmt: skip
-def test_ages(seconds: float, text: str) -> None:
-    assert humanize.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
     ("count", "text"), [(0, "0B"), (999, "999B"), (1982000, "1.98MB"), (2046, "2.05kB"), (7.8e9, "7.8GB")]
 )
 def test_human_sizes(count: float, text: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pydock_lab.spec.durations import in_words
+
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_HOUR = 3600
 
 
 def size(count: float, *, precision: int = 3) -> str:
@@ -17,30 +18,9 @@ def binary_size(count: float) -> str:
     return _scaled(count, 1024.0, _BINARY, 4)
 
 
-def duration(seconds: float) -> str:
-    """95 → `About a minute`; never negative."""
-    whole = int(max(seconds, 0))
-    minutes, hours = whole // 60, int(max(seconds, 0) / _HOUR + 0.5)
-    if whole < 1:
-        return "Less than a second"
-    if whole < 60:
-        return "1 second" if whole == 1 else f"{whole} seconds"
-    if minutes < 60:
-        return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    if hours < 48:
-        return "About an hour" if hours == 1 else f"{hours} hours"
-    if hours < 24 * 7 * 2:
-        return f"{hours // 24} days"
-    if hours < 24 * 30 * 2:
-        return f"{hours // 24 // 7} weeks"
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24 // 30} months"
-    return f"{int(seconds / _HOUR) // 24 // 365} years"
-
-
 def ago(seconds: float) -> str:
     """95 → `About a minute ago`."""
-    return f"{duration(seconds)} ago"
+    return f"{in_words(seconds)} ago"
 
 
 def local_time(epoch_s: float) -> str:

@@ -16,6 +16,7 @@ from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.networking import network_mode
 from pydock_lab.daemon.engine.containers.record import Container, MountPoint, Record, State, rfc3339
 from pydock_lab.daemon.network.endpoint import Endpoint
+from pydock_lab.spec.durations import in_words
 
 
 def inspect(container: Container, launcher: Launcher) -> dict[str, Any]:
@@ -165,45 +166,18 @@ def status_text(state: State, now: float) -> str:
         return "Removal In Progress"
     if state.status == "dead":
         return "Dead"
-    ended = human_duration(now - state.finished_at_ns / 1e9)
+    ended = in_words(now - state.finished_at_ns / 1e9)
     if state.status == "restarting":
         return f"Restarting ({state.exit_code}) {ended} ago"
     if state.status == "exited":
         return f"Exited ({state.exit_code}) {ended} ago" if state.finished_at_ns else ""
-    text = f"Up {human_duration(now - state.started_at_ns / 1e9)}"
+    text = f"Up {in_words(now - state.started_at_ns / 1e9)}"
     if state.status == "paused":
         return f"{text} (Paused)"
     if state.health is not None:
         status = state.health["Status"]
         return f"{text} (health: starting)" if status == "starting" else f"{text} ({status})"
     return text
-
-
-def human_duration(seconds: float) -> str:
-    """Say a duration as Docker does: `Less than a second`, `About an hour`, `3 weeks`."""
-    whole = int(seconds)
-    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
-    if whole < 1:
-        return "Less than a second"
-    if whole == 1:
-        return "1 second"
-    if whole < 60:
-        return f"{whole} seconds"
-    if minutes == 1:
-        return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
-    if hours == 1:
-        return "About an hour"
-    if hours < 48:
-        return f"{hours} hours"
-    if hours < 24 * 7 * 2:
-        return f"{hours // 24} days"
-    if hours < 24 * 30 * 2:
-        return f"{hours // 24 // 7} weeks"
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24 // 30} months"
-    return f"{int(seconds / 3600 / 24 / 365)} years"
 
 
 def _quoted(argument: str) -> str:

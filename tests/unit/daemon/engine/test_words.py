@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
 from pydock_lab.daemon.engine import timestamps
 from pydock_lab.daemon.engine.containers import signals
-from pydock_lab.daemon.engine.containers.inspect import human_duration, status_text
+from pydock_lab.daemon.engine.containers.inspect import status_text
 from pydock_lab.daemon.engine.containers.logconfig import parse_size
 from pydock_lab.daemon.engine.containers.names import pick_name
 from pydock_lab.daemon.engine.containers.record import State, rfc3339
@@ -107,16 +107,6 @@ def test_a_filter_that_nobody_knows() -> None:
         Filters.parse('{"nope": ["x"]}').check(("label",))
     with pytest.raises(InvalidParameter, match="invalid filter"):
         Filters.parse("[1]")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.4, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (61, "About a minute"), (150, "2 minutes"),
-     (3600, "About an hour"), (3 * 3600, "3 hours"), (3 * 86400, "3 days"), (20 * 86400, "2 weeks"),
-     (90 * 86400, "3 months"), (3 * 365 * 86400, "3 years")],
-)  # fmt: skip
-def test_durations(seconds: float, words: str) -> None:
-    assert human_duration(seconds) == words
 
 
 def test_status() -> None:
