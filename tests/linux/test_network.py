@@ -490,6 +490,30 @@ async def test_two_daemons_side_by_side(tmp_path: Path, guests: list[Guest]) -> 
     assert left_in_the_kernel() == ""
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+async def test_port_that_a_killed_engine_still_leads_to_its_containers_is_not_chosen(
+    backend: str, protocol: str, tmp_path: Path, guests: list[Guest]
+) -> None:
+    """Its sockets have gone and its rules have not; nor is one of them ever there without the other in good order."""
+    (killed, one), (ours, two) = [make_networks(tmp_path / name) for name in ("killed", "ours")]
+    await asyncio.gather(killed.start(), ours.start())
+    (_, lost), (_, endpoint) = await plug(killed, guests), await plug(ours, guests)
+    (left, *_) = await killed.publish(lost, [PortBinding("", 0, 80, protocol)])
+    killed._ports.close()
+    (chosen, *_) = await ours.publish(endpoint, [PortBinding("", 0, 80, protocol)])
+    assert chosen.host_port == left.host_port + 1
+    asked = PortBinding("", left.host_port, 81, protocol, chosen.host_port + 1)
+    (of_a_range, *_) = await ours.publish(endpoint, [asked])
+    assert of_a_range.host_port == chosen.host_port + 1
+    # Asked for by number it is had, as Docker gives it: the rules may be about to go.
+    (asked_for, *_) = await ours.publish(endpoint, [PortBinding("", left.host_port, 82, protocol)])
+    assert asked_for.host_port == left.host_port
+    for networks, database in ((killed, one), (ours, two)):
+        await networks.close()
+        database.close()
+    assert left_in_the_kernel() == ""
+
+
 async def test_subnet_that_somebody_took_meanwhile(tmp_path: Path) -> None:
     for expected in ("172.17.0.0/16", "172.18.0.0/16"):
         networks, database = make_networks(tmp_path / "data")

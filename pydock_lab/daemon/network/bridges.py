@@ -164,13 +164,13 @@ class Networks:
         if self._ready is not None:
             with contextlib.suppress(LabError, OSError):
                 await self._ready
-        self._ports.close()
         self.names.close()
         if self._outbound is not None:
             self._outbound.close()
         for endpoint in list(self._endpoints.values()):
             self._forget(endpoint)
         await self._kernel.close([record.bridge for record in self._bridged()])
+        self._ports.close()
 
     @property
     def warnings(self) -> list[str]:
@@ -352,7 +352,9 @@ class Networks:
 
     async def release(self, endpoint: Endpoint) -> None:
         """Close its ports and free its address. The veth pair dies with the container's netns."""
-        closed = self._ports.release(endpoint)
+        # The kernel first: a rule that outlived its socket would lead whoever gets the port next astray.
+        await self._kernel.withdraw(forwards(endpoint, self._ports.bindings(endpoint)))
+        self._ports.release(endpoint)
         if endpoint.endpoint_id in self._endpoints:
             self._forget(endpoint)
             if not any(e.named for e in self._endpoints.values() if e.container_id == endpoint.container_id):
@@ -361,8 +363,6 @@ class Networks:
                 if address and (pool := self._pools.get((endpoint.network_id, version))):
                     pool.free(address)
             self._trace.emit("network", "address.freed", endpoint.container_id, address=endpoint.address)
-        if closed:
-            await self._kernel.withdraw(forwards(endpoint, closed))
 
     async def filter_rules(self) -> list[Rule]:
         """Return the packet filter's rules as the kernel has them now."""

@@ -1,7 +1,8 @@
 """The host's side of published ports: sockets that hold them, proxies behind them, forwards for the kernel.
 
 A published port always has a listening socket of ours: so a port in use is
-found out before the container starts, and nobody can take it later.
+found out before the container starts, and nobody can take it later. A port
+that is ours to choose is tried first, too: see reach.py.
 
 Source: moby libnetwork/portallocator and portmapper (the messages are theirs).
 """
@@ -20,6 +21,7 @@ from pydock_lab.daemon.network.endpoint import Endpoint, PortBinding
 from pydock_lab.daemon.network.links import ipv6_available
 from pydock_lab.daemon.network.nat import Forward
 from pydock_lab.daemon.network.proxy import TcpProxy, UdpProxy, connected_datagrams, dial_addresses
+from pydock_lab.daemon.network.reach import reaches
 from pydock_lab.errors import InvalidParameter, LabError, SystemFailure
 
 MakeSocket = Callable[[int, int], socket.socket]
@@ -27,6 +29,7 @@ MakeSocket = Callable[[int, int], socket.socket]
 
 _SOCK_TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _BACKLOG = 128
+_ASTRAY = 16  # so many ports in a row that don't reach us: it is this machine's firewall, not somebody's ports
 
 
 @dataclass
@@ -51,6 +54,7 @@ class HostPorts:
         self._free_ports = _ephemeral_ports()
         self._last_port = self._free_ports.start - 1
         self._ipv6 = ipv6_available()
+        self._astray = 0
 
     def publish(self, endpoint: Endpoint, bindings: list[PortBinding]) -> list[PortBinding]:
         """Open all of these or none; return them one address each, with the ports that were chosen.
@@ -99,13 +103,14 @@ class HostPorts:
             # SCTP: what Docker says where the kernel was built without it.
             raise InvalidParameter("Error starting userland proxy: protocol not supported")
         addresses = [binding.host_ip] if binding.host_ip else ["0.0.0.0", *(["::"] if self._ipv6 else [])]
+        choice = not binding.host_port or binding.host_port_end > binding.host_port
         last: LabError | None = None
         for port in self._candidates(binding):
             opened: list[_Published] = []
             try:
                 for address in addresses:
                     one = replace(binding, host_ip=address, host_port=port, host_port_end=0)
-                    opened.append(_Published(one, self._carry(endpoint, one)))
+                    opened.append(_Published(one, self._carry(endpoint, one, self._listen(one, choice=choice))))
             except _PortTaken as error:
                 _close(opened)
                 last = error
@@ -126,15 +131,15 @@ class HostPorts:
                 self._last_port = self._free_ports.start
             yield self._last_port
 
-    def _carry(self, endpoint: Endpoint, binding: PortBinding) -> TcpProxy | UdpProxy:
-        listener, version = self._listen(binding), _version(binding.host_ip)
+    def _carry(self, endpoint: Endpoint, binding: PortBinding, listener: socket.socket) -> TcpProxy | UdpProxy:
+        version = _version(binding.host_ip)
         # Its own family first, as the kernel would forward it; many servers listen on one only.
         targets = sorted(filter(None, (endpoint.address, endpoint.address6)), key=lambda a: _version(a) != version)
         if binding.protocol == "tcp":
             return TcpProxy(listener, dial_addresses(targets, binding.container_port))
         return UdpProxy(listener, connected_datagrams(targets[0], binding.container_port))
 
-    def _listen(self, binding: PortBinding) -> socket.socket:
+    def _listen(self, binding: PortBinding, *, choice: bool) -> socket.socket:
         address, port = binding.host_ip, binding.host_port
         family = socket.AF_INET6 if _version(address) == 6 else socket.AF_INET
         listener = self._make_socket(family, _SOCK_TYPES[binding.protocol])
@@ -149,11 +154,23 @@ class HostPorts:
         except OSError as error:
             listener.close()
             raise self._refusal(binding, error) from error
+        if choice and not self._is_reached(listener):
+            listener.close()
+            raise _PortTaken(
+                f"Bind for {_shown(binding)} failed: port is already allocated",
+                hint="a rule of this machine's packet filter leads this port elsewhere: nft list ruleset shows it",
+            )
         return listener
 
+    def _is_reached(self, listener: socket.socket) -> bool:
+        if self._astray >= _ASTRAY:
+            return True
+        reached = reaches(listener, self._make_socket)
+        self._astray = 0 if reached else self._astray + 1
+        return reached
+
     def _refusal(self, binding: PortBinding, error: OSError) -> LabError:
-        shown = f"[{binding.host_ip}]" if ":" in binding.host_ip else binding.host_ip
-        where = f"{shown}:{binding.host_port}"
+        where = _shown(binding)
         if error.errno == errno.EADDRINUSE and any(_overlap(binding, other) for other in self._all()):
             return _PortTaken(
                 f"Bind for {where} failed: port is already allocated",
@@ -187,6 +204,11 @@ def forwards(endpoint: Endpoint, bindings: list[PortBinding]) -> list[Forward]:
             host_ip = "" if binding.host_ip in ("0.0.0.0", "::") else binding.host_ip
             found.append(Forward(binding.protocol, host_ip, binding.host_port, address, binding.container_port))
     return found
+
+
+def _shown(binding: PortBinding) -> str:
+    address = f"[{binding.host_ip}]" if ":" in binding.host_ip else binding.host_ip
+    return f"{address}:{binding.host_port}"
 
 
 def _version(address: str) -> int:

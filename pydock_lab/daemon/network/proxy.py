@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from pydock_lab.daemon.network.reach import close_with_reset
+
 log = logging.getLogger("pydock.network")
 
 Dial = Callable[[socket.socket], Awaitable[socket.socket]]
@@ -131,7 +133,7 @@ class TcpProxy:
             onward = await self._dial(connection)
         except OSError as error:
             log.debug("proxy: %s", error)
-            _reset(connection)
+            close_with_reset(connection)
             return
         except asyncio.CancelledError:
             connection.close()
@@ -152,13 +154,6 @@ class TcpProxy:
 
 def _same(pipe: Pipe) -> Pipe:
     return pipe
-
-
-def _reset(connection: socket.socket) -> None:
-    """Close with RST, so that the client sees a refusal and not an empty answer."""
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    connection.close()
 
 
 def dial_addresses(addresses: Sequence[str], port: int) -> Dial:
