@@ -36,6 +36,20 @@ def ledgers_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@pytest.fixture(autouse=True)
+def environment_of_tests() -> Iterator[None]:
+    """No test finds what another has left in the environment: a `docker` in front of PATH, say.
+
+    `monkeypatch` alone doesn't see to it: a test that changes PATH with it while `%load_ext` has put `docker` there
+    gets that PATH back when the extension is unloaded already.
+    """
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @dataclass
 class Daemon:
     """A real `pydock daemon` on roots of its own, and the clients that talk to it."""

@@ -3,6 +3,7 @@
 It is the real CLI where one is installed, else ours; either talks to the engine
 that the magics talk to. `%load_ext` puts client/bin in front of the kernel's PATH
 and names the interpreter in PYDOCK_PYTHON, because a kernel's own need not be on PATH.
+Where that is lost, client/bin/docker looks for one itself.
 """
 
 from __future__ import annotations
@@ -89,9 +90,6 @@ def _address(flags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _path_without_ours(environment: Mapping[str, str]) -> str:
+    """Take off every BIN: Jupyter may run in another environment than the kernel, and two would call each other."""
     entries = environment.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(entry for entry in entries if entry != str(BIN))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return os.pathsep.join(entry for entry in entries if Path(entry).parts[-3:] != BIN.parts[-3:])
