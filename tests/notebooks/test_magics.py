@@ -25,9 +25,10 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def shell(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+def shell(daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[InteractiveShell]:
     monkeypatch.setenv("DOCKER_HOST", daemon.host)
     monkeypatch.setenv("IPYTHONDIR", "/nowhere")
+    monkeypatch.chdir(tmp_path)  # which builds send as their context
     assert daemon.docker("pull", "busybox").returncode == 0
     shell = InteractiveShell()
     shell.history_manager.enabled = False
