@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.test_registry import out
+from tests.api.test_registry import out, skopeo
 from tests.api.test_registry_clients import place, tool
 from tests.conftest import Daemon
 
@@ -69,3 +69,12 @@ def test_podman_saves_and_we_load(
         assert out(daemon, "image", "inspect", "-f", told, found) == wanted[name]
         out(daemon, "rmi", found)
     out(daemon, "load", "-i", str(tmp_path / "ours.tar"))
+
+
+def test_skopeo_copies_into_the_engine_and_out_of_it(daemon: Daemon, images: dict[str, str], tmp_path: Path) -> None:
+    engine = ("--src-daemon-host", daemon.host)
+    skopeo("copy", "-q", *engine, "docker-daemon:made/on:1", f"docker-archive:{tmp_path}/on.tar:copied:1")
+    out(daemon, "rmi", "made/on:1")
+    into = ("--dest-daemon-host", daemon.host)
+    skopeo("copy", "-q", *into, f"docker-archive:{tmp_path}/on.tar", "docker-daemon:made/on:1")
+    assert out(daemon, "images", "-q", "--no-trunc", "made/on:1") == images["made/on:1"]

@@ -92,3 +92,34 @@ def test_a_container_has_its_image_s_parents_as_ancestors(engines: Engines, root
         engine.docker("rmi", "younger:1", "eldest")
         answers.append(names)
     assert answers[0] == answers[1] == [["grandchild", "elder"], ["grandchild"], []]
+
+
+def test_a_commit_of_a_container_that_changed_nothing_adds_no_layer(engines: Engines) -> None:
+    answers = []
+    for engine in engines:
+        engine.docker("create", "--name", "idle", "busybox")
+        steps = [
+            told(engine, "commit", "-c", "ENV", "idle", "idle:1"),
+            told(engine, "commit", "-c", "ENV a=b", "idle", "idle:1"),
+            told(engine, "image", "inspect", "-f", "{{len .RootFS.Layers}} {{.Config.Env}}", "idle:1"),
+            told(engine, "history", "--format", "{{.Size}}", "idle:1"),
+            told(engine, "rmi", "idle:1"),
+        ]
+        engine.docker("rm", "idle")
+        answers.append(steps)
+    assert answers[0] == answers[1]
+    assert answers[0][2][1].startswith("1 ")
+
+
+def test_an_intermediate_image_is_not_dangling(engines: Engines, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nLABEL step=1\nLABEL step=2\n")
+    for engine in engines:
+        engine.docker("build", "-q", "-t", "stepped:1", str(tmp_path))
+        shown = [
+            told(engine, "images", *flags, "-q", "--filter", "label=step=1", "--filter", f"dangling={wanted}")[1]
+            for flags in ((), ("-a",))
+            for wanted in ("true", "false")
+        ]
+        assert shown == ["", "", "", ""]
+        assert told(engine, "images", "-a", "-q", "--filter", "label=step=1")[1] == "ID\n"
+        engine.docker("rmi", "stepped:1")

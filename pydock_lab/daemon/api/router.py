@@ -14,6 +14,8 @@ from pydock_lab.errors import InvalidParameter
 
 API_VERSION = "1.47"
 MIN_API_VERSION = "1.24"
+# What `docker-daemon:` of skopeo, podman and buildah asks for, up to 2024, and never negotiates: only load and get.
+_SKOPEO_API_VERSION = "1.22"
 
 _VERSIONED = re.compile(r"^/v(\d+\.\d+)(/.*)$")
 
@@ -42,7 +44,7 @@ def check_version(request: web.Request) -> None:
     asked = version_tuple(match[1])
     if asked > version_tuple(API_VERSION):
         raise InvalidParameter(f"client version {match[1]} is too new. Maximum supported API version is {API_VERSION}")
-    if asked < version_tuple(MIN_API_VERSION):
+    if asked < version_tuple(MIN_API_VERSION) and match[1] != _SKOPEO_API_VERSION:
         raise InvalidParameter(
             f"client version {match[1]} is too old. Minimum supported API version is {MIN_API_VERSION}, "
             "please upgrade your client to a newer version"

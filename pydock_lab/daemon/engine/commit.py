@@ -17,7 +17,7 @@ from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.images import Images
 from pydock_lab.daemon.store.images import Image
-from pydock_lab.daemon.store.layers import TRANSIENT, LayerStore
+from pydock_lab.daemon.store.layers import EMPTY_DIFF_ID, TRANSIENT, LayerStore
 from pydock_lab.errors import Conflict
 from pydock_lab.spec import timestamps
 from pydock_lab.spec.reference import Reference
@@ -79,7 +79,8 @@ class Committer:
                 with contextlib.suppress(Conflict):
                     await self._containers.lifecycle.unpause(container)
         try:
-            document = self._document(container, config or {}, layer.diff_id, author, comment)
+            diff_id = layer.diff_id if layer.diff_id != EMPTY_DIFF_ID else None
+            document = self._document(container, config or {}, diff_id, author, comment)
             image = self._images.create(self._images.changed(document, changes), reference, parent=record.image_id)
         finally:
             await asyncio.to_thread(self._layers.release, holder)
@@ -90,17 +91,18 @@ class Committer:
         return image
 
     def _document(
-        self, container: Container, config: dict[str, Any], diff_id: str, author: str, comment: str
+        self, container: Container, config: dict[str, Any], diff_id: str | None, author: str, comment: str
     ) -> dict[str, Any]:
-        """The image's document before it had the changes, with the new layer and its line of history."""
+        """The image's document before it had the changes, with the new layer, if any, and its line of history."""
         record = container.record
         base = copy.deepcopy(self._images.resolve(record.image_id).config)
         own = {key: record.config[key] for key in _IMAGE_CONFIG if record.config.get(key)}
         own |= {key: config[key] for key in _IMAGE_CONFIG if config.get(key)}
         created = timestamps.render(time.time_ns())
-        line = {"created": created, "created_by": " ".join([record.path, *record.args])}
+        line: dict[str, Any] = {"created": created, "created_by": " ".join([record.path, *record.args])}
         line |= {"comment": comment} if comment else {}
         line |= {"author": author} if author else {}
+        line |= {"empty_layer": True} if diff_id is None else {}
         document = {key: base[key] for key in ("architecture", "variant", "os", "os.version") if base.get(key)}
         document |= {"author": author} if author else {}
         return document | {
@@ -110,5 +112,5 @@ class Committer:
             "container_config": record.config,
             "created": created,
             "history": [*(base.get("history") or []), line],
-            "rootfs": {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], diff_id]},
+            "rootfs": {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], *([diff_id] if diff_id else [])]},
         }

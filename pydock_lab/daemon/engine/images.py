@@ -34,7 +34,7 @@ from pydock_lab.daemon.trace import Trace
 from pydock_lab.dockerfile import instructions, parser
 from pydock_lab.dockerfile.substitution import substitute
 from pydock_lab.dockerfile.typed import instruction
-from pydock_lab.errors import InvalidParameter, NotFound
+from pydock_lab.errors import DockerfileError, InvalidParameter, NotFound
 from pydock_lab.spec.platform import Platform
 from pydock_lab.spec.reference import DEFAULT_DOMAIN, Reference, is_digest, parse
 
@@ -311,7 +311,7 @@ class Images:
                 self.name(image, reference)
                 progress({"stream": f"Loaded image: {reference.familiar}\n"})
             self._events.publish("image", "load", image.id, {"name": image.id})
-        if not any(references for _, references in loaded):
+        if loaded and not loaded[-1][1]:  # Docker tells all ids where the last image has no name
             for image, _ in loaded:
                 progress({"stream": f"Loaded image ID: {image.id}\n"})
         if not loaded:
@@ -395,8 +395,11 @@ def _host_of(key: str) -> str:
 def _read_change(line: str) -> builtins.list[instructions.Instruction]:
     """Parse one `--change`."""
     found = []
-    for node in parser.parse(line).nodes:
-        if node.keyword.upper() not in _CHANGES:
-            raise InvalidParameter(f"{node.keyword.lower()} is not a valid change command")
-        found.append(instruction(node))
+    try:
+        for node in parser.parse(line).nodes:
+            if node.keyword.upper() not in _CHANGES:
+                raise InvalidParameter(f"{node.keyword.lower()} is not a valid change command")
+            found.append(instruction(node))
+    except DockerfileError as error:  # there is no file and no line to speak of
+        raise InvalidParameter(error.message.partition(f" on line {error.line}: ")[2] or error.message) from None
     return found

@@ -74,7 +74,9 @@ class ImageDocuments:
             dangling = not any(ref.tag for ref in references)
             if "dangling" in filters and dangling != filters.flag("dangling", default=False):
                 continue
-            if not references and not everything and self._store.children(image.id):
+            # Others were made from it: an intermediate image. It is shown with `-a`, but never hangs loose.
+            hidden = not everything or "dangling" in filters
+            if not references and hidden and self._store.children(image.id):
                 continue
             entries.append(self._entry(image, references, shared_size=shared_size))
         return entries

@@ -18,7 +18,7 @@ from pydock_lab.daemon.registry.progress import Progress
 from pydock_lab.daemon.registry.session import RateLimited, Unreachable
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import LabError, NotFound
+from pydock_lab.errors import LabError
 from pydock_lab.spec.platform import Platform
 from pydock_lab.spec.reference import Reference
 
@@ -126,26 +126,6 @@ class ImagePull:
             progress({"status": line})
         self._trace.emit("catalog", "standin.used", image.id, reference=reference.familiar, reason=error.message)
         return image
-
-    async def resolve_or_pull(
-        self,
-        reference: Reference,
-        *,
-        platform: Platform | None,
-        credentials: Credentials | None,
-        progress: Progress,
-        always: bool,
-    ) -> Image:
-        """Return the local image if it is there and of the platform; pull otherwise, or `always`."""
-        if not always:
-            try:
-                image = self._store.resolve(str(reference))
-            except NotFound:
-                pass
-            else:
-                if platform is None or platform.rank(Platform.of(image.config)) is not None:
-                    return image
-        return await self.pull(reference, platform=platform, credentials=credentials, progress=progress)
 
 
 def is_stand_in(image: Image) -> bool:

@@ -76,8 +76,6 @@ class Pull:
     async def run(self) -> tuple[Image, str]:
         """Fetch the image; return it with the digest that its reference names."""
         manifest = await self.manifest()
-        asked = self._reference.tag or str(self._reference)  # a digest is told with its name, as by dockerd
-        self._progress({"status": f"Pulling from {self._reference.path}", "id": asked})
         try:
             image = await self._image(manifest)
             self._distribution.add_manifest(image.id, manifest.raw, manifest.media_type)
@@ -108,6 +106,8 @@ class Pull:
             raw, media_type, digest = await self._manifest_document(target)
         except NotFound as error:
             raise NotFound(f"manifest for {self._reference.familiar} not found: {error.message}") from None
+        asked = self._reference.tag or str(self._reference)  # a digest is told with its name, as by dockerd
+        self._progress({"status": f"Pulling from {self._reference.path}", "id": asked})
         top = digest
         if media_type in media_types.INDEXES:
             entry = choose(msgspec.json.decode(raw).get("manifests") or [], self._platform)

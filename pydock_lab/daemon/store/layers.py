@@ -42,6 +42,7 @@ __all__ = ["Change", "Layer", "LayerStore", "chain_id"]
 
 # Holders that begin so are forgotten when the daemon starts: work that died with it.
 TRANSIENT = "tmp:"
+EMPTY_DIFF_ID = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"  # of a tar without members
 
 
 @dataclass(frozen=True)

@@ -375,6 +375,7 @@ async def test_a_platform_that_is_not_there(registry: tuple[Registry, str], pull
     registry[0].manifest = msgspec.json.encode(index)
     with pytest.raises(NotFound, match="no matching manifest for linux/s390x in the manifest list entries"):
         await puller.pull(platform=Platform.parse("linux/s390x"))
+    assert puller.progress == [{"status": "Pulling from app", "id": "latest"}]
 
 
 async def test_foreign_layers_are_refused(registry: tuple[Registry, str], puller: Puller) -> None:
