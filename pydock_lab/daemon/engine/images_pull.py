@@ -15,7 +15,7 @@ from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.registry.client import RegistryClient
 from pydock_lab.daemon.registry.credentials import Credentials
 from pydock_lab.daemon.registry.progress import Progress
-from pydock_lab.daemon.registry.session import RateLimited, Unreachable
+from pydock_lab.daemon.registry.refusals import RateLimited, Unreachable
 from pydock_lab.daemon.store.images import Image, ImageStore
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import LabError

@@ -18,7 +18,8 @@ from pydock_lab.daemon.registry.fetch import Locks
 from pydock_lab.daemon.registry.progress import Progress
 from pydock_lab.daemon.registry.pull import Pull
 from pydock_lab.daemon.registry.push import Push
-from pydock_lab.daemon.registry.session import RegistrySession, Unreachable, is_loopback
+from pydock_lab.daemon.registry.refusals import Unreachable
+from pydock_lab.daemon.registry.session import RegistrySession, is_loopback
 from pydock_lab.daemon.registry.transfers import Transfer, Transfers
 from pydock_lab.daemon.rootless.broker import Broker
 from pydock_lab.daemon.store.blobs import BlobStore
@@ -128,9 +129,9 @@ class RegistryClient:
             async with self._session(self._bases(reference.domain), reference, known, transfer) as session:
                 while path:
                     try:
-                        async with session.request("GET", path) as response:
-                            found += msgspec.json.decode(await response.read(), type=_Tags).tags or []
-                            path = str(response.links["next"]["url"]) if "next" in response.links else ""
+                        raw, response = await session.read(path)
+                        found += msgspec.json.decode(raw, type=_Tags).tags or []
+                        path = str(response.links["next"]["url"]) if "next" in response.links else ""
                     except msgspec.DecodeError as error:
                         raise InvalidParameter(f"invalid list of tags: {error}") from None
                     except Unauthorized as error:

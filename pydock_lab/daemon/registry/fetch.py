@@ -22,7 +22,8 @@ import aiohttp
 
 from pydock_lab.daemon.registry.descriptor import Descriptor
 from pydock_lab.daemon.registry.progress import LayerProgress
-from pydock_lab.daemon.registry.session import RegistrySession, Unreachable
+from pydock_lab.daemon.registry.refusals import Unreachable
+from pydock_lab.daemon.registry.session import RegistrySession
 from pydock_lab.daemon.store.blobs import BlobStore, BlobWriter
 from pydock_lab.daemon.store.compression import decompress
 from pydock_lab.daemon.store.drafts import LayerDraft

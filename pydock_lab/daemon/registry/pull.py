@@ -18,7 +18,8 @@ import msgspec
 from pydock_lab.daemon.registry.descriptor import Descriptor
 from pydock_lab.daemon.registry.fetch import LayerFetch, Locks, Wanted
 from pydock_lab.daemon.registry.progress import LayerProgress, Progress
-from pydock_lab.daemon.registry.session import NoCredentials, RegistrySession
+from pydock_lab.daemon.registry.refusals import NoCredentials
+from pydock_lab.daemon.registry.session import MAX_DOCUMENT, RegistrySession
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.distribution import Distribution, Origin
 from pydock_lab.daemon.store.images import Image, ImageStore
@@ -27,8 +28,6 @@ from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure
 from pydock_lab.spec import media_types
 from pydock_lab.spec.platform import Platform, choose
 from pydock_lab.spec.reference import Reference, is_digest
-
-_MAX_DOCUMENT = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -140,30 +139,27 @@ class Pull:
     async def _manifest_document(self, target: str) -> tuple[bytes, str, str]:
         accept = {"Accept": ", ".join(media_types.ACCEPTED)}
         try:
-            async with self._session.request("GET", f"manifests/{target}", headers=accept) as response:
-                raw = await response.content.read(_MAX_DOCUMENT)
-                while more := await response.content.read(_MAX_DOCUMENT - len(raw)):
-                    raw += more
-                header = response.content_type
+            raw, response = await self._session.read(f"manifests/{target}", headers=accept)
         except NoCredentials as error:
             url = self._session.url(f"manifests/{target}")
             raise SystemFailure(f'Head "{url}": {error.message}', hint=error.hint) from None
         digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        if is_digest(target) and digest != target:
-            raise InvalidParameter(f"manifest verification failed for digest {target}")
+        # A tag names no digest, but the registry says which one it stands for.
+        told = target if is_digest(target) else response.headers.get("Docker-Content-Digest", digest)
+        if is_digest(told) and digest != told:
+            raise InvalidParameter(f"manifest verification failed for digest {told}")
         try:
             document = msgspec.json.decode(raw)
-            media_type = str(document.get("mediaType") or header)
+            media_type = str(document.get("mediaType") or response.content_type)
         except (msgspec.DecodeError, AttributeError):
             raise InvalidParameter("missing or invalid manifest") from None
         return raw, media_type, digest
 
     async def _document(self, descriptor: Descriptor) -> bytes:
         """Fetch a small blob, verified."""
-        if descriptor.size > _MAX_DOCUMENT:
+        if descriptor.size > MAX_DOCUMENT:
             raise InvalidParameter("image config is too large")
-        async with self._session.request("GET", f"blobs/{descriptor.digest}") as response:
-            raw = await response.read()
+        raw, _ = await self._session.read(f"blobs/{descriptor.digest}")
         if f"sha256:{hashlib.sha256(raw).hexdigest()}" != descriptor.digest:
             raise InvalidParameter(f"image config verification failed for digest {descriptor.digest}")
         return raw

@@ -17,7 +17,8 @@ from typing import IO, Any
 import msgspec
 
 from pydock_lab.daemon.registry.progress import LayerProgress, Progress
-from pydock_lab.daemon.registry.session import BodyTooLarge, RegistrySession
+from pydock_lab.daemon.registry.refusals import BodyTooLarge
+from pydock_lab.daemon.registry.session import RegistrySession
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.distribution import Distribution, Origin
 from pydock_lab.daemon.store.images import Image

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
-import os
-import re
 import socket
 import ssl
 import time
@@ -26,9 +24,10 @@ from yarl import URL
 
 from pydock_lab import __version__
 from pydock_lab.daemon.registry.credentials import Credentials
+from pydock_lab.daemon.registry.refusals import NoCredentials, challenge_fields, malformed, refusal, unreachable
 from pydock_lab.daemon.registry.transfers import Exchange, Transfer
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import Forbidden, LabError, NotFound, SystemFailure, Unauthorized, Unavailable
+from pydock_lab.errors import InvalidParameter, SystemFailure, Unauthorized, Unavailable
 
 CONNECT_S = 3
 _STALL_S = 30
@@ -36,28 +35,7 @@ _TRIES = 5
 _READ_BUFFER = 512 << 10  # a layer comes in pieces that are worth a thread's while
 _BACK_OFF_S = 0.5
 _MAX_RETRY_AFTER_S = 10
-_BARE = {401: "unauthorized: authentication required", 403: "denied: requested access to the resource is denied"}
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-
-
-class Unreachable(Unavailable):
-    """No registry answers at the address (as against: it answers no)."""
-
-    status = 500  # Docker's
-
-
-class RateLimited(Unavailable):
-    """The registry wants fewer requests."""
-
-    status = 429
-
-
-class NoCredentials(Unauthorized):
-    """The registry asks who we are, and we have nothing to say."""
-
-
-class BodyTooLarge(SystemFailure):
-    """The registry, or a proxy before it, takes no body of this size."""
+MAX_DOCUMENT = 4 << 20
 
 
 def is_loopback(host: str) -> bool:
@@ -169,6 +147,29 @@ class RegistrySession:
         finally:
             self._release(response)
 
+    async def read(self, path: str, **options: Any) -> tuple[bytes, aiohttp.ClientResponse]:
+        """GET a document whole; one that breaks off is asked for again. Return it with its response, for the headers.
+
+        Raises:
+            InvalidParameter: it has more than MAX_DOCUMENT bytes.
+            Unavailable: it broke off each time.
+            LabError: as `request` does.
+        """
+        for attempt in range(1, _TRIES + 1):
+            async with self.request("GET", path, **options) as response:
+                try:
+                    raw = bytearray()
+                    async for chunk in response.content.iter_any():
+                        raw += chunk
+                        if len(raw) > MAX_DOCUMENT:
+                            raise InvalidParameter(f"{path}: larger than {MAX_DOCUMENT >> 20} MiB")
+                    return bytes(raw), response
+                except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                    if attempt == _TRIES:
+                        raise Unavailable(f'Get "{response.url}": unexpected EOF') from error
+            await asyncio.sleep(_BACK_OFF_S * 2 ** (attempt - 1))
+        raise AssertionError("unreachable: the last try returns or raises")
+
     async def _persist(
         self, method: str, path: str, ok: tuple[int, ...], tries: int, options: dict[str, Any]
     ) -> aiohttp.ClientResponse:
@@ -179,16 +180,18 @@ class RegistrySession:
             except (aiohttp.ClientConnectionError, aiohttp.ClientHttpProxyError, asyncio.TimeoutError) as error:
                 final = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError)
                 if final or attempt == tries:
-                    raise self._unreachable(method, path, error) from error
+                    raise unreachable(method, path if "://" in path else f"{self._bases[0]}/v2/", error) from error
                 await asyncio.sleep(_BACK_OFF_S * 2 ** (attempt - 1))
                 continue
+            except aiohttp.ClientError as error:  # what came is no HTTP, or leads in a circle
+                raise SystemFailure(f'{method.capitalize()} "{self._whole(path)}": {malformed(error)}') from error
             if response.status in ok:
                 return response
             try:
                 pause = _retry_after(response, attempt)
                 may_pass = response.status == 429 or response.status >= 500
                 if not may_pass or attempt == tries or pause > _MAX_RETRY_AFTER_S:
-                    raise await _error(response)
+                    raise await refusal(response)
             finally:
                 self._release(response)
             if response.status == 429:
@@ -218,7 +221,7 @@ class RegistrySession:
         """Send to the first base that speaks; from then on only to that one."""
         while True:
             base = self._bases[0]
-            url = path if "://" in path else urljoin(self.url(""), path) if path.startswith("/") else self.url(path)
+            url = self._whole(path)
             exchange = self._begin(method, url, headers, options)
             try:
                 response = await self._http.request(method, url, headers=headers, **options)
@@ -239,6 +242,10 @@ class RegistrySession:
             self._open[response] = exchange
             return response
 
+    def _whole(self, path: str) -> str:
+        """A path below the repository, or from the root, or a whole URL: as a whole URL."""
+        return path if "://" in path else urljoin(self.url(""), path) if path.startswith("/") else self.url(path)
+
     async def _answer(self, challenge: str) -> str:
         """Turn a challenge into an Authorization header.
 
@@ -248,7 +255,7 @@ class RegistrySession:
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "basic" and self._credentials.username:
             return self._basic()
-        fields = dict(_CHALLENGE.findall(rest))
+        fields = challenge_fields(rest)
         if scheme.lower() != "bearer" or "realm" not in fields:
             raise NoCredentials("no basic auth credentials", hint="docker login first")
         return f"Bearer {await self._token(fields['realm'], fields.get('service', ''))}"
@@ -274,11 +281,13 @@ class RegistrySession:
         self._open[response] = exchange
         try:
             if response.status != 200:
-                raise await _error(response)
+                raise await refusal(response)
             document = msgspec.json.decode(await response.read())
+        except (msgspec.DecodeError, aiohttp.ClientPayloadError) as error:
+            raise SystemFailure(f"unable to decode token response: {error}") from None
         finally:
             self._release(response)
-        token = document.get("token") or document.get("access_token")
+        token = (document.get("token") or document.get("access_token")) if isinstance(document, dict) else None
         if not token:
             raise Unauthorized("authorization server did not include a token in the response")
         return str(token)
@@ -314,25 +323,6 @@ class RegistrySession:
         pair = f"{self._credentials.username}:{self._credentials.password}"
         return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
-    def _unreachable(self, method: str, path: str, error: Exception) -> Unreachable:
-        url = path if "://" in path else f"{self._bases[0]}/v2/"
-        if isinstance(error, asyncio.TimeoutError):
-            reason = "net/http: request canceled while waiting for connection (Client.Timeout exceeded)"
-        elif isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, socket.gaierror):
-            reason = f"dial tcp: lookup {error.host}: no such host"
-        elif isinstance(error, aiohttp.ClientSSLError):
-            reason = f"tls: {error.os_error}"
-        elif isinstance(error, aiohttp.ClientProxyConnectionError):
-            refusal = os.strerror(error.os_error.errno or 0).lower()
-            reason = f"proxyconnect tcp: dial tcp {error.host}:{error.port}: connect: {refusal}"
-        elif isinstance(error, aiohttp.ClientHttpProxyError):
-            reason = error.message or f"the proxy answered {error.status}"
-        elif isinstance(error, aiohttp.ClientConnectorError):
-            reason = f"dial tcp {error.host}:{error.port}: connect: {os.strerror(error.os_error.errno or 0).lower()}"
-        else:
-            reason = str(error) or type(error).__name__
-        return Unreachable(f'{method.capitalize()} "{url}": {reason}')
-
 
 def _header(authorization: str | None) -> dict[str, str]:
     return {"Authorization": authorization} if authorization else {}
@@ -347,32 +337,3 @@ def _retry_after(response: aiohttp.ClientResponse, attempt: int) -> float:
         return max(0.0, round(parsedate_to_datetime(text).timestamp() - time.time(), 1))
     except (ValueError, TypeError):
         return _BACK_OFF_S * 2.0 ** (attempt - 1)
-
-
-async def _error(response: aiohttp.ClientResponse) -> LabError:
-    """What the registry's refusal means, with its own words: `code: message`."""
-    body = await response.content.read(64 << 10)
-    try:
-        first = msgspec.json.decode(body)["errors"][0]
-        code = str(first.get("code") or "").lower().replace("_", " ")
-        text = f"{code}: {first.get('message') or code}"
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
-        # The answer to a HEAD has no body.
-        unexpected = f"received unexpected HTTP status: {response.status} {response.reason or ''}".rstrip()
-        text = _BARE.get(response.status, unexpected)
-    if response.status == 401 and text.startswith("denied: "):
-        return Forbidden(text)
-    if response.status == 401:
-        # A token was good, but not for this (RFC 6750, 3.1): no login will help.
-        if dict(_CHALLENGE.findall(response.headers.get("WWW-Authenticate", ""))).get("error") == "insufficient_scope":
-            return Forbidden("denied: requested access to the resource is denied")
-        return Unauthorized(text)
-    if response.status == 403:
-        return Forbidden(text)
-    if response.status == 404:
-        return NotFound(text)
-    if response.status == 429:
-        wait = response.headers.get("Retry-After")
-        hint = "the registry limits how often it may be asked" + (f"; again in {wait} s" if wait else "")
-        return RateLimited(text if "toomany" in text else f"toomanyrequests: {text}", hint=hint)
-    return BodyTooLarge(text) if response.status == 413 else SystemFailure(text)

@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.registry import session
 from pydock_lab.daemon.registry.client import RegistryClient
 from pydock_lab.daemon.registry.credentials import Credentials
-from pydock_lab.daemon.registry.session import RateLimited, Unreachable
+from pydock_lab.daemon.registry.refusals import RateLimited, Unreachable
 from pydock_lab.daemon.store.blobs import BlobStore
 from pydock_lab.daemon.store.database import Database
 from pydock_lab.daemon.store.images import Image, ImageStore
@@ -50,6 +50,7 @@ class Registry:
         redirect: Blobs are elsewhere, as with a content network.
         swap: Digest → other bytes to be sent for it.
         password: Wanted by way of a token server.
+        instead: What makes the next answers, whatever is asked for.
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class Registry:
         self.stalled = asyncio.Event()
         self.swap: dict[str, bytes] = {}
         self.password = ""
+        self.instead: list[Callable[[web.Request], Awaitable[web.StreamResponse]]] = []
         self.blobs: dict[str, bytes] = {}
         self.layers = [self._add(gzip.compress(layer(number), mtime=0)) for number in range(3)]
         diff_ids = [digest(layer(number)) for number in range(3)]
@@ -99,6 +101,8 @@ class Registry:
             return await self._blob(request, request.path.removeprefix("/elsewhere/"))
         path = request.path.removeprefix("/v2/app/")
         self.requests.append((request.method, path))
+        if self.instead:
+            return await self.instead.pop(0)(request)
         if self.password and request.headers.get("Authorization") != "Bearer good":
             realm = f"http://{request.host}/token"
             challenge = f'Bearer realm="{realm}",service="here",scope="repository:app:pull"'
