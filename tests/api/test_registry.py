@@ -113,10 +113,13 @@ def test_a_blob_is_mounted_from_the_repository_next_door(daemon: Daemon, busybox
     "form", [["--format", "oci"], ["--format", "oci", "--dest-compress-format", "zstd"], ["--format", "v2s2"]]
 )
 def test_what_skopeo_pushed(
-    daemon: Daemon, client: docker.DockerClient, busybox: str, registry: str, tmp_path: Path, form: list[str]
+    daemon: Daemon, client: docker.DockerClient, rootfs_tar: Path, registry: str, tmp_path: Path, form: list[str]
 ) -> None:
     name = f"{registry}/skopeo/app:{'-'.join(form[1::2])}"
-    out(daemon, "save", "-o", str(tmp_path / "image.tar"), f"{busybox}:latest")
+    # An image that isn't here: of one that is, a pull brings no more than its name.
+    out(daemon, "import", "-m", name, str(rootfs_tar), name)
+    out(daemon, "save", "-o", str(tmp_path / "image.tar"), name)
+    out(daemon, "rmi", name)
     archive = f"docker-archive:{tmp_path}/image.tar"
     skopeo("copy", "-q", "--dest-tls-verify=false", "--dest-compress", *form, archive, f"docker://{name}")
     digest = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))["Digest"]

@@ -121,8 +121,10 @@ class ImageLoader:
             self._load_layer(archive, path, parent, diff_id, progress, holder)
             parent = chain_id(parent, diff_id)
         image = self._store.put(raw)
-        if draft.manifest is not None and all(self._distribution.origins(diff_id) for diff_id in diff_ids):
-            self._distribution.add_manifest(image.id, *draft.manifest)
+        if draft.manifest is not None:
+            digests = [f"sha256:{path.rpartition('/')[2]}" for path in draft.layer_paths]
+            if self._distribution.is_verified(digests, diff_ids):
+                self._distribution.add_manifest(image.id, *draft.manifest)
         return image, draft.references
 
     def _load_layer(

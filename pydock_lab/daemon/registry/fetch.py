@@ -82,12 +82,13 @@ class LayerFetch:
         self._layers = layers
         self._locks = locks
         self._holder = holder
+        self._unpacked: set[str] = set()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         # Threads of our own: the loop's are needed to write what these wait for.
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="unpack")
 
-    async def run(self, wanted: list[Wanted], parent: str | None) -> None:
-        """Fetch layers, lowest first, on top of `parent` (chain_id, or None)."""
+    async def run(self, wanted: list[Wanted], parent: str | None) -> set[str]:
+        """Fetch layers, lowest first, on top of `parent` (chain_id, or None); return the digests of blobs unpacked."""
         tasks: list[asyncio.Task[None]] = []
         below: asyncio.Task[None] | None = None
         try:
@@ -97,6 +98,7 @@ class LayerFetch:
                 tasks.append(below)
                 parent = chain_id(parent, layer.diff_id)
             await asyncio.gather(*tasks)
+            return self._unpacked
         finally:
             for task in tasks:
                 task.cancel()
@@ -115,6 +117,7 @@ class LayerFetch:
                     if below is not None:
                         await asyncio.shield(below)
                     await _to_end(self._layers.admit, draft, parent, diff_id=layer.diff_id, holder=self._holder)
+                    self._unpacked.add(layer.descriptor.digest)
                 finally:
                     await _to_end(draft.drop)
             layer.line.status("Pull complete")

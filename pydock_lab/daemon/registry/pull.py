@@ -77,21 +77,26 @@ class Pull:
         manifest = await self.manifest()
         try:
             image = await self._image(manifest)
-            self._distribution.add_manifest(image.id, manifest.raw, manifest.media_type)
         finally:
             await asyncio.to_thread(self._layers.release, self._holder)
         return image, manifest.digest
 
     async def _image(self, manifest: Manifest) -> Image:
         """Return the image if it is here; else fetch what is missing of it."""
+        here = None
         with contextlib.suppress(NotFound):
-            return self._images.get(manifest.config.digest)
-        raw = await self._document(manifest.config)
+            here = self._images.get(manifest.config.digest)
+        raw = here.raw if here is not None else await self._document(manifest.config)
         diff_ids = _diff_ids(raw)
         if len(diff_ids) != len(manifest.layers):
             raise InvalidParameter("layers from manifest don't match image configuration")
-        await self._fetch_layers(manifest.layers, diff_ids)
-        return self._images.put(raw)
+        if here is None:
+            await self._fetch_layers(manifest.layers, diff_ids)
+        image = here or self._images.put(raw)
+        # Of an image that is here already, whoever pushes it must not send out what nobody has looked at.
+        if here is None or self._distribution.is_verified([layer.digest for layer in manifest.layers], diff_ids):
+            self._distribution.add_manifest(image.id, manifest.raw, manifest.media_type)
+        return image
 
     async def manifest(self) -> Manifest:
         """Fetch the manifest for the platform.
@@ -177,10 +182,10 @@ class Pull:
         fetch = LayerFetch(
             self._session, blobs=self._blobs, layers=self._layers, locks=self._locks, holder=self._holder
         )
-        await fetch.run(wanted[missing:], parent)
+        fetched = await fetch.run(wanted[missing:], parent)
         for layer in wanted:
-            known = layer.descriptor
-            origin = Origin(known.digest, known.size, known.media_type, (self._reference.name,))
+            known, verified = layer.descriptor, layer.descriptor.digest in fetched
+            origin = Origin(known.digest, known.size, known.media_type, (self._reference.name,), verified)
             self._distribution.add_origin(layer.diff_id, origin)
 
     def _first_missing(self, diff_ids: list[str]) -> int:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import IO, Any
 
 import msgspec
@@ -127,13 +128,16 @@ class Push:
             else:
                 origin = await self._compress_and_upload(layer, line)
                 line.status("Pushed")
-            held = Origin(origin.digest, origin.size, origin.media_type, (self._reference.name,))
-            self._distribution.add_origin(layer.diff_id, held)
+            self._distribution.add_origin(layer.diff_id, replace(origin, repositories=(self._reference.name,)))
             return origin
 
     def _gzip_origin(self, layer: Layer) -> Origin | None:
         """A gzip form in which the layer is known, best one whose bytes are here."""
-        known = [origin for origin in self._distribution.origins(layer.diff_id) if origin.media_type.endswith("gzip")]
+        known = [
+            origin
+            for origin in self._distribution.origins(layer.diff_id)
+            if origin.media_type.endswith("gzip") and origin.verified
+        ]
         return max(known, key=lambda origin: origin.digest in self._blobs, default=None)
 
     async def _is_there(self, digest: str) -> bool:

@@ -7,7 +7,7 @@ is an image or layer that they belong to. Used by `registry` and `engine`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydock_lab.daemon.store.blobs import BlobStore
@@ -25,12 +25,14 @@ class Origin:
         size: Its bytes.
         media_type: As the manifest said.
         repositories: `domain/path` of those that are known to hold the blob.
+        verified: The blob has been here and held this layer; else a manifest says so, whose other layers came.
     """
 
     digest: str
     size: int
     media_type: str
     repositories: tuple[str, ...] = ()
+    verified: bool = True
 
 
 class Distribution:
@@ -47,7 +49,7 @@ class Distribution:
         origins = {known.digest: known for known in self.origins(diff_id)}
         if known := origins.get(origin.digest):
             repositories = tuple(dict.fromkeys((*origin.repositories, *known.repositories)))[:16]
-            origin = Origin(origin.digest, origin.size, origin.media_type, repositories)
+            origin = replace(origin, repositories=repositories, verified=origin.verified or known.verified)
         origins[origin.digest] = origin
         self._documents.put(f"layer:{diff_id}", [asdict(known) for known in origins.values()])
 
@@ -55,6 +57,13 @@ class Distribution:
         """Return the forms in which a layer is known."""
         found: list[dict[str, Any]] = self._documents.get(f"layer:{diff_id}") or []
         return [Origin(**(entry | {"repositories": tuple(entry["repositories"])})) for entry in found]
+
+    def is_verified(self, digests: list[str], diff_ids: list[str]) -> bool:
+        """Whether each blob of a manifest, lowest first, has been here and held its layer."""
+        return all(
+            any(origin.digest == digest and origin.verified for origin in self.origins(diff_id))
+            for digest, diff_id in zip(digests, diff_ids, strict=True)
+        )
 
     def add_manifest(self, image_id: str, raw: bytes, media_type: str) -> str:
         """Keep a manifest of an image; return its digest."""

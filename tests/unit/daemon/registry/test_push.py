@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import io
 import random
@@ -21,8 +22,10 @@ from pydock_lab.daemon.registry.server import RegistryServer
 from pydock_lab.daemon.registry.server_errors import RegistryError
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.errors import LabError
+from pydock_lab.spec import media_types
 from pydock_lab.spec.reference import parse
 from tests.unit.daemon.registry.test_faults import Puller
+from tests.unit.daemon.registry.test_server import push_blob, push_image, serving
 from tests.unit.daemon.store.conftest import needs_root
 
 pytestmark = needs_root
@@ -149,3 +152,30 @@ async def test_a_layer_goes_in_pieces_where_it_is_too_much_at_once(tmp_path: Pat
     assert len([size for size in server.pieces if size <= 256 << 10]) > 4
     for blob in (tmp_path / "registry" / "blobs").iterdir():
         assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+
+
+async def test_a_manifest_that_lies_of_a_layer_here_is_believed_for_no_other_image(tmp_path: Path) -> None:
+    """Its layer is here already, so nobody sees that the blob it names is another; our own image has that layer too."""
+    async with serving(tmp_path / "registry") as http:
+        host = f"{http._base_url.host}:{http._base_url.port}"  # type: ignore[union-attr]
+        (tmp_path / "store").mkdir()
+        pusher = Puller(tmp_path / "store", host)
+        try:
+            ours = image_of(pusher, 10_000)
+            lie = await push_blob(http, "evil", gzip.compress(b"another layer"))
+            config = await push_blob(http, "evil", ours.raw.replace(b'"amd64"', b'"amd64","author":"evil"'))
+            layers = [{"mediaType": media_types.OCI_LAYER_GZIP, "digest": lie, "size": 33}]
+            descriptor = {"mediaType": media_types.OCI_CONFIG, "digest": config, "size": len(ours.raw) + 16}
+            await push_image(http, "evil", "1", config=descriptor, layers=layers)
+            image = await pusher.pull("evil:1")
+            assert (image.id, image.chain_id) == (config, ours.chain_id)
+            await pusher.client.push(parse(f"{host}/ours:1"), ours, progress=pusher.progress.append)
+            async with http.get("/v2/ours/manifests/1") as response:
+                [layer] = (await response.json(content_type=None))["layers"]
+            assert layer["digest"] != lie
+            # What came goes out again as it came, for whoever likes it.
+            await pusher.client.push(parse(f"{host}/again:1"), image, progress=pusher.progress.append)
+            async with http.get("/v2/again/manifests/1") as response:
+                assert (await response.json(content_type=None))["layers"] == layers
+        finally:
+            pusher.database.close()
