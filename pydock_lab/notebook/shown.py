@@ -1,4 +1,7 @@
-"""A command's result as an object of the notebook: fields, rows, and a table to look at."""
+"""A command's result as an object of the notebook: fields, rows, and a table to look at.
+
+Where the user has said what to print (`--format`, `--quiet`), just that is shown, as on a terminal; the rows are there.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ class Shown(Result):
         """Display what the command has to show, if anything."""
         from IPython.display import display
 
-        if self.columns:
+        if self.columns and not self.as_text:
             display(self.bundle(), raw=True)
         elif self.text:
             sys.stdout.write(f"{self.steady.text(self._laid_out())}\n")

@@ -67,6 +67,24 @@ def test_an_assigned_result_is_quiet_and_names_its_container(
     assert list(shell.user_ns["left"]) == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("-q", "{id}"),
+        ("--format '{{{{.Names}}}}: {{{{.State}}}}'", "magic: created"),
+        ("--format 'table {{{{.Names}}}}\\t{{{{.State}}}}'", "NAMES     STATE\nmagic     created"),
+    ],
+)
+def test_the_form_that_was_asked_for_is_what_is_shown(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str], flags: str, said: str
+) -> None:
+    assert shell.run_cell("web = %container create --name magic busybox").success
+    listing = f"%container ls -a --filter name=magic {flags.format()}"
+    assert shell.run_cell(f"{listing}\nfound = {listing}").success
+    assert capsys.readouterr().out == said.format(id=str(shell.user_ns["web"])[:12]) + "\n"
+    assert [row["NAMES"] for row in shell.user_ns["found"]] == ["magic"]
+
+
 def test_results_are_what_pandas_takes(shell: InteractiveShell, daemon: Daemon) -> None:
     assert shell.run_cell("web = %container run -d --name magic busybox sleep 60").success
     assert shell.run_cell("rows = %container ls --filter name=magic\nfound = %container inspect magic").success

@@ -39,7 +39,14 @@ RULES: tuple[Rule, ...] = (
         r"repository name \((?:library/)?(\w+=[^)]*)\) must be lowercase",
         "-e takes one variable: `{1}` was read as the IMAGE. Write `-e {1}` before the image's name",
     ),
-    Rule(r"repository name \(([^)]*)\) must be lowercase", "image names are lower case: try `{lower}`"),
+    Rule(
+        r'"([^"\s]+)" (?:is not a valid repository/tag|for "-t, --tag" flag): .*must be lowercase',
+        "image names are lower case: try `{lower}`",
+    ),
+    Rule(
+        r"repository name \((?:library/)?([^)]*)\) must be lowercase",
+        "image names are lower case: write `{lower}` for `{1}`",
+    ),
     Rule(
         r"invalid reference format",
         "an image is written name[:tag]; something before it in the command may lack its value",

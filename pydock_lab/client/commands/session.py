@@ -191,6 +191,7 @@ class Result(Sequence[Mapping[str, str]]):
         container_id, image_id: Full ids where the command made or ran one.
         names: What the command acted on, as named by the user (stop, rm, volume create, …).
         notes: What surprises learners about a command that worked; no part of its output.
+        as_text: The user has chosen the form of the text (`--format`, `--quiet`): no front end shows a table instead.
         layout: Makes `text` again, of the rows or documents that a function has changed; None for other texts.
     """
 
@@ -203,6 +204,7 @@ class Result(Sequence[Mapping[str, str]]):
     image_id: str = ""
     names: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    as_text: bool = False
     layout: Callable[[Change], str] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:

@@ -8,7 +8,11 @@ from pydock_lab.client.commands.hints import hint_for
 
 HINTED = {
     "invalid reference format: repository name (library/FLASK_DEBUG=1) must be lowercase": "-e FLASK_DEBUG=1",
-    "invalid reference format: repository name (library/MyApp) must be lowercase": "`myapp`",
+    "invalid reference format: repository name (library/MyApp) must be lowercase": "write `myapp` for `MyApp`",
+    'Error parsing reference: "Team/App" is not a valid repository/tag: invalid reference format: '
+    "repository name (App) must be lowercase": "try `team/app`",
+    'invalid argument "My/App" for "-t, --tag" flag: invalid reference format: '
+    "repository name (App) must be lowercase": "try `my/app`",
     "docker: 'docker stop' requires at least 1 argument": "nothing to stop",
     "docker: conflicting options: cannot specify both --restart and --rm": "--rm removes",
     "docker: unknown command: docker container log\n\nUsage:": "`docker container logs`",

@@ -138,7 +138,7 @@ def stats(arguments: Arguments, session: Session) -> Result:
             session.output.redraw(found.text)
             time.sleep(_STATS_PAUSE_S)
             found = _stats_once(arguments, session, table)
-    return Result(columns=found.columns, rows=found.rows)
+    return Result(columns=found.columns, rows=found.rows, as_text=found.as_text)
 
 
 def _stats_once(arguments: Arguments, session: Session, table: Table) -> Result:

@@ -56,7 +56,8 @@ class Table:
         def layout(change: Change) -> str:
             return self._text(change(list(rows)), template, quiet)
 
-        return Result(text=self._text(rows, template, quiet), columns=columns, rows=cells, layout=layout)
+        text, as_text = self._text(rows, template, quiet), quiet or template not in ("", "table")
+        return Result(text=text, columns=columns, rows=cells, as_text=as_text, layout=layout)
 
     def _text(self, rows: Sequence[Row], template: str, quiet: bool) -> str:
         if quiet and template in ("", "table"):
