@@ -32,9 +32,15 @@ REPLACED = (
     # IGNORED, which is looked at when all has been compared: with long HTML that takes longer than the lesson.
     ("/cells/*/outputs/*/data/text/html", r"(?s).+", ""),
     # Base images are assembled from this machine's files: how many and how large they are is its own.
-    ("/cells/*/outputs/*/data/text/plain", r"\b\d+(\.\d+)?(B|kB|MB|GB)\b", "SIZE"),
-    ("/cells/*/outputs/*/data/text/plain", r"(?<= )[+~−]\d+\b", "FILES"),
-    ("/cells/*/outputs/*/data/text/plain", r" {2,}", "  "),
+    *(
+        (f"/cells/*/outputs/*/{part}", pattern, common)
+        for part in ("data/text/plain", "text")
+        for pattern, common in (
+            (r"\b\d+(\.\d+)?(B|kB|MB|GB)\b", "SIZE"),
+            (r"(?<= )[+~−]\d+\b", "FILES"),
+            (r" {2,}", "  "),
+        )
+    ),
     # Where the project lies, in errors that name a file.
     *(
         (f"/cells/*/outputs/*/{part}", rf"{re.escape(str(ROOT))}|{re.escape(READERS_ROOT)}", "ROOT")
