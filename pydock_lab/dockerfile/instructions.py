@@ -7,6 +7,7 @@ reference; BuildKit's frontend/dockerfile/instructions/commands.go.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,6 +29,12 @@ class Instruction:
     start_line: int = 0
     end_line: int = 0
     text: str = ""
+
+    @property
+    def meaning(self) -> str:
+        """What it says, as JSON: the same however and wherever it is written (`ENV a b`, `ENV a=b`)."""
+        written = ("start_line", "end_line", "text")
+        return json.dumps({name: value for name, value in vars(self).items() if name not in written}, default=vars)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ Source: the Dockerfile reference, "Multi-stage builds".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydock_lab.dockerfile.expansion import Lexer
-from pydock_lab.dockerfile.instructions import Arg, Copy, From, Instruction, Run
-from pydock_lab.dockerfile.parser import Dockerfile, at_line, parse
+from pydock_lab.dockerfile.instructions import Arg, Copy, From, Instruction, Onbuild, Run
+from pydock_lab.dockerfile.parser import Dockerfile, at_line, parse, parse_trigger
 from pydock_lab.dockerfile.typed import instruction
 from pydock_lab.errors import DockerfileError, InvalidParameter
 
@@ -23,11 +23,13 @@ class Stage:
         index: Counts up from 0.
         base: The FROM instruction.
         instructions: What follows, without FROM.
+        triggers: ONBUILD of its base image, as far as they are known; of a base that is a stage they always are.
     """
 
     index: int
     base: From
     instructions: tuple[Instruction, ...] = ()
+    triggers: tuple[Instruction, ...] = ()
 
     @property
     def name(self) -> str:
@@ -94,15 +96,20 @@ class Program:
 
     def needs(self, stage: Stage, env: Mapping[str, str]) -> Iterator[tuple[Stage, Instruction]]:
         """Yield the stages that one stage reads from, each with the instruction that says so."""
+        triggers = stage.triggers
         if (base := self.base_of(stage, env)) is not None:
             yield base, stage.base
-        for step in stage.instructions:
+            texts = [step.expression for step in base.instructions if isinstance(step, Onbuild)]
+            triggers = read_triggers(texts, stage)
+        for step in (*triggers, *stage.instructions):
             for name in sources_of(step):
                 if (source := self.find(name)) is not None:
                     yield source, step
 
     def needed(self, target: Stage, env: Mapping[str, str]) -> list[Stage]:
-        """Return the stages that must be built for a target, each after those that it needs.
+        """Return the stages that must be built for a target, each after those that it needs, the target last.
+
+        As they stand in the file, unless one reads from a later one.
 
         Args:
             target: A stage of this program.
@@ -113,8 +120,10 @@ class Program:
         """
         order: list[Stage] = []
         open_stages: set[int] = set()
+        as_written = True
 
         def visit(stage: Stage) -> None:
+            nonlocal as_written
             if stage in order:
                 return
             open_stages.add(stage.index)
@@ -122,12 +131,13 @@ class Program:
                 if source.index in open_stages:
                     problem = DockerfileError(f"circular dependency detected on stage: {source.label}")
                     raise at_line(problem, step.start_line, step.text)
+                as_written = as_written and source.index < stage.index
                 visit(source)
             open_stages.discard(stage.index)
             order.append(stage)
 
         visit(target)
-        return order
+        return sorted(order, key=lambda stage: stage.index) if as_written else order
 
 
 def read_program(source: str | bytes) -> Program:
@@ -162,6 +172,11 @@ def read_program(source: str | bytes) -> Program:
     if not stages:
         raise DockerfileError("dockerfile contains no stages to build")
     return Program(tuple(stages), tuple(arguments), file)
+
+
+def read_triggers(texts: Sequence[str], stage: Stage) -> tuple[Instruction, ...]:
+    """Read what ONBUILD left in a base image's config; it is carried out at the line of FROM."""
+    return tuple(instruction(parse_trigger(text, stage.base.start_line)) for text in texts)
 
 
 def sources_of(step: Instruction) -> list[str]:

@@ -43,7 +43,14 @@ BUILDS = {
     "no image": "FROM scratch\n",
     "signal": "FROM busybox\nSTOPSIGNAL FOO\n",
     "port": "FROM busybox\nEXPOSE 99999999\n",
-    "port of the host": "FROM busybox\nEXPOSE 80:90x\n",
+    "port of the host": "FROM busybox\nEXPOSE 8080:80 127.0.0.1:90:90/udp\n",
+    "bad port behind one of the host": "FROM busybox\nEXPOSE 80:90x\n",
+    "nothing to run": "FROM busybox\nRUN []\nCMD []\n",
+    "volume without a directory": "FROM busybox\nVOLUME /bin/busybox2\n",
+    "another healthcheck": "FROM busybox\nHEALTHCHECK CMD a b\nHEALTHCHECK NONE\nHEALTHCHECK CMD c\n",
+    "a trigger reads from a stage": "FROM busybox AS x\nRUN echo 1 > /f\nFROM busybox AS a\n"
+    "ONBUILD COPY --from=x /f /\nFROM a\nENV after=1\n",
+    "nobody listens": "FROM busybox\nADD http://127.0.0.1:1/x /\n",
     "volume without a name": "FROM busybox\nVOLUME $NOTHING\n",
     "directory without a name": "FROM busybox\nWORKDIR $NOTHING\n",
     "any number is a signal": "FROM busybox\nSTOPSIGNAL 99\n",
@@ -71,6 +78,10 @@ FLAGS = {
     "unknown network": "networkmode=nope",
     "platform": "platform=x",
     "unused argument": "buildargs=%7B%22x%22%3A%22y%22%7D",
+    "no number": "memory=x&cpushares=",
+    "a predefined argument": "buildargs=%7B%22HTTP_PROXY%22%3A%22y%22%7D",
+    "no such Dockerfile": "dockerfile=nope",
+    "a Dockerfile outside": "dockerfile=../x",
     "labels": "labels=%7B%22b%22%3A%22c%20d%22%2C%22a%22%3A%22%22%7D",
 }
 
@@ -159,6 +170,36 @@ def test_the_same_build(engines: Engines, name: str) -> None:
 @pytest.mark.parametrize("name", FLAGS)
 def test_the_same_flag(engines: Engines, name: str) -> None:
     compare(engines, "FROM busybox AS first\nRUN echo hello\nFROM first\nENV a=b\n", FLAGS[name])
+
+
+CACHED = {
+    "a pattern": ("COPY f.txt /q/", "COPY f*.txt /q/"),
+    "the JSON form": ("COPY f.txt /q/", 'COPY ["./f.txt", "/q/"]'),
+    "another file": ("COPY d/a /q", "COPY d/sub/b /q"),
+    "files in another order": ("COPY d/a d/sub/b /q/", "COPY d/sub/b d/a /q/"),
+    "ADD is not COPY": ("COPY f.txt /q/", "ADD f.txt /q/"),
+    "the old form": ("ENV a=b", "ENV a b"),
+    "quotes": ("LABEL a=b", 'LABEL a="b"'),
+    "one pair for two": ("LABEL a=b c=d", 'LABEL a="b c=d"'),
+    "one path for two": ("VOLUME /a /b", 'VOLUME ["/a /b"]'),
+    "one word for two": ('CMD ["a b"]', 'CMD ["a", "b"]'),
+    "order of ports": ("EXPOSE 80 90", "EXPOSE 90 80"),
+    "blanks": ("RUN echo a", "RUN echo  a"),
+    "exec form": ("RUN echo a", 'RUN ["/bin/sh", "-c", "echo a"]'),
+    "continuation": ("RUN echo a", "run echo \\\n  a"),
+}
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_the_same_cache(engines: Engines, name: str) -> None:
+    hits = []
+    for engine in engines:
+        for line, flags in zip(CACHED[name], ("nocache=1", ""), strict=True):
+            status, raw = ask(engine, "POST", f"/build?{flags}", context(f"FROM busybox\n{line}\n"))
+            assert (status, raw.count(b"Successfully built")) == (200, 1)
+        hits.append(b"Using cache" in raw)
+    ours, docker = hits
+    assert ours == docker
 
 
 def compare(engines: Engines, dockerfile: str, flags: str = "") -> None:

@@ -189,13 +189,11 @@ def _flag(query: Any, name: str, *, default: bool = False) -> bool:
 
 
 def _number(query: Any, name: str) -> int:
-    value = query.get(name, "")
-    if not value:
-        return 0
+    """Read a number; what is none counts as 0, as in Docker (httputils.Int64ValueOrZero)."""
     try:
-        return int(value)
+        return int(query.get(name, ""))
     except ValueError:
-        raise InvalidParameter(f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
+        return 0
 
 
 def _json(query: Any, name: str, kind: type[T]) -> T | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +16,7 @@ from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.images_streams import Send, body_file, iterate_in_thread, stream_progress
 from pydock_lab.daemon.api.query import flag, to_end
 from pydock_lab.daemon.api.router import requested_version
+from pydock_lab.daemon.dial import dial_error
 from pydock_lab.daemon.engine.commit import Committer
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
@@ -202,18 +202,7 @@ def _download(url: str) -> IO[bytes]:
         raise InvalidParameter(f"unexpected response: {error.code} {error.reason}") from None
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise SystemFailure(f'Get "{url}": {_dial_error(url, reason)}') from None
-
-
-def _dial_error(url: str, reason: object) -> str:
-    """Why nobody was reached, in the words of Go's net package."""
-    parts = urllib.parse.urlsplit(url)
-    if isinstance(reason, socket.gaierror):
-        return f"dial tcp: lookup {parts.hostname}: no such host"
-    if isinstance(reason, ConnectionError | TimeoutError) and reason.strerror:
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        return f"dial tcp {parts.hostname}:{port}: connect: {reason.strerror.lower()}"
-    return (reason.strerror or str(reason)).lower() if isinstance(reason, OSError) else str(reason)
+        raise SystemFailure(f'Get "{url}": {dial_error(url, reason)}') from None
 
 
 async def _read_object(request: web.Request) -> dict[str, Any]:

@@ -69,16 +69,17 @@ class StageArguments:
                 self.values[name] = value
 
     def scope(self, env: Mapping[str, str]) -> dict[str, str]:
-        """What variables mean here: ENV always wins over ARG."""
-        return {**self.values, **env}
+        """What variables mean here: ENV always wins over ARG; the predefined ones need no ARG."""
+        return {**self._predefined, **self.values, **env}
 
     def for_run(self, env: Mapping[str, str]) -> dict[str, str]:
         """What RUN's environment gets besides the image's own."""
-        predefined = {
-            name: value for name, value in self.build.given.items() if name in PREDEFINED and value is not None
-        }
-        return {name: value for name, value in {**predefined, **self.values}.items() if name not in env}
+        return {name: value for name, value in {**self._predefined, **self.values}.items() if name not in env}
 
     def in_key(self, env: Mapping[str, str]) -> dict[str, str]:
         """What of it counts for the cache and is shown in the history: declared arguments only."""
         return {name: value for name, value in self.values.items() if name not in env}
+
+    @property
+    def _predefined(self) -> dict[str, str]:
+        return {name: value for name, value in self.build.given.items() if name in PREDEFINED and value is not None}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pydock_lab.daemon.builder import remote
@@ -21,13 +22,13 @@ from pydock_lab.daemon.builder.record import BuildRecord
 from pydock_lab.daemon.builder.sources import SourceTree
 from pydock_lab.daemon.builder.stage import EPOCH, Job, StageBuild
 from pydock_lab.daemon.builder.threads import finished
-from pydock_lab.daemon.builder.trees import Trees
+from pydock_lab.daemon.builder.trees import IMAGE_CONTEXT, Trees
 from pydock_lab.daemon.builder.turns import Turn, Turns
 from pydock_lab.daemon.builder.workshop import Workshop
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.dockerfile.instructions import Arg, From, Instruction, Label
 from pydock_lab.dockerfile.lint import check_program
-from pydock_lab.dockerfile.stages import Program, Stage, read_program
+from pydock_lab.dockerfile.stages import Program, Stage, read_program, read_triggers
 from pydock_lab.dockerfile.substitution import substitute
 from pydock_lab.errors import DockerfileError, InvalidParameter, SystemFailure
 from pydock_lab.spec.platform import Platform
@@ -76,8 +77,8 @@ class Build:
             LabError: in Docker's words; StepFailedError for a command that failed.
         """
         await self._read(tar)
-        target = self._program.target(self._options.target)
-        needed = self._program.needed(target, self._arguments.for_from)
+        needed = await self._needed()
+        target = needed[-1]
         self._record.plan(self._program, needed, self._arguments.for_from)
         labels = [
             Label(pairs=((name, value),), text=f"LABEL {name}={value}", start_line=target.base.start_line)
@@ -97,6 +98,26 @@ class Build:
         if unused := self._arguments.unused():
             self._output.say(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
         return image_id
+
+    async def _needed(self) -> list[Stage]:
+        """Return the stages to be built, the target last: also those that only a base image's ONBUILD reads from."""
+        scope = self._arguments.for_from
+        known: set[int] = set()
+        while True:
+            program = self._program
+            needed = program.needed(program.target(self._options.target), scope)
+            new = [stage for stage in needed if stage.index not in known and program.base_of(stage, scope) is None]
+            if len(needed) == len(program.stages) or not new:
+                return needed
+            stages = list(program.stages)
+            for stage in new:
+                known.add(stage.index)
+                name, platform = self._base_name(stage)
+                if name != SCRATCH:
+                    image = await self._image(name, platform, self._output)
+                    triggers = (image.config.get("config") or {}).get("OnBuild") or []
+                    stages[stage.index] = replace(stage, triggers=read_triggers(triggers, stage))
+            self._program = replace(program, stages=tuple(stages))
 
     async def _read(self, tar: Path) -> None:
         """Look through the context, read the Dockerfile."""
@@ -159,7 +180,7 @@ class Build:
         tasks: list[tuple[asyncio.Task[None], Turn]] = []
         for stage in needed:
             turn = turns.join()
-            work = self._stage(stage, turn, job, number, labels if stage is target else [])
+            work = self._stage(stage, turn, job, number, labels if stage.index == target.index else [])
             tasks.append((asyncio.create_task(self._follow(work, stage, turns, turn)), turn))
             number += 1 + len(stage.instructions)
         try:
@@ -182,14 +203,7 @@ class Build:
         output = self._output.through(turn.send, turn.room)
 
         async def image(name: str, platform: str = "") -> Image:
-            options = self._options
-            return await self._shop.resolve_or_pull(
-                name,
-                pull=options.pull,
-                auth=options.registry_auth,
-                progress=output.send,
-                platform=platform or options.platform or None,
-            )
+            return await self._image(name, platform, output)
 
         async def wait_for(other: Stage) -> Draft:
             with work.waiting():
@@ -208,7 +222,7 @@ class Build:
         )
 
         async def base() -> Draft:
-            return await self._base(stage, trees, image, wait_for)
+            return await self._base(stage, image, wait_for)
 
         async def find_tree(name: str) -> SourceTree:
             return await trees.find(name, stage) if name else self._tree
@@ -217,10 +231,29 @@ class Build:
         work = StageBuild(job, stage, output, number=number, labels=own, base=base, find_tree=find_tree)
         return work
 
+    async def _image(self, name: str, platform: str, output: Output) -> Image:
+        """Find an image, or pull it."""
+        options = self._options
+        return await self._shop.resolve_or_pull(
+            name,
+            pull=options.pull,
+            auth=options.registry_auth,
+            progress=output.send,
+            platform=platform or options.platform or None,
+        )
+
+    def _base_name(self, stage: Stage) -> tuple[str, str]:
+        """Return the image that a stage is built on, and its platform or ""."""
+        expanded = substitute(stage.base, self._arguments.for_from, self._program.escape)
+        assert isinstance(expanded, From)
+        name = expanded.image
+        if not name:
+            raise DockerfileError(f"base name ({stage.base.image}) should not be blank", line=stage.base.start_line)
+        return self._options.contexts.get(name, name).removeprefix(IMAGE_CONTEXT), _platform(expanded.platform)
+
     async def _base(
         self,
         stage: Stage,
-        trees: Trees,
         image: Callable[[str, str], Awaitable[Image]],
         wait_for: Callable[[Stage], Awaitable[Draft]],
     ) -> Draft:
@@ -232,15 +265,10 @@ class Build:
             if not source.parent:
                 return Draft.scratch()
             return _draft_on(self._shop.images.get(source.parent))
-        expanded = substitute(stage.base, scope, self._program.escape)
-        assert isinstance(expanded, From)
-        name = expanded.image
-        if not name:
-            raise DockerfileError(f"base name ({stage.base.image}) should not be blank", line=stage.base.start_line)
-        name = trees.image_name(name)
+        name, platform = self._base_name(stage)
         if name == SCRATCH:
             return Draft.scratch()
-        return _draft_on(await image(name, _platform(expanded.platform)))
+        return _draft_on(await image(name, platform))
 
 
 def _platform(text: str) -> str:

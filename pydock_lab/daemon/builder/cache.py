@@ -1,9 +1,11 @@
 """The build cache: a key per step, an image per key, and the reason for every miss.
 
-A key is the digest of a step's inputs (see `Inputs`): the step before, the
-instruction's text, the ARG values it sees, and the content digests of what it
-reads. Times never count. The inputs themselves are kept, so that a miss can say
-which of them changed. Rows of the `build_cache` table:
+A key is the digest of a step's inputs (see `Inputs`): the step before, what the
+instruction means, the ARG values it sees, and the content digests of what it
+reads. Times never count, nor does it matter in which of several ways the same is
+written: `COPY *.txt /` finds what `COPY a.txt /` made, as in Docker. The inputs
+themselves are kept, so that a miss can say which of them changed. Rows of the
+`build_cache` table:
 
     step:KEY          one step that was built: its inputs and its image
     files:DIGEST      path → digest of the files behind one `files` input
@@ -34,7 +36,8 @@ class Inputs:
     Attributes:
         parent: Image id of the step before, or "" for scratch.
         keyword: The instruction's name.
-        instruction: Its text with variables expanded.
+        instruction: Its text with variables expanded, as a miss shows it.
+        meaning: What it does, unambiguously; two texts that mean the same have the same key.
         arguments: ARG values that it sees.
         files: Path → content digest of what it reads.
         options: What else counts: the network mode of RUN, the stage read from, SOURCE_DATE_EPOCH.
@@ -43,6 +46,7 @@ class Inputs:
     parent: str
     keyword: str
     instruction: str
+    meaning: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
@@ -61,6 +65,7 @@ class Inputs:
             "parent": self.parent,
             "keyword": self.keyword,
             "instruction": self.instruction,
+            "meaning": self.meaning or self.instruction,
             "arguments": self.arguments,
             "files": self.files_digest,
             "options": self.options,
@@ -69,7 +74,8 @@ class Inputs:
     @cached_property
     def key(self) -> str:
         """The cache key, `sha256:…`."""
-        encoded = msgspec.json.encode(self.document(), order="deterministic")
+        counted = {name: value for name, value in self.document().items() if name != "instruction"}
+        encoded = msgspec.json.encode(counted, order="deterministic")
         return f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
 
@@ -155,7 +161,7 @@ class BuildCache:
         nearest = self._nearest(document)
         if nearest is None:
             return Miss("new", f"no {inputs.keyword} step like this one has been built before")
-        if nearest["instruction"] != inputs.instruction:
+        if _meaning(nearest) != document["meaning"]:
             change = {"name": "instruction", "before": nearest["instruction"], "after": inputs.instruction}
             return Miss("instruction", "the instruction's text changed", [change])
         if nearest["arguments"] != inputs.arguments:
@@ -179,12 +185,17 @@ class BuildCache:
         for row in self.steps.values():
             if row["keyword"] != document["keyword"]:
                 continue
-            score = 2 * (row["parent"] == document["parent"]) + 2 * (row["instruction"] == document["instruction"])
+            score = 2 * (row["parent"] == document["parent"]) + 2 * (_meaning(row) == document["meaning"])
             score += row["files"] == document["files"] and row["arguments"] == document["arguments"]
             nearer = score >= 2 and (best is None or score >= best[0])
             if nearer and _alike(row["instruction"], document["instruction"]):
                 best = (score, row)
         return None if best is None else best[1]
+
+
+def _meaning(row: dict[str, Any]) -> str:
+    """What a step did; rows of earlier versions only have its text."""
+    return str(row.get("meaning") or row["instruction"])
 
 
 def _alike(before: str, after: str) -> bool:

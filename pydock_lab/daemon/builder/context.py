@@ -10,6 +10,7 @@ import bz2
 import gzip
 import lzma
 import os
+import posixpath
 import threading
 import zlib
 from pathlib import Path
@@ -155,21 +156,24 @@ class BuildContext:
         """Return the Dockerfile's text; afterwards COPY sees it no more where .dockerignore says so.
 
         Raises:
-            InvalidParameter: there is none, or it is empty, in Docker's words.
+            SystemFailure: there is none, in Docker's words and with its status.
+            InvalidParameter: it is empty.
         """
         name = options.dockerfile or "Dockerfile"
         if options.dockerfile_text is not None:
             return options.dockerfile_text.encode()
+        if posixpath.normpath(name).startswith(".."):
+            raise SystemFailure(f"forbidden path outside the build context: {name} ()")
         data = self._read(name)
         if data is None and name == "Dockerfile":
             # As Docker: the lower-case name counts where the usual one is missing.
             data = self._read("dockerfile")
         if data is None:
-            raise InvalidParameter(
+            raise SystemFailure(
                 f"Cannot locate specified Dockerfile: {name}",
                 hint="the build context has no file of this name; -f names another one",
             )
-        if not data.strip():
+        if not data:
             raise InvalidParameter(f"the Dockerfile ({name}) cannot be empty")
         self._hide_ignored(name)
         return data

@@ -37,7 +37,8 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
-_PORT = re.compile(r"^(\d+)(?:-(\d+))?(?:/([a-zA-Z]+))?$")
+# What stands before the last colon is the host's: of no use to EXPOSE, and not read, as in Docker.
+_PORT = re.compile(r"^(?:.*:)?(\d+)(?:-(\d+))?(?:/([a-zA-Z]+))?$")
 _SIGNALS = re.compile(r"^(?:SIG)?(?:[A-Z]+[0-9]?|RTM(?:IN|AX)(?:[+-]\d+)?)$")
 
 
@@ -209,7 +210,7 @@ class Draft:
             created_by: The history's text.
             diff_id: The layer that the step made, or None for none.
         """
-        entry: dict[str, Any] = {"created": created, "created_by": created_by}
+        entry: dict[str, Any] = {"created": created, **({"created_by": created_by} if created_by else {})}
         if self.maintainer:
             entry["author"] = self.maintainer
         if diff_id is None:
@@ -218,7 +219,12 @@ class Draft:
             rootfs = self.document["rootfs"]
             self.document["rootfs"] = {**rootfs, "diff_ids": [*rootfs["diff_ids"], diff_id]}
         self.document["history"] = [*self.document["history"], entry]
-        config = {key: value for key, value in self.config.items() if value not in (None, "", [], {})}
+        config = {
+            # `CMD []` says that nothing is run: that is not the same as to say nothing.
+            key: value
+            for key, value in self.config.items()
+            if value not in (None, "", [], {}) or (key == "Cmd" and value == [])
+        }
         # A base's config may hold fields in any order; the order is part of the image id.
         return msgspec.json.encode({**self.document, "config": config, "created": created}, order="deterministic")
 
@@ -247,11 +253,10 @@ def read_ports(text: str) -> list[str]:
     """
     match = _PORT.match(text)
     if match is None:
-        # Before a colon stands a port of the host, which EXPOSE has no use for.
         raise InvalidParameter(f"Invalid containerPort: {text.partition('/')[0].rpartition(':')[2]}")
     first, last, protocol = int(match[1]), int(match[2] or match[1]), (match[3] or "tcp").lower()
     if not 0 < first <= last <= 65535:
-        raise InvalidParameter(f"Invalid containerPort: {text.partition('/')[0]}")
+        raise InvalidParameter(f"Invalid containerPort: {text.partition('/')[0].rpartition(':')[2]}")
     if protocol not in ("tcp", "udp", "sctp"):
         raise InvalidParameter(f"Invalid proto: {protocol}")
     return [f"{port}/{protocol}" for port in range(first, last + 1)]

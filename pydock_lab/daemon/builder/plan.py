@@ -25,7 +25,7 @@ from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.sources import Source, SourceTree
 from pydock_lab.daemon.builder.threads import finished
-from pydock_lab.dockerfile.instructions import Add, Copy, Instruction, Run, Transfer, Workdir
+from pydock_lab.dockerfile.instructions import Add, Copy, Healthcheck, Instruction, Run, Transfer, Workdir
 from pydock_lab.dockerfile.mounts import BIND, Mount, read_mount
 from pydock_lab.errors import DockerfileError, InvalidParameter, LabError
 
@@ -46,6 +46,7 @@ class Prepared:
         write: Makes its files without a container, or None.
         run: What its container runs, or None.
         mounts: What its container sees besides the image.
+        note: What is to be said of it, or "".
     """
 
     inputs: Inputs
@@ -53,6 +54,7 @@ class Prepared:
     write: Write | None = None
     run: RunSettings | None = None
     mounts: tuple[Mount, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,19 @@ class Planner:
                 path = self.draft.set_workdir(instruction.path)
                 comment = f"WORKDIR {path}"
                 write: Write = lambda target: target.ensure_directory(path)  # noqa: E731
-                return Prepared(self._inputs("WORKDIR", comment), self.draft.nop(comment), write=write)
+                return Prepared(self._inputs("WORKDIR", comment, comment), self.draft.nop(comment), write=write)
             case _:
+                note = _overridden(self.draft, instruction)
                 comment = self.draft.apply(instruction)
                 # Two blanks: Docker joins an empty word here, and its history shows it.
-                return Prepared(self._inputs(instruction.keyword, comment), self.draft.nop(f" {comment}"))
+                inputs = self._inputs(instruction.keyword, comment, instruction.meaning)
+                return Prepared(inputs, self.draft.nop(f" {comment}"), note=note)
 
     def _inputs(
         self,
         keyword: str,
         text: str,
+        meaning: str,
         *,
         arguments: dict[str, str] | None = None,
         files: dict[str, str] | None = None,
@@ -120,6 +125,7 @@ class Planner:
             parent=self.draft.parent,
             keyword=keyword,
             instruction=text,
+            meaning=meaning,
             arguments=arguments or {},
             files=files or {},
             options={**self.constants, **(options or {})},
@@ -148,12 +154,13 @@ class Planner:
             privileged=instruction.security == "insecure",
         )
         shown = sorted(f"{name}={value}" for name, value in declared.items())
-        if shown:
+        if self.arguments.for_run(env):  # also where all of it is predefined, and left out
             shown.insert(0, f"|{len(shown)}")
         text = " ".join(words) if instruction.command.shell_form else json.dumps(words)
         inputs = self._inputs(
             "RUN",
             text + "".join(f"\n{body}" for body in files.values()),
+            json.dumps([words, sorted(files.items())]),
             arguments=declared,
             files=await self._mounted_files(mounts),
             options=_run_options(instruction, settings),
@@ -193,8 +200,21 @@ class Planner:
         comment = f"{instruction.keyword} {chown}{_fingerprint(sources, files)} in {instruction.destination} "
         # A repository's own files are told by its commit: they hold times.
         counted = {path: digest for path, digest in files.items() if path.split("/")[0] != _GIT}
-        inputs = self._inputs(instruction.keyword, " ".join([instruction.keyword, *words]), files=counted)
+        text = " ".join([instruction.keyword, *words])
+        done = json.dumps([self._way(instruction), [s.name for s in sources], [h.name for h in instruction.files]])
+        inputs = self._inputs(instruction.keyword, text, done, files=counted)
         return Prepared(inputs, self.draft.nop(comment), write=self._writer(instruction, found))
+
+    def _way(self, instruction: Copy | Add) -> list[object]:
+        """How it copies: of an instruction all but what it names, for that is told by its digests."""
+        keeps_owner = isinstance(instruction, Copy) and bool(instruction.source_image) and not instruction.chown
+        way: list[object] = [
+            self.draft.absolute(instruction.destination),
+            keeps_owner or instruction.chown,
+            instruction.chmod,
+            instruction.sources if instruction.parents else None,
+        ]
+        return [*way, instruction.unpack, instruction.keep_git_dir] if isinstance(instruction, Add) else way
 
     def _writer(self, instruction: Copy | Add, found: list[Found]) -> Write:
         """Return what copies the sources of one instruction."""
@@ -253,6 +273,14 @@ class Planner:
         path = remote.download(word, directory, checksum=instruction.checksum, name=name)
         tree = SourceTree(Rootfs([directory]), is_context=True)
         return Found(tree.find(path.name)[0], tree, word, unpack=bool(instruction.unpack))
+
+
+def _overridden(draft: Draft, instruction: Instruction) -> str:
+    """Docker says of HEALTHCHECK alone that it replaces another one."""
+    test = (draft.config.get("Healthcheck") or {}).get("Test") or ["NONE"]
+    if not isinstance(instruction, Healthcheck) or test[0] == "NONE":
+        return ""
+    return f"Note: overriding previous HEALTHCHECK: [{' '.join(test)}]\n"
 
 
 def _read_mounts(instruction: Run) -> tuple[Mount, ...]:

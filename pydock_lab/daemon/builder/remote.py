@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pydock_lab.daemon.dial import dial_error
 from pydock_lab.errors import InvalidParameter, SystemFailure
 
 _TIMEOUT_S = 30
@@ -71,9 +72,8 @@ def download(url: str, directory: Path, *, checksum: str = "", name: str = "") -
         raise InvalidParameter(f"failed to GET {url} with status {error.code} {error.reason}") from None
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise InvalidParameter(
-            f"failed to GET {url}: {reason}", hint="is there a network, and is the URL right?"
-        ) from None
+        message = f'Get "{url}": {dial_error(url, reason)}'
+        raise InvalidParameter(message, hint="is there a network, and is the URL right?") from None
     found = f"sha256:{digest.hexdigest()}"
     if checksum and found != checksum:
         raise InvalidParameter(f"digest mismatch {found}: {checksum}", hint=f"what {url} holds now has another digest")

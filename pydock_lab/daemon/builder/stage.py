@@ -7,6 +7,7 @@ goes to its stage's output in Docker's words, what it knows to the record as dat
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -27,7 +28,7 @@ from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Output, RunOutput
 from pydock_lab.daemon.builder.plan import Planner, Prepared
 from pydock_lab.daemon.builder.record import BuildRecord, StepRecord
-from pydock_lab.daemon.builder.rootfs import WritableRootfs
+from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.runmounts import RunMounts
 from pydock_lab.daemon.builder.sources import SourceTree
 from pydock_lab.daemon.builder.threads import finished
@@ -171,6 +172,8 @@ class StageBuild:
         if isinstance(expanded, Arg):
             planner.arguments.declare(expanded)
         prepared = await planner.prepare(expanded)
+        if prepared.note:
+            self._output.say(prepared.note)
         image = self._look_up(prepared, draft, first=first)
         state = "done"
         if image is not None:
@@ -234,6 +237,7 @@ class StageBuild:
         if prepared.run is not None or prepared.write is not None:
             upper = await self._execute(prepared, draft)
         else:
+            self._check_volumes(prepared, draft)
             self._pretend_container()
         layer = await self._commit_layer(upper, draft.chain_id)
         raw = draft.committed(self._created(), prepared.created_by, diff_id=None if layer is None else layer.diff_id)
@@ -273,6 +277,8 @@ class StageBuild:
         try:
             await finished(asyncio.to_thread(write, target))
         except OSError as error:
+            if prepared.inputs.keyword == "WORKDIR" and error.errno == errno.ENOTDIR:
+                raise SystemFailure(f"Cannot mkdir: {draft.workdir} is not a directory") from error
             path = str(error.filename or "").removeprefix(str(upper))
             reason = os.strerror(error.errno or 0).lower()
             raise SystemFailure(f"failed to copy files: {path or '/'}: {reason}") from error
@@ -354,6 +360,16 @@ class StageBuild:
         comment = f"{prepared.created_by} # failed with status {code}"
         raw = failed.committed(self._created(), comment, diff_id=None if layer is None else layer.diff_id)
         return self._shop.images.put(raw, parent=draft.parent)
+
+    def _check_volumes(self, prepared: Prepared, draft: Draft) -> None:
+        """A volume takes a directory's place, not a file's; Docker finds out as soon as there is a container."""
+        if prepared.inputs.keyword != "VOLUME":
+            return
+        rootfs = Rootfs(self._shop.layers.lower_paths(draft.chain_id), rootless=self._shop.config.rootless)
+        for path in draft.config["Volumes"]:
+            place = rootfs.resolve(draft.absolute(path)) if draft.chain_id else None
+            if place is not None and not place.is_directory:
+                raise SystemFailure(f"cannot mount volume over existing file, file exists {path}")
 
     def _pretend_container(self) -> None:
         """Docker makes a container for a step that runs nothing, too, and says so; here its id is all there is."""

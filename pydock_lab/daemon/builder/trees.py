@@ -20,7 +20,8 @@ from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.dockerfile.stages import Program, Stage
 from pydock_lab.errors import InvalidParameter, LabError
 
-_IMAGE = "docker-image://"
+IMAGE_CONTEXT = "docker-image://"
+"""Before the name of an image that `--build-context` puts in the place of another name."""
 
 
 @dataclass
@@ -46,10 +47,6 @@ class Trees:
     rootless: bool = False
     _fetched: dict[str, asyncio.Task[SourceTree]] = field(default_factory=dict)
 
-    def image_name(self, name: str) -> str:
-        """Return the image that a named context stands for, else the name itself."""
-        return self.contexts.get(name, name).removeprefix(_IMAGE)
-
     async def find(self, name: str, stage: Stage) -> SourceTree:
         """Return the files that a stage may read under a name.
 
@@ -59,15 +56,16 @@ class Trees:
         if (own := self.context.named(name)) is not None:
             return own
         target = self.contexts.get(name)
-        if target is not None and not target.startswith(_IMAGE):
+        if target is not None and not target.startswith(IMAGE_CONTEXT):
             return await self._remote(target)
         source = None if target is not None else self.program.find(name)
         if source is None and name.isdigit() and target is None:
             raise InvalidParameter(f"invalid from flag value {name}: index out of bounds")
-        if source is not None and source.index < stage.index:
+        if source is not None and source.index != stage.index:
             return self._of((await self.built(source)).chain_id)
         try:
-            return self._of((await self.image(self.image_name(name))).chain_id)
+            image = await self.image(self.contexts.get(name, name).removeprefix(IMAGE_CONTEXT))
+            return self._of(image.chain_id)
         except LabError as error:
             raise type(error)(f"invalid from flag value {name}: {error.message}", hint=error.hint) from None
 

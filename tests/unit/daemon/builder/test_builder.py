@@ -248,7 +248,10 @@ async def test_errors_before_the_first_step_are_the_answer(
         ("COPY --from=nope x /x", "invalid from flag value nope: No such image: nope:latest"),
         ("COPY --chown=ghost a /x", "unable to convert uid/gid chown string to host mapping: can't find uid for user"),
         ("RUN --mount=type=bind,from=nope,target=/x true", "invalid from flag value nope: No such image: nope:latest"),
-        ("ADD http://127.0.0.1:9/x /x", "ADD failed: failed to GET http://127.0.0.1:9/x: "),
+        (
+            "ADD http://127.0.0.1:9/x /x",
+            'ADD failed: Get "http://127.0.0.1:9/x": dial tcp 127.0.0.1:9: connect: connection refused',
+        ),
         ("ADD --checksum=sha256:1 http://127.0.0.1:9/x /x", "ADD failed: invalid checksum digest format: sha256:1"),
         ("ADD --checksum=sha256:1 a /x", "checksum requires HTTP(S) sources"),
     ],
@@ -258,6 +261,32 @@ async def test_errors_of_a_step_end_the_stream(yard: Yard, line: str, message: s
     assert record["messages"][-1]["error"].startswith(message)
     assert record["messages"][-1]["errorDetail"]["message"].startswith(message)
     assert states(record) == ["done", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("VOLUME /d /v", "cannot mount volume over existing file, file exists /v"),
+        ("WORKDIR /v", "Cannot mkdir: /v is not a directory"),
+    ],
+)
+async def test_a_file_stays_a_file(yard: Yard, line: str, message: str) -> None:
+    record = await yard.build(f"FROM scratch\nCOPY v /v\n{line}\n", {"v": b""})
+    assert record["error"]["message"] == message
+
+
+async def test_triggers_of_a_base_image_read_from_a_stage_that_nothing_else_needs(yard: Yard) -> None:
+    await yard.build("FROM scratch\nONBUILD COPY --from=tools /made /\n", tags=("base",))
+    tools = "FROM scratch AS tools\nCOPY f /made\nFROM scratch AS unused\nCOPY f /u\n"
+    record = await yard.build(f"{tools}FROM base\n", {"f": b"F"}, tags=("t",))
+    assert yard.content("t") == {"made": "F"}
+    assert [stage["needed"] for stage in record["stages"]] == [True, False, True]
+
+
+async def test_a_stage_may_read_from_a_later_one(yard: Yard) -> None:
+    dockerfile = "FROM scratch AS a\nCOPY --from=b /f /\nFROM scratch AS b\nCOPY f /\n"
+    await yard.build(dockerfile, {"f": b"F"}, tags=("t",), target="a")
+    assert yard.content("t") == {"f": "F"}
 
 
 async def test_quiet_says_the_id_alone(yard: Yard) -> None:

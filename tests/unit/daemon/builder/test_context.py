@@ -14,7 +14,7 @@ from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.rootfs import Rootfs
 from pydock_lab.daemon.builder.sources import SourceTree
 from pydock_lab.daemon.store.archive import Limits, unpack
-from pydock_lab.errors import InvalidParameter
+from pydock_lab.errors import InvalidParameter, SystemFailure
 
 MEMBERS: list[dict[str, Any]] = [
     {"name": "a.txt", "content": b"A", "mode": 0o640},
@@ -128,7 +128,7 @@ def test_a_dockerfile_behind_a_link(tmp_path: Path) -> None:
 
 def test_a_dockerfile_that_is_none(tmp_path: Path) -> None:
     context = open_context(tmp_path, {"name": "Dockerfile", "type": tarfile.SYMTYPE, "linkname": "/../../etc/hostname"})
-    with pytest.raises(InvalidParameter, match="Cannot locate specified Dockerfile"):
+    with pytest.raises(SystemFailure, match="Cannot locate specified Dockerfile"):
         context.read_dockerfile(BuildOptions())
     context = open_context(tmp_path / "other", {"name": "Dockerfile", "type": tarfile.DIRTYPE, "mode": 0o755})
     with pytest.raises(InvalidParameter, match="is a directory"):

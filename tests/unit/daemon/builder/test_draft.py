@@ -126,7 +126,7 @@ def test_argument_scopes() -> None:
     build.declare_global(arg("ARG GLOBAL=g GIVEN=default"))
     assert build.for_from == {"GLOBAL": "g", "GIVEN": "cli"}
     stage = build.stage()
-    assert stage.scope({}) == {}
+    assert stage.scope({}) == {"HTTP_PROXY": "http://p"}
     stage.declare(arg("ARG GLOBAL GIVEN OWN=o NONE BARE=b"))
     assert stage.values == {"GLOBAL": "g", "GIVEN": "cli", "OWN": "o", "BARE": "b"}
     assert stage.scope({"OWN": "env"})["OWN"] == "env"
