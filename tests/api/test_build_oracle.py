@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import tarfile
+import time
 from http.client import HTTPConnection
 from typing import Any
 
@@ -199,6 +200,31 @@ def test_the_same_cache(engines: Engines, name: str) -> None:
             assert (status, raw.count(b"Successfully built")) == (200, 1)
         hits.append(b"Using cache" in raw)
     ours, docker = hits
+    assert ours == docker
+
+
+@pytest.mark.parametrize("flags", ["rm=0", "rm=1", "rm=1&forcerm=1"])
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_same_containers_stay(engines: Engines, flags: str, status: int) -> None:
+    dockerfile = f"FROM busybox\nRUN touch /first\nRUN touch /second; exit {status}\n"
+    outcomes = []
+    for engine in engines:
+        since = str(time.time())
+        _, raw = ask(engine, "POST", f"/build?nocache=1&{flags}", context(dockerfile))
+        ids = re.findall(rb"Running in ([0-9a-f]{12})", raw)
+        assert len(ids) == 2
+        seen: list[Any] = []
+        for container_id in map(bytes.decode, ids):
+            form = "{{.Action}} {{.Actor.Attributes.exitCode}}"
+            asked = ("--since", since, "--until", str(time.time()), "--filter", f"container={container_id}")
+            seen.append(engine.docker("events", *asked, "--format", form).stdout)
+            left = engine.docker("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}} {{.Args}}", container_id)
+            seen.append(left.stdout)
+            if left.returncode == 0:
+                seen.append(engine.docker("diff", container_id).stdout)
+                seen.append(engine.docker("rm", container_id).returncode)
+        outcomes.append(seen)
+    ours, docker = outcomes
     assert ours == docker
 
 

@@ -21,6 +21,7 @@ from pydock_lab.daemon.builder import pruning
 from pydock_lab.daemon.builder.build import Build
 from pydock_lab.daemon.builder.cache import BuildCache
 from pydock_lab.daemon.builder.cachemounts import CacheMounts
+from pydock_lab.daemon.builder.intermediate import Intermediates
 from pydock_lab.daemon.builder.mailbox import Mailbox
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Message, Output, short
@@ -130,6 +131,7 @@ class Builder:
         trace: Trace,
         remove_image: pruning.RemoveImage | None = None,
         share_network: ShareNetwork = no_container,
+        intermediates: Intermediates | None = None,
     ) -> None:
         self._documents = database.table("builds")
         self._cache = BuildCache(database.table("build_cache"))
@@ -145,6 +147,7 @@ class Builder:
             self._cache_mounts,
             trace,
             share_network,
+            intermediates,
         )
         self._remove_image = remove_image or self._remove_stored
         self._secrets = config.exec_root / "builds"

@@ -19,10 +19,11 @@ from typing import Any
 
 from pydock_lab.daemon.builder.arguments import BuildArguments
 from pydock_lab.daemon.builder.cache import Hit, Miss
-from pydock_lab.daemon.builder.container import StepContainer
+from pydock_lab.daemon.builder.container import RunSettings, StepContainer
 from pydock_lab.daemon.builder.copying import clamp_times
 from pydock_lab.daemon.builder.draft import Draft
 from pydock_lab.daemon.builder.imagecache import ImageCache
+from pydock_lab.daemon.builder.intermediate import Intermediate
 from pydock_lab.daemon.builder.mistakes import hint_for
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Output, RunOutput
@@ -105,6 +106,7 @@ class StageBuild:
         filtered = {name.lower() for name in job.options.no_cache_filter}
         self._reuse = not job.options.no_cache and not {stage.name, str(stage.index)} & filtered
         self._record: StepRecord
+        self._seen: Intermediate | None = None
 
     def waiting(self) -> AbstractContextManager[None]:
         """While the step that runs waits for another stage."""
@@ -239,10 +241,13 @@ class StageBuild:
         else:
             self._check_volumes(prepared, draft)
             self._pretend_container()
-        layer = await self._commit_layer(upper, draft.chain_id)
+        stays = self._seen is not None and not self._job.options.remove
+        layer = await self._commit_layer(upper, draft.chain_id, move=not stays)
         raw = draft.committed(self._created(), prepared.created_by, diff_id=None if layer is None else layer.diff_id)
         image = self._shop.images.put(raw, parent=draft.parent)
         key = self._shop.cache.add(prepared.inputs, image.id, self._job.record.id, self._record.number)
+        if self._seen is not None and upper is not None:
+            await self._let_go(self._seen, upper, stays=stays)
         draft.parent = image.id
         if layer is not None:
             draft.chain_id = layer.chain_id
@@ -293,6 +298,7 @@ class StageBuild:
         self._output.running(container.id)
         self._record.note(container=container.id)
         stream = RunOutput(self._output, self._record.output)
+        self._seen = seen = self._intermediate(container.id, draft, settings)
         try:
             if kind == "container":
                 container.join(shop.share_network(other))
@@ -305,18 +311,37 @@ class StageBuild:
                     env=[*settings.env, *mounted.env],
                 )
                 ended = await container.run(settings, stream.write)
-        except LabError:
-            if options.force_remove:
+        except BaseException as error:
+            if isinstance(error, LabError) and options.force_remove:
                 self._output.removed(container.id, force=True)
+            if seen is not None:
+                seen.ended()
+                seen.removed()
             raise
         stream.close()
         self._record.note(exit_code=ended.code)
+        if seen is not None:
+            seen.ended(ended.code)
         if ended.code:
             if options.force_remove:
                 self._output.removed(container.id, force=True)
             await self._fail(prepared, draft, container.upper, settings.args, ended.code)
         self._output.removed(container.id)
         return container.upper
+
+    def _intermediate(self, container_id: str, draft: Draft, settings: RunSettings) -> Intermediate | None:
+        """What the client sees of a container; None where it sees none."""
+        engine = self._shop.intermediates
+        if engine is None or self._job.options.reasons:
+            return None
+        return Intermediate(engine, container_id, draft.parent, settings)
+
+    async def _let_go(self, seen: Intermediate, upper: Path, *, stays: bool) -> None:
+        self._seen = None
+        if stays and seen.image_id:  # on scratch there is no image that it could be a container of
+            await seen.keep(upper)
+        else:
+            seen.removed()
 
     def _mounts(self) -> RunMounts:
         job = self._job
@@ -334,7 +359,9 @@ class StageBuild:
         command, output = " ".join(args), self._record.document["output"]
         hint = hint_for(command, output, code)
         after = ""
-        if not self._job.options.force_remove:
+        if self._seen is not None:
+            await self._let_go(self._seen, upper, stays=not self._job.options.force_remove)
+        elif not self._job.options.force_remove:
             after = (await self._failed_image(prepared, draft, upper, code)).id
         self._job.record.document["failure"] = {
             "step": self._record.number,
@@ -377,13 +404,15 @@ class StageBuild:
         self._output.running(name)
         self._output.removed(name)
 
-    async def _commit_layer(self, upper: Path | None, parent: str | None) -> Layer | None:
-        """Turn a step's changes into a layer; None where there are none."""
+    async def _commit_layer(self, upper: Path | None, parent: str | None, *, move: bool = True) -> Layer | None:
+        """Turn a step's changes into a layer, a copy of them unless `move`; None where there are none."""
         if upper is None or not any(upper.iterdir()):
             return None
         if self._job.epoch:
             await finished(asyncio.to_thread(clamp_times, upper, int(self._job.epoch)))
-        return await finished(asyncio.to_thread(self._shop.layers.adopt, upper, parent, holder=self._job.holder))
+        layers = self._shop.layers
+        make = layers.adopt if move else layers.snapshot
+        return await finished(asyncio.to_thread(make, upper, parent, holder=self._job.holder))
 
     def _created(self) -> str:
         """The time that goes into the image: now, or SOURCE_DATE_EPOCH."""

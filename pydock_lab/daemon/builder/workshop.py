@@ -10,6 +10,7 @@ from pydock_lab.daemon.builder.cache import BuildCache
 from pydock_lab.daemon.builder.cachemounts import CacheMounts
 from pydock_lab.daemon.builder.container import SharedNetwork
 from pydock_lab.daemon.builder.digests import DigestMemo
+from pydock_lab.daemon.builder.intermediate import Intermediates
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.network.bridges import Networks
 from pydock_lab.daemon.runtime.client import Runtime
@@ -44,6 +45,7 @@ class Workshop:
     cache_mounts: CacheMounts
     trace: Trace
     share_network: ShareNetwork
+    intermediates: Intermediates | None = None
     memo: DigestMemo = field(default_factory=DigestMemo)
 
 

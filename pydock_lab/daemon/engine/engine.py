@@ -92,6 +92,7 @@ def build_engine(config: DaemonConfig) -> Engine:
         events,
         trace,
         remove_image=lambda image_id: images.remove(image_id, prune=False),
+        intermediates=containers.intermediates,
         share_network=lambda reference: SharedNetwork(*containers.launcher.network_of(reference)),
     )
     return Engine(

@@ -22,6 +22,7 @@ from pydock_lab.daemon.engine.containers.creation import Created, Creation
 from pydock_lab.daemon.engine.containers.files import ContainerFiles
 from pydock_lab.daemon.engine.containers.filewatch import FileWatch
 from pydock_lab.daemon.engine.containers.history import ContainerHistory
+from pydock_lab.daemon.engine.containers.intermediate import IntermediateContainers
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.lifecycle import Lifecycle
 from pydock_lab.daemon.engine.containers.networking import Networking
@@ -57,6 +58,7 @@ class Containers:
         table: All of them.
         lifecycle: start, stop, kill, pause, …
         files: archive, export, changes.
+        intermediates: Those that builds leave.
         launcher: Where their files are.
         log_watch: Tells who follows a log that it has grown.
         history: How each of them was made.
@@ -90,6 +92,7 @@ class Containers:
         self.lifecycle = Lifecycle(
             self.table, self.launcher, self.networking, runtime, events, trace, self.history, self._remove_when_ended
         )
+        self.intermediates = IntermediateContainers(self.table, self._creation, self.launcher, events)
         self.files = ContainerFiles(self.launcher, layers, runtime)
         self._volumes = volumes
         volumes.register_users(self._volume_users)

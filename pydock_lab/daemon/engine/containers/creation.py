@@ -52,13 +52,14 @@ class Creation:
         self._storage = storage
         self._abilities = abilities
 
-    async def create(self, body: CreateBody, name: str = "", platform: str = "") -> Created:
+    async def create(self, body: CreateBody, name: str = "", platform: str = "", *, container_id: str = "") -> Created:
         """Make a container that can be started; all of it or nothing.
 
         Args:
             body: What the client asks for.
             name: "" for one that is made up.
             platform: `os/arch[/variant]` that the image must be for, or "".
+            container_id: "" for one that is made up.
 
         Raises:
             NotFound: `No such image: …`.
@@ -73,7 +74,7 @@ class Creation:
         if image and platform:
             _check_platform(image, body.get("Image", ""), platform)
         image_config: dict[str, Any] = image.config.get("config") or {} if image else {}
-        container_id = names.fresh_id()
+        container_id = container_id or names.fresh_id()
         host = settings.complete_host_config(asked_host)
         warnings = self._abilities.discard(host)
         limits.check(host)
