@@ -305,7 +305,9 @@ class _Linter:
                 f"Setting platform to predefined {base.platform} in FROM is redundant as this is the default behavior"
             )
             self.say("RedundantTargetPlatform", detail, base)
-        if base.platform and "$" not in base.platform:
+        # A stage that is called after its platform (`AS build_amd64`) is for that one alone.
+        named = any(part in base.name for part in base.platform.lower().split("/"))
+        if base.platform and "$" not in base.platform and not named:
             quoted = json.dumps(base.platform)
             detail = f"FROM --platform flag should not use constant value {quoted}"
             self.say("FromPlatformFlagConstDisallowed", detail, base)

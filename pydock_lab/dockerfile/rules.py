@@ -15,6 +15,7 @@ DESCRIPTIONS = {
     "ExposeProtoCasing": "Protocol in EXPOSE instruction should be lowercase",
     "FromAsCasing": "The 'as' keyword should match the case of the 'from' keyword",
     "FromPlatformFlagConstDisallowed": "FROM --platform flag should not use a constant value",
+    "InvalidBaseImagePlatform": "Base image platform does not match expected target platform",
     "InvalidDefaultArgInFrom": "Default value for global ARG results in an empty or invalid base image name",
     "InvalidDefinitionDescription": (
         "Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. "

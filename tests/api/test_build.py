@@ -208,8 +208,7 @@ def test_docker_py(client: docker.DockerClient, busybox: str, context: Path) -> 
         ("squash=1", 400, "squash"),
         ("t=Bad", 400, "must be lowercase"),
         ("buildargs=%7B", 400, "buildargs"),
-        ("memory=x", 400, "invalid syntax"),
-        ("dockerfile=Nope", 400, "Cannot locate specified Dockerfile: Nope"),
+        ("dockerfile=Nope", 500, "Cannot locate specified Dockerfile: Nope"),
     ],
 )
 def test_what_is_refused(daemon: Daemon, query: str, status: int, message: str) -> None:

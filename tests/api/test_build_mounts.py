@@ -186,13 +186,16 @@ def test_a_failure_keeps_its_state(daemon: Daemon, context: Path) -> None:
     )
     output = build(daemon, context, status=127)
     assert "returned a non-zero code: 127" in output
-    failure = newest(daemon)["failure"]
+    failure, steps = newest(daemon)["failure"], newest(daemon)["steps"]
     assert isinstance(failure, dict)
+    assert isinstance(steps, list)
     assert (failure["step"], failure["exit_code"]) == (3, 127)
     assert "nonsense-command: not found" in failure["output"]
     assert "does not have this program" in failure["hint"]
     assert files(daemon, failure["before"], "/before") == "ok\n"
-    assert files(daemon, failure["after"], "/half") == "half\n"
+    assert failure["after"] == ""  # to the docker CLI what is left is a container, as from dockerd
+    assert daemon.docker("diff", steps[-1]["container"]).stdout == "A /half\n"
+    assert daemon.docker("rm", steps[-1]["container"]).returncode == 0
     assert daemon.docker("run", "--rm", failure["before"], "ls", "/half").returncode == 1
 
 
@@ -207,6 +210,34 @@ def test_prune_removes_what_only_the_cache_holds(daemon: Daemon, context: Path) 
     assert files(daemon, "pruned", "/kept") == "kept\n"
     assert len(daemon.docker("history", "-q", "pruned").stdout.split()) > 2
     assert "Using cache" not in build(daemon, context)
+
+
+def test_prune_takes_what_it_is_told(daemon: Daemon, context: Path) -> None:
+    def pruned(*flags: str) -> list[str]:
+        lines = daemon.docker("builder", "prune", "-f", *flags).stdout.split("\n")
+        return [line for line in lines if line and " " not in line]
+
+    def cached() -> list[dict[str, object]]:
+        return list(json.loads(request(daemon, "GET", "/system/df?type=build-cache")[2])["BuildCache"])
+
+    pruned()
+    (context / "Dockerfile").write_text(
+        "FROM busybox AS tools\nRUN head -c 3000000 /dev/zero > /old\nRUN head -c 2000000 /dev/zero > /new\n"
+        "FROM busybox\nRUN --mount=type=cache,id=kept,target=/c head -c 1000000 /dev/zero > /c/file\n"
+        "COPY --from=tools /etc/passwd /p\n"
+    )
+    build(daemon, context)
+    [mount] = cached()
+    assert (mount["Type"], mount["Size"], mount["InUse"]) == ("exec.cachemount", 1_000_000, False)
+    assert pruned("--filter", "type=exec.cachemount", "--filter", "id=nope") == []
+    assert pruned("--keep-storage", "10MB") == []
+    # Of the stage that nothing needs its last step goes, and what was used before it.
+    gone = pruned("--keep-storage", "3500000")
+    assert gone
+    assert build(daemon, context).count("Using cache") == 1 + 1
+    assert pruned("--filter", f"id={mount['ID']}") == [mount["ID"]]
+    assert cached() == []
+    assert len(pruned()) == 4
 
 
 def test_cache_from_an_image_that_was_loaded(daemon: Daemon, context: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from aiohttp import web
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.builder.builder import RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
+from pydock_lab.daemon.builder.pruning import MOUNTS, STEPS, Pruned
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.dockerfile.typed import duration_ns
@@ -40,7 +41,7 @@ from pydock_lab.spec.platform import Platform
 
 _TRUE = ("1", "true", "True", "TRUE", "t", "T")
 _BUILDER_V2 = "2"
-_PRUNE_FILTERS = ("until", "unused-for")
+_AGES = ("until", "unused-for")
 
 T = TypeVar("T")
 
@@ -76,8 +77,8 @@ class BuildRoutes:
 
     async def post_prune(self, request: web.Request) -> web.Response:
         """Forget the build cache and remove what only it holds."""
-        until_ns = _unused_since_ns(Filters.parse(request.query.get("filters", "")))
-        return json_response(await asyncio.shield(asyncio.ensure_future(self._builder.prune(until_ns))))
+        wanted = read_pruned(request)
+        return json_response(await asyncio.shield(asyncio.ensure_future(self._builder.prune(wanted))))
 
     async def post_cancel(self, request: web.Request) -> web.Response:
         """Stop the build that was begun with this `buildid`."""
@@ -167,19 +168,35 @@ def _refuse(query: Any) -> None:
         raise InvalidParameter("squash is only supported with experimental mode")
 
 
-def _unused_since_ns(filters: Filters) -> int | None:
-    """Read `until=24h` (once called `unused-for`) as nanoseconds since the epoch; None where all is to go."""
+def read_pruned(request: web.Request) -> Pruned:
+    """Read what of the build cache is to go. `all` makes no difference: nothing of it is internal.
+
+    Raises:
+        InvalidParameter: an unknown filter, or a value that is none.
+    """
+    filters = Filters.parse(request.query.get("filters", ""))
+    keep = [_number(request.query, name) for name in ("keep-storage", "reserved-space")]
     try:
-        filters.check(_PRUNE_FILTERS)
-        for key in _PRUNE_FILTERS:
-            for text in filters.values(key):
-                try:
-                    return time.time_ns() - duration_ns(text)
-                except DockerfileError as error:
-                    what = f"\"{key}\" filter expects a duration (e.g., '24h'): {error.message}"
-                    raise InvalidParameter(what) from None
+        filters.check((*_AGES, "id", "type"))
+        return Pruned(
+            until_ns=_unused_since_ns(filters),
+            ids=tuple(text.removeprefix("sha256:") for text in filters.values("id")),
+            types=tuple(filters.values("type")) or (STEPS, MOUNTS),
+            keep_bytes=max(keep),
+        )
     except InvalidParameter as error:
         raise InvalidParameter(f"failed to prune build cache: {error.message}") from None
+
+
+def _unused_since_ns(filters: Filters) -> int | None:
+    """Read `until=24h` (once called `unused-for`) as nanoseconds since the epoch; None where all is to go."""
+    for key in _AGES:
+        for text in filters.values(key):
+            try:
+                return time.time_ns() - duration_ns(text)
+            except DockerfileError as error:
+                what = f"\"{key}\" filter expects a duration (e.g., '24h'): {error.message}"
+                raise InvalidParameter(what) from None
     return None
 
 

@@ -111,9 +111,9 @@ class _System:
         if "volume" in types:
             usage["Volumes"] = await asyncio.to_thread(self._engine.volumes.usage)
         if "build-cache" in types:
-            usage["BuildCache"] = []
+            usage["BuildCache"] = await asyncio.to_thread(self._engine.builder.usage)
             if requested_version(request) < (1, 42):
-                usage["BuilderSize"] = 0
+                usage["BuilderSize"] = sum(document["Size"] for document in usage["BuildCache"])
         return json_response(usage)
 
     async def post_auth(self, request: web.Request) -> web.StreamResponse:

@@ -27,7 +27,7 @@ from pydock_lab.daemon.builder.turns import Turn, Turns
 from pydock_lab.daemon.builder.workshop import Workshop
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.dockerfile.instructions import Arg, From, Instruction, Label
-from pydock_lab.dockerfile.lint import check_program
+from pydock_lab.dockerfile.lint import Finding, check_program
 from pydock_lab.dockerfile.stages import Program, Stage, read_program, read_triggers
 from pydock_lab.dockerfile.substitution import substitute
 from pydock_lab.errors import DockerfileError, InvalidParameter, SystemFailure
@@ -268,7 +268,17 @@ class Build:
         name, platform = self._base_name(stage)
         if name == SCRATCH:
             return Draft.scratch()
-        return _draft_on(await image(name, platform))
+        found = await image(name, platform)
+        self._check_platform(stage.base, name, found, platform or self._options.platform)
+        return _draft_on(found)
+
+    def _check_platform(self, base: From, name: str, image: Image, wanted: str) -> None:
+        """Note, as the one build check that needs the image, that a base is not for the platform that was asked for."""
+        actual = Platform.of(image.config)
+        if wanted and Platform.parse(wanted).rank(actual) is None:
+            detail = f'Base image {name} was pulled with platform "{actual}", expected "{wanted}" for current build'
+            finding = Finding("InvalidBaseImagePlatform", detail, base.start_line, base.end_line)
+            self._record.document["checks"].append(finding.document)
 
 
 def _platform(text: str) -> str:

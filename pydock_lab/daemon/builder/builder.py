@@ -48,6 +48,7 @@ log = logging.getLogger("pydock.builder")
 
 _PREFIX = "build-"
 _KEPT_RECORDS = 200
+EVERYTHING = pruning.Pruned()
 
 
 class EventSink(Protocol):
@@ -220,11 +221,15 @@ class Builder:
             return self._live[keys[0]].document
         return cast("dict[str, Any]", self._documents.get(keys[0]))
 
-    async def prune(self, until_ns: int | None = None) -> dict[str, Any]:
+    def usage(self) -> list[dict[str, Any]]:
+        """Return what `docker system df` counts as build cache: Docker's BuildCache each; blocks."""
+        return self._cache_mounts.documents()
+
+    async def prune(self, wanted: pruning.Pruned = EVERYTHING) -> dict[str, Any]:
         """Forget cached steps and remove what only they hold (`POST /build/prune`); see pruning.py."""
         ended = [document for key, document in self._documents.items() if key not in self._live]
         running = [record.document for record in self._live.values()]
-        report = await pruning.prune(self._shop, self._remove_image, ended, running, until_ns)
+        report = await pruning.prune(self._shop, self._remove_image, ended, running, wanted)
         self._events.publish("builder", "prune", "", {"reclaimed": str(report["SpaceReclaimed"])})
         return report
 

@@ -10,12 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import secrets
 import shutil
 import stat
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from pydock_lab.spec import timestamps
 
 _TEMPORARY = ".private-"
 
@@ -52,6 +57,8 @@ class CacheMounts:
             directory = self._root / name
             new = not directory.is_dir()
             directory.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(PermissionError):  # it may belong to another user (`uid=`)
+                os.utime(directory, ns=(time.time_ns(), directory.stat().st_mtime_ns))
             yield directory, new
 
     def clean(self) -> None:
@@ -65,10 +72,34 @@ class CacheMounts:
             return {}
         return {path.name: _size(path) for path in self._root.iterdir()}
 
-    def prune(self) -> dict[str, int]:
-        """Remove every cache that no build uses; return their names and bytes; blocks."""
+    def used_ns(self, name: str) -> int:
+        """Return when a cache was last given to a step, nanoseconds since the epoch."""
+        try:
+            return (self._root / name).stat().st_atime_ns
+        except FileNotFoundError:
+            return 0
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Return the caches as `docker system df` lists them: Docker's BuildCache; blocks."""
+        return [
+            {
+                "ID": name,
+                "Type": "exec.cachemount",
+                "Description": "cached mount of RUN",
+                "InUse": bool(self._users[name]),
+                "Shared": False,
+                "Size": size,
+                "CreatedAt": timestamps.render((self._root / name).stat().st_ctime_ns),
+                "LastUsedAt": timestamps.render(self.used_ns(name)),
+                "UsageCount": 1,
+            }
+            for name, size in self.sizes().items()
+        ]
+
+    def prune(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Remove those of some caches that no build uses; return their names and bytes; blocks."""
         removed: dict[str, int] = {}
-        for name, size in self.sizes().items():
+        for name, size in sizes.items():
             if not self._users[name]:
                 shutil.rmtree(self._root / name, ignore_errors=True)
                 removed[name] = size
