@@ -1,9 +1,9 @@
 """Going back to a step of a build: by its number, or to the state before a failure."""
 
-from collections.abc import re
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-import Iterator
 import pytest
 
 from tests.api.test_cli import pydock

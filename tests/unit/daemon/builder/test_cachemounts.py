@@ -8,18 +8,18 @@ from pydock_lab.daemon.builder.cachemounts import CacheMounts
 
 async def test_it_is_kept_and_pruned(tmp_path: Path) -> None:
     caches = CacheMounts(tmp_path / "c")
-    assert caches.prune() == {}
+    assert caches.prune(caches.sizes()) == {}
     async with caches.use("pip", "shared") as (directory, new):
         assert new
         (directory / "f").write_bytes(b"x" * 100)
-        assert caches.prune() == {}
+        assert caches.prune(caches.sizes()) == {}
         async with caches.use("pip", "private") as (other, other_new):
             assert other_new
             assert other != directory
         assert not other.exists()
     async with caches.use("pip", "private") as (again, new):
         assert (again, new) == (directory, False)
-    assert list(caches.prune().values()) == [100]
+    assert list(caches.prune(caches.sizes()).values()) == [100]
     assert not directory.exists()
 
 
