@@ -1,11 +1,11 @@
 """Going back to a step of a build: by its number, or to the state before a failure."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.api.test_build_mounts import newest
 from tests.api.test_cli import pydock
 from tests.conftest import Daemon
 
@@ -80,9 +80,11 @@ def test_a_shell_in_the_state_before_the_failure(daemon: Daemon, tmp_path: Path)
     assert said(daemon, "run", "--rm", "-i", "--from-failed-step", stdin="pwd; echo $WHO") == "/app\nme\n"
     done = pydock(daemon, "run", "--rm", "--from-failed-step", "true")
     assert "step 6 (line 6), which failed with status 7" in done.stderr
-    after = re.findall(r"docker run ([0-9a-f]{12})` is the state it failed in", done.stderr)
-    assert said(daemon, "run", "--rm", "--entrypoint", "cat", after[0], "two") == "2\n"
-    assert daemon.docker("ps", "-aq", "--filter", f"ancestor={after[0]}").stdout == ""
+    record = newest(daemon)
+    assert isinstance(record["failure"], dict)
+    assert isinstance(record["steps"], list)
+    assert said(daemon, "run", "--rm", "--entrypoint", "cat", record["failure"]["after"], "two") == "2\n"
+    assert daemon.docker("inspect", record["steps"][-1]["container"]).returncode == 1
 
 
 def test_in_another_containers_network(daemon: Daemon, busybox: str) -> None:
