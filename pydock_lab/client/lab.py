@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydock_lab.client import registry
-from pydock_lab.client.commands.failure import CommandError, UsageError
+from pydock_lab.client.commands.failure import CommandError, EngineError, UsageError
 from pydock_lab.client.commands.session import Result, Session
 
 STANDIN_LABEL = "io.pydock.standin"
@@ -141,7 +141,7 @@ def _catalog_build(words: Sequence[str], session: Session) -> Result:
 
 
 def _catalog_export(words: Sequence[str], session: Session) -> Result:
-    """Save the stand-ins that there are, or those named, into one archive for `docker load`."""
+    """Save the stand-ins that there are, or those named, made where need be, into one archive for `docker load`."""
     from pydock_lab.client.commands.filters import filters_of
     from pydock_lab.client.commands.image.transfer import write_archive
 
@@ -152,6 +152,13 @@ def _catalog_export(words: Sequence[str], session: Session) -> Result:
         tags = (name for image in images for name in image.get("RepoTags") or ())
         made = {name for recipe in session.connection.lab("catalog") for name in recipe["StandsFor"]}
         names = sorted(tag for tag in tags if tag.rpartition(":")[0] in made)
+    for name in names:
+        try:
+            session.connection.request("GET", f"/images/{name}/json")
+        except EngineError as error:
+            if error.status_code != 404:
+                raise
+            session.connection.lab_request("POST", f"catalog/{name}/build")
     if not names:
         raise CommandError("there are no stand-ins to export", hint="`pydock catalog build python` makes one")
     with session.connection.request("GET", "/images/get", stream=True, query={"names": names}) as response:

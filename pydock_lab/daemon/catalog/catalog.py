@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import posixpath
 import tempfile
 import threading
 from collections.abc import Callable
@@ -163,6 +164,11 @@ def _draft_layer(recipe: Recipe, layer: LayerRecipe, draft: _Draft, host: Host) 
             raise Unavailable(f"the {recipe.name} stand-in needs {name}, which is not installed", hint=recipe.hint)
     for name in layer.programs_if_present:
         host.add_program(tree, name)
+    for path, target in layer.links.items():
+        # By name alone a program beside the link is meant; in which directory it landed depends on the host.
+        beside = posixpath.join(posixpath.dirname(path), target)
+        if "/" not in target and beside not in tree and (program := host.which(target)) and str(program) in tree:
+            tree.link(path, str(program))
     if shell := host.which("sh"):
         for name in layer.libraries_if_present:
             host.add_library(tree, name, like=shell.resolve())
@@ -223,6 +229,8 @@ def _merge_config(configs: list[dict[str, Any]], facts: dict[str, str]) -> dict[
     environment: dict[str, str] = {}
     for config in configs:
         environment |= dict(variable.partition("=")[::2] for variable in config.get("Env", []))
+        if "Entrypoint" in config:
+            merged.pop("Cmd", None)  # as in a Dockerfile: the base's command is no argument of another entrypoint
         merged |= config
     merged["Env"] = [f"{name}={_fill(value, facts)}" for name, value in environment.items()]
     return merged

@@ -140,6 +140,23 @@ def test_a_users_recipe_becomes_an_image(stores: Stores) -> None:
     assert image.config["history"][0]["created_by"] == "one"
 
 
+def test_a_recipe_on_another_one(stores: Stores) -> None:
+    recipes = stores.root / "recipes"
+    recipes.mkdir()
+    (recipes / "base.yaml").write_text("{name: base, stands_for: [base], summary: s, config: {Cmd: [/a], User: u}}")
+    (recipes / "x.yaml").write_text(
+        "{name: x, stands_for: [x], from: base, summary: s, layers: [{comment: one, programs: [cat],"
+        " links: {/opt/words: cat, /opt/loose: none}}], config: {Entrypoint: [/opt/words]}}"
+    )
+    image = stores.catalog.build("x:1")
+    config = image.config["config"]
+    assert (config["Entrypoint"], config.get("Cmd"), config["User"]) == (["/opt/words"], None, "u")
+    [layer] = stores.layers.stack(image.chain_id)
+    program = (layer.path / "opt/words").readlink()
+    assert program.name == "cat" and (layer.path / program.relative_to("/")).is_file()
+    assert str((layer.path / "opt/loose").readlink()) == "none"
+
+
 def test_a_host_without_busybox_lends_its_own_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pydock_lab.daemon.catalog.parts.busybox._PLACES", ())
     host = Host(scratch=tmp_path)
