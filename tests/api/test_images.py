@@ -265,10 +265,11 @@ def test_events(daemon: Daemon, client: docker.DockerClient, image: str) -> None
     since = client.info()["SystemTime"]
     client.images.get(image).tag("made/event")
     client.images.remove("made/event")
+    assert b"".join(client.images.get(image).save())
     until = client.info()["SystemTime"]
     told = client.events(since=since[:-1], until=until[:-1], decode=True, filters={"type": "image"})
     events = [event["Action"] for event in told]
-    assert events == ["tag", "untag"]
+    assert events == ["tag", "untag", "save"]
 
 
 def test_acknowledged_images_survive_kill_9(own_daemon: Callable[..., Daemon], tmp_path: Path) -> None:

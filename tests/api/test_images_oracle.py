@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,23 @@ def test_an_intermediate_image_is_not_dangling(engines: Engines, tmp_path: Path)
         assert shown == ["", "", "", ""]
         assert told(engine, "images", "-a", "-q", "--filter", "label=step=1")[1] == "ID\n"
         engine.docker("rmi", "stepped:1")
+
+
+def test_events_of_an_image_that_comes_and_goes(engines: Engines, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nLABEL colour=red\n")
+    archive, name = str(tmp_path / "image.tar"), "travels:2"
+    steps = (
+        *(["build", "-q", "-t", name, str(tmp_path)], ["save", "-o", archive, name], ["rmi", name]),
+        *(["load", "-q", "-i", archive], ["rmi", name]),
+    )
+    answers = []
+    for engine in engines:
+        begun = int(time.time())
+        for words in steps:
+            assert engine.docker(*words).returncode == 0
+        with closing(engine.client()) as client:
+            wanted = {"type": "image", "label": "colour=red"}
+            told = client.events(since=begun, until=int(time.time()) + 1, decode=True, filters=wanted)
+            answers.append([(each["Action"], sorted(each["Actor"]["Attributes"])) for each in told])
+    assert answers[0] == answers[1]
+    assert ("load", ["colour", "name"]) in answers[0]

@@ -134,6 +134,7 @@ class _Handlers:
         async for chunk in iterate_in_thread(self._images.saver.chunks(selected)):
             await response.write(chunk)
         await response.write_eof()
+        self._images.tell_saved(selected)
         return response
 
     async def post_load(self, request: web.Request) -> web.StreamResponse:

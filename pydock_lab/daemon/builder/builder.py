@@ -278,7 +278,7 @@ class Builder:
     def _tag(self, options: BuildOptions, image_id: str, voice: _Voice) -> None:
         tags = [reference.parse(tag) for tag in options.tags]
         voice.say(f"Successfully built {short(image_id)}\n")
-        labels = (self._shop.images.get(image_id).config.get("config") or {}).get("Labels") or {}
+        labels = self._shop.images.get(image_id).labels
         for tag in dict.fromkeys(tags):
             self._shop.images.tag(str(tag), image_id)
             self._events.publish("image", "tag", image_id, {**labels, "name": tag.familiar})

@@ -23,7 +23,7 @@ from pydock_lab.daemon.engine.images_documents import ImageDocuments
 from pydock_lab.daemon.engine.images_load import ImageLoader
 from pydock_lab.daemon.engine.images_pull import ImagePull
 from pydock_lab.daemon.engine.images_removal import ImageRemoval, ImageUser, Records
-from pydock_lab.daemon.engine.images_save import ImageSaver
+from pydock_lab.daemon.engine.images_save import ImageSaver, Selected
 from pydock_lab.daemon.registry.client import RegistryClient
 from pydock_lab.daemon.registry.credentials import Credentials
 from pydock_lab.daemon.registry.progress import Progress
@@ -147,8 +147,7 @@ class Images:
     def name(self, image: Image, reference: Reference) -> None:
         """Point a reference at an image and say so."""
         self._store.tag(str(reference), image.id)
-        labels = (image.config.get("config") or {}).get("Labels") or {}
-        self._events.publish("image", "tag", image.id, {**labels, "name": reference.familiar})
+        self._tell(image, "tag", reference.familiar)
 
     async def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Records:
         """Remove a reference or an image; see ImageRemoval.remove."""
@@ -229,7 +228,7 @@ class Images:
             self._store.tag(str(replace(each, tag="", digest=digest)), image.id)
             progress({"status": f"{each.tag}: digest: {digest} size: {size}"})
             progress({"progressDetail": {}, "aux": {"Tag": each.tag, "Digest": digest, "Size": size}})
-            self._events.publish("image", "push", each.familiar, {"name": each.familiar_name})
+            self._events.publish("image", "push", each.familiar, image.labels | {"name": each.familiar_name})
 
     async def resolve_or_pull(
         self,
@@ -308,14 +307,19 @@ class Images:
                 if before is not None and before != image.id:
                     text = f"The image {reference.familiar} already exists, renaming the old one with ID {before} "
                     progress({"stream": f"{text}to empty string\n"})
-                self.name(image, reference)
+                self._store.tag(str(reference), image.id)
                 progress({"stream": f"Loaded image: {reference.familiar}\n"})
-            self._events.publish("image", "load", image.id, {"name": image.id})
+            self._tell(image, "load", image.id)
         if loaded and not loaded[-1][1]:  # Docker tells all ids where the last image has no name
             for image, _ in loaded:
                 progress({"stream": f"Loaded image ID: {image.id}\n"})
         if not loaded:
             progress({})
+
+    def tell_saved(self, selected: Iterable[Selected]) -> None:
+        """Say that an archive of images has gone out."""
+        for entry in selected:
+            self._tell(entry.image, "save", entry.image.id)
 
     async def import_tar(
         self,
@@ -334,7 +338,7 @@ class Images:
         image = await self._thread(self.loader.import_tar, tar, document)
         if reference is not None:
             self.name(image, reference)
-        self._events.publish("image", "import", image.id, {"name": image.id})
+        self._tell(image, "import", image.id)
         return image
 
     def changed(self, document: dict[str, Any], changes: builtins.list[str]) -> dict[str, Any]:
@@ -360,6 +364,9 @@ class Images:
         if reference is not None:
             self.name(image, reference)
         return image
+
+    def _tell(self, image: Image, action: str, name: str) -> None:
+        self._events.publish("image", action, image.id, image.labels | {"name": name})
 
     async def _thread(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Run something that blocks; it goes on to its end even where the client has gone."""

@@ -161,7 +161,7 @@ class ImageDocuments:
             return (
                 image.created_ns > after_ns
                 and (before_ns is None or image.created_ns < before_ns)
-                and filters.labels((image.config.get("config") or {}).get("Labels") or {})
+                and filters.labels(image.labels)
             )
 
         return selected

@@ -105,8 +105,7 @@ class ImagePull:
                 if self._store.target(name) != image.id:
                     self._store.tag(name, image.id)
             progress({"status": f"Digest: {digest}"})
-        labels = (image.config.get("config") or {}).get("Labels") or {}
-        self._events.publish("image", "pull", reference.familiar, {**labels, "name": reference.familiar_name})
+        self._events.publish("image", "pull", reference.familiar, {**image.labels, "name": reference.familiar_name})
         return image
 
     async def _instead(self, reference: Reference, error: LabError, progress: Progress) -> Image:
@@ -130,4 +129,4 @@ class ImagePull:
 
 def is_stand_in(image: Image) -> bool:
     """Whether the catalogue made the image."""
-    return LABEL in ((image.config.get("config") or {}).get("Labels") or {})
+    return LABEL in image.labels

@@ -86,7 +86,7 @@ class ImageRemoval:
         for image in self._store.list():
             if image.id not in self._store or (until_ns is not None and image.created_ns > until_ns):
                 continue
-            if not filters.labels((image.config.get("config") or {}).get("Labels") or {}):
+            if not filters.labels(image.labels):
                 continue
             references = self._references(image.id)
             if not references and self._store.children(image.id):
@@ -134,9 +134,8 @@ class ImageRemoval:
         image = self._store.get(image_id)
         for reference in self._references(image_id):
             self._untag(image_id, reference, records)
-        attributes = self._attributes(image_id)
         layers = await asyncio.to_thread(self._store.remove, image_id)
-        self._events.publish("image", "delete", image_id, attributes)
+        self._events.publish("image", "delete", image_id, self._attributes(image_id))  # without labels, as Docker's
         records.append({"Deleted": image_id})
         records += [{"Deleted": layer.chain_id} for layer in layers]
         if prune and image.parent in self._store and not self._references(image.parent):
@@ -178,7 +177,7 @@ class ImageRemoval:
             image = self._store.get(image_id)
         except NotFound:
             return {"name": image_id}
-        return dict((image.config.get("config") or {}).get("Labels") or {}) | {"name": image_id}
+        return image.labels | {"name": image_id}
 
 
 def _is_id_prefix(image_id: str, name: str) -> bool:

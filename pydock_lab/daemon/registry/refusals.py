@@ -17,6 +17,7 @@ import msgspec
 from pydock_lab.errors import Forbidden, LabError, NotFound, SystemFailure, Unauthorized, Unavailable
 
 _BARE = {401: "unauthorized: authentication required", 403: "denied: requested access to the resource is denied"}
+_ADDRESS = re.compile(r"Connect call failed \('([^']+)', (\d+)")  # asyncio's words
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -54,10 +55,16 @@ def unreachable(method: str, url: str, error: Exception) -> Unreachable:
     elif isinstance(error, aiohttp.ClientHttpProxyError):
         reason = error.message or f"the proxy answered {error.status}"
     elif isinstance(error, aiohttp.ClientConnectorError):
-        reason = f"dial tcp {error.host}:{error.port}: connect: {os.strerror(error.os_error.errno or 0).lower()}"
+        reason = f"dial tcp {_dialled(error)}: connect: {os.strerror(error.os_error.errno or 0).lower()}"
     else:
         reason = str(error) or type(error).__name__
     return Unreachable(f'{method.capitalize()} "{url}": {reason}')
+
+
+def _dialled(error: aiohttp.ClientConnectorError) -> str:
+    """The address behind the name, the last that was tried."""
+    host, port = (_ADDRESS.findall(str(error.os_error)) or [(error.host, error.port)])[-1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def malformed(error: aiohttp.ClientError) -> str:

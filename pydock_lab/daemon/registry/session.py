@@ -180,7 +180,9 @@ class RegistrySession:
             except (aiohttp.ClientConnectionError, aiohttp.ClientHttpProxyError, asyncio.TimeoutError) as error:
                 final = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError)
                 if final or attempt == tries:
-                    raise unreachable(method, path if "://" in path else f"{self._bases[0]}/v2/", error) from error
+                    # Docker asks for /v2/ before anything else.
+                    asked = (method, path) if "://" in path else ("GET", f"{self._bases[0]}/v2/")
+                    raise unreachable(*asked, error) from error
                 await asyncio.sleep(_BACK_OFF_S * 2 ** (attempt - 1))
                 continue
             except aiohttp.ClientError as error:  # what came is no HTTP, or leads in a circle

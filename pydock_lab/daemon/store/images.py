@@ -44,6 +44,11 @@ class Image:
     tagged_ns: int = 0
 
     @property
+    def labels(self) -> dict[str, str]:
+        """Its own, which its events carry too."""
+        return (self.config.get("config") or {}).get("Labels") or {}
+
+    @property
     def created_ns(self) -> int:
         """Nanoseconds since the epoch, or 0 where the config doesn't say."""
         try:
