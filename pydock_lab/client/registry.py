@@ -134,6 +134,6 @@ def _gc(flags: list[str], grace_s: str | None, session: Session) -> Result:
     query = {flag.removeprefix("--"): "1" for flag in flags} | ({"grace": grace_s} if grace_s else {})
     found = session.connection.lab_request("POST", "registry/gc", query=query).json()
     verb = "would be deleted" if "--dry-run" in flags else "deleted"
-    lines = [f"{verb}: {name}" for name in (*found["Manifests"], *(f"sha256:{value}" for value in found["Blobs"]))]
+    lines = [f"{verb}: {name}" for name in (*found["Manifests"], *found["Blobs"])]
     total = f"{len(found['Manifests'])} manifests, {len(found['Blobs'])} blobs, {size(found['FreedBytes'])}"
     return Result(text="\n".join([*lines, total]))

@@ -64,7 +64,7 @@ def _collect(flags: argparse.Namespace) -> int:
         return 1
     found = collect(flags.root, delete_untagged=flags.delete_untagged, dry_run=flags.dry_run, grace_s=flags.grace)
     verb = "would be deleted" if flags.dry_run else "deleted"
-    for name in (*found.manifests, *(f"sha256:{value}" for value in found.blobs)):
+    for name in (*found.manifests, *found.blobs):
         sys.stdout.write(f"{verb}: {name}\n")
     sys.stdout.write(f"{len(found.manifests)} manifests, {len(found.blobs)} blobs, {found.freed_bytes} bytes\n")
     return 0

@@ -31,7 +31,7 @@ class BlobHandlers:
         upload = "/v2/{name:.+}/blobs/uploads/{id:[^/]+}"
         return [
             web.post("/v2/{name:.+}/blobs/uploads/", self.post_upload),
-            web.get(upload, self.get_upload, allow_head=False),
+            web.get(upload, self.get_upload),
             web.patch(upload, self.patch_upload),
             web.put(upload, self.put_upload),
             web.delete(upload, self.delete_upload),

@@ -20,6 +20,8 @@ from typing import Any
 
 import msgspec
 
+from pydock_lab.daemon.registry.server_storage import digest_of
+
 GRACE_S = 3600
 
 
@@ -29,7 +31,7 @@ class Collected:
 
     Attributes:
         manifests: `NAME@sha256:…` of manifests without a tag.
-        blobs: Hex digits of blobs whose bytes went.
+        blobs: Digests of blobs whose bytes went.
         freed_bytes: Of those blobs.
     """
 
@@ -84,7 +86,7 @@ def collect(root: Path, *, delete_untagged: bool = False, dry_run: bool = False,
         young = {path.name for path in _files(repository.directory / "_manifests") if not _is_old(path, born_before)}
         repository.mark(repository.tagged | young if delete_untagged else set(repository.manifests))
         for value in sorted(repository.manifests.keys() - repository.kept):
-            found.manifests.append(f"{repository.name}@sha256:{value}")
+            found.manifests.append(f"{repository.name}@{digest_of(value)}")
             if not dry_run:
                 _delete_manifest(repository, value)
         for path in _files(repository.directory / "_blobs"):
@@ -104,7 +106,7 @@ def collect(root: Path, *, delete_untagged: bool = False, dry_run: bool = False,
             links = status.st_nlink - (swept[path.name] if dry_run else 0)
             gone = swept[path.name] > 0 and status.st_mtime < born_before
             if links == 1 and (gone or _is_old(path, born_before)):
-                found.blobs.append(path.name)
+                found.blobs.append(digest_of(path.name))
                 found.freed_bytes += status.st_size
                 if not dry_run:
                     path.unlink()
@@ -114,7 +116,7 @@ def collect(root: Path, *, delete_untagged: bool = False, dry_run: bool = False,
 def _repositories(root: Path) -> Iterator[_Repository]:
     for directory in sorted({path.parent for path in root.rglob("_*") if path.name in ("_manifests", "_blobs")}):
         manifests = {path.name: msgspec.json.decode(path.read_bytes()) for path in _files(directory / "_manifests")}
-        tagged = {path.read_text().removeprefix("sha256:") for path in _files(directory / "_tags")}
+        tagged = {path.read_text().partition(":")[2] for path in _files(directory / "_tags")}
         yield _Repository(str(directory.relative_to(root)), directory, manifests, tagged)
 
 
@@ -149,4 +151,4 @@ def _is_wanted(path: Path, born_before: float) -> bool:
 
 
 def _hex(descriptor: dict[str, Any]) -> str:
-    return str(descriptor.get("digest") or "").removeprefix("sha256:")
+    return str(descriptor.get("digest") or "").partition(":")[2]

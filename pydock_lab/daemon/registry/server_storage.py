@@ -33,7 +33,7 @@ from pydock_lab.spec import media_types
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
 _FORGOTTEN_S = 7 * 24 * 3600
 _CHUNK = 1 << 20
@@ -43,7 +43,12 @@ def check_digest(text: str) -> str:
     """Return the hex digits of a digest. Raises RegistryError DIGEST_INVALID."""
     if not _DIGEST.fullmatch(text):
         raise RegistryError("DIGEST_INVALID", 400, detail=text)
-    return text.removeprefix("sha256:")
+    return text.partition(":")[2]
+
+
+def digest_of(value: str) -> str:
+    """Return the digest of hex digits: how many there are tells the algorithm."""
+    return f"sha{len(value) * 4}:{value}"
 
 
 class Upload:
@@ -66,10 +71,16 @@ class Upload:
             written += self._file.write(data[written:])
         self._count(data)
 
-    def seal(self) -> str:
-        """Bring everything to the disk; return the digest."""
+    def seal(self, algorithm: str) -> str:
+        """Bring everything to the disk; return the digest. Any other than sha256 takes one more reading."""
         os.fsync(self._file.fileno())
-        return f"sha256:{self._sha256.hexdigest()}"
+        if algorithm == "sha256":
+            return f"sha256:{self._sha256.hexdigest()}"
+        digest = hashlib.new(algorithm)
+        with self.path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return f"{algorithm}:{digest.hexdigest()}"
 
     def close(self) -> None:
         """Let the file go."""
@@ -171,7 +182,7 @@ class RegistryStorage:
             RegistryError DIGEST_INVALID: its bytes have another digest; the upload is dropped.
         """
         value = check_digest(digest)
-        if upload.seal() != digest:
+        if upload.seal(digest.partition(":")[0]) != digest:
             self.cancel(name, upload_id)
             raise RegistryError("DIGEST_INVALID", 400, detail={"digest": digest, "reason": "content does not match"})
         with self._lock:
@@ -228,10 +239,13 @@ class RegistryStorage:
         Raises:
             RegistryError: it is malformed, or names blobs or manifests that the repository lacks.
         """
-        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        if ":" in reference and (check_digest(reference), reference)[1] != digest:
+        if ":" in reference:
+            tag, value = "", check_digest(reference)
+        else:
+            tag, value = _tag(reference), hashlib.sha256(raw).hexdigest()
+        digest = digest_of(value)
+        if hashlib.new(digest.partition(":")[0], raw).hexdigest() != value:
             raise RegistryError("DIGEST_INVALID", 400, detail={"digest": reference})
-        tag = "" if ":" in reference else _tag(reference)
         manifest = _decode(raw)
         if content_type and content_type != media_type_of(msgspec.json.decode(raw)):
             raise RegistryError("MANIFEST_INVALID", 400, detail=f"Content-Type {content_type} is not that of the body")
@@ -239,7 +253,6 @@ class RegistryStorage:
         _check_parts(directory, manifest)
         subject = manifest.subject.digest if manifest.subject is not None else ""
         referrers = directory / "_referrers" / check_digest(subject) if subject else None
-        value = digest.removeprefix("sha256:")
         _write(directory / "_manifests" / value, raw)
         if referrers is not None:
             _write(referrers / value, b"")
@@ -257,7 +270,7 @@ class RegistryStorage:
         for tag in _listed(directory / "_tags"):
             if tag.read_text() == digest:
                 tag.unlink(missing_ok=True)
-        value = digest.removeprefix("sha256:")
+        value = check_digest(digest)
         subject = msgspec.json.decode(raw).get("subject")
         if isinstance(subject, dict):
             (directory / "_referrers" / check_digest(str(subject["digest"])) / value).unlink(missing_ok=True)
@@ -267,7 +280,7 @@ class RegistryStorage:
         """Yield the descriptors of the manifests whose subject has the digest."""
         for path in _listed(self._repository(name) / "_referrers" / check_digest(digest)):
             with contextlib.suppress(RegistryError):
-                raw, media_type, found = self.manifest(name, f"sha256:{path.name}")
+                raw, media_type, found = self.manifest(name, digest_of(path.name))
                 document = msgspec.json.decode(raw)
                 kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
                 described = {"mediaType": media_type, "digest": found, "size": len(raw), "artifactType": kind}

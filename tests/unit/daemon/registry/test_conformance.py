@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -144,3 +145,38 @@ async def test_a_tag_of_128_letters_is_the_longest(http: aiohttp.ClientSession) 
     async with http.post("/v2/app/manifests/1") as response:
         assert (response.status, await code(response)) == (405, "UNSUPPORTED")
         assert "PUT" in response.headers["Allow"]
+
+
+async def test_digests_of_sha512(http: aiohttp.ClientSession) -> None:
+    def long(data: bytes) -> str:
+        return f"sha512:{hashlib.sha512(data).hexdigest()}"
+
+    layer = b"a layer"
+    for said, status in ((long(b"another"), 400), (long(layer), 201)):
+        async with http.post("/v2/app/blobs/uploads/") as response:
+            place = response.headers["Location"]
+        async with http.head(place) as response:
+            assert (response.status, response.headers["Range"]) == (204, "0-0")
+        async with http.patch(place, data=layer[:3]) as response:
+            assert response.status == 202
+        async with http.put(f"{place}?digest={said}", data=layer[3:]) as response:
+            assert response.status == status
+    async with http.get(f"/v2/app/blobs/{long(layer)}") as response:
+        assert (await response.read(), response.headers["Docker-Content-Digest"]) == (layer, long(layer))
+    descriptor = {"mediaType": media_types.OCI_LAYER, "digest": long(layer), "size": len(layer)}
+    _, raw = await push_image(http, "app", "1", layers=[descriptor])
+    subject = {"mediaType": media_types.OCI_MANIFEST, "digest": long(raw), "size": len(raw)}
+    for _ in range(2):
+        async with http.put(f"/v2/app/manifests/{long(raw)}", data=raw, headers=IMAGE) as response:
+            assert (response.status, response.headers["Docker-Content-Digest"]) == (201, long(raw))
+    async with http.put(f"/v2/app/manifests/{long(b'no')}", data=raw, headers=IMAGE) as response:
+        assert (response.status, await code(response)) == (400, "DIGEST_INVALID")
+    referrer, _ = await push_image(http, "app", "", subject=subject, layers=[])
+    async with http.get(f"/v2/app/referrers/{long(raw)}") as response:
+        [found] = (await response.json(content_type=None))["manifests"]
+    assert found["digest"] == referrer
+    for path in (f"manifests/{long(raw)}", f"blobs/{long(layer)}"):
+        async with http.delete(f"/v2/app/{path}") as response:
+            assert response.status == 202
+        async with http.get(f"/v2/app/{path}") as response:
+            assert response.status == 404

@@ -30,7 +30,7 @@ async def test_what_no_manifest_names_goes(http: aiohttp.ClientSession, tmp_path
         assert response.status == 200
     swept = collect(tmp_path, grace_s=0)
     assert swept == told
-    assert (swept.blobs, swept.freed_bytes, swept.manifests) == ([lost.removeprefix("sha256:")], 8, [])
+    assert (swept.blobs, swept.freed_bytes, swept.manifests) == ([lost], 8, [])
     async with http.head(f"/v2/team/app/blobs/{lost}") as response:
         assert response.status == 404
     async with http.get(f"/v2/team/app/blobs/{digest(b'layer')}") as response:
@@ -56,7 +56,7 @@ async def test_what_a_push_counts_on_stays(http: aiohttp.ClientSession, tmp_path
         assert response.status == 201
     await push_blob(http, "app", b"again")
     swept = collect(tmp_path, grace_s=0.2)
-    assert swept.blobs == [nobody.removeprefix("sha256:")]
+    assert swept.blobs == [nobody]
     whole = digest(b"on its way")
     async with http.put(f"{upload}?digest={whole}", data=b"way") as response:
         assert response.status == 201
