@@ -28,11 +28,12 @@ def read(connection: Connection) -> dict[str, Any]:
     networks = connection.request("GET", "/networks").json()
     containers = connection.request("GET", "/containers/json").json()
     kernel = connection.lab("network") if connection.is_lab else {}
+    names = {entry["Id"]: entry["Names"][0].lstrip("/") for entry in containers}
     return {
         "kernel": kernel,
         "links": _links(kernel),
         "networks": sorted((_network(network) for network in networks), key=lambda network: _rank(network)),
-        "containers": [_container(entry) for entry in containers],
+        "containers": [_container(entry, names) for entry in containers],
     }
 
 
@@ -89,18 +90,21 @@ def _rank(network: dict[str, Any]) -> tuple[int, str]:
     return {"host": 0, "null": 2}.get(network["driver"], 1), network["name"]
 
 
-def _container(entry: dict[str, Any]) -> dict[str, Any]:
+def _container(entry: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     attached = (entry.get("NetworkSettings") or {}).get("Networks") or {}
     ports = {
         f"{port.get('IP') or '0.0.0.0'}:{port['PublicPort']} → {port['PrivatePort']}/{port['Type']}"
         for port in entry.get("Ports") or ()
         if port.get("PublicPort")
     }
+    mode = (entry.get("HostConfig") or {}).get("NetworkMode") or ""
+    other = mode.removeprefix("container:") if mode.startswith("container:") else ""
     return {
         "id": entry["Id"],
         "name": entry["Names"][0].lstrip("/"),
         "addresses": {name: (endpoint or {}).get("IPAddress", "") for name, endpoint in attached.items()},
         "ports": sorted(ports),
+        "shares": names.get(other) or other[:12],
     }
 
 
@@ -112,7 +116,16 @@ def _plain(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -> 
             if network["name"] in container["addresses"]:
                 ports = f"  from the host: {', '.join(container['ports'])}" if container["ports"] else ""
                 lines.append(f"      {container['name']:<20} {container['addresses'][network['name']] or '-'}{ports}")
-    return lines
+    return [*lines, *(f"  {text}" for text in _sharing(containers))]
+
+
+def _sharing(containers: list[dict[str, Any]]) -> list[str]:
+    """Who is on no network by itself: `docker run --network container:web`."""
+    return [
+        f"{one['name']} shares the network of {one['shares']}: its addresses, its ports"
+        for one in containers
+        if one["shares"]
+    ]
 
 
 def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]], links: dict[str, str]) -> Markup:
@@ -138,7 +151,10 @@ def _drawing(networks: list[dict[str, Any]], containers: list[dict[str, Any]], l
             parts.append(tag("text", container["addresses"][shown[row]["name"]], x=x + 8, y=y + 16, class_="pd-label"))
             if cable := links.get(f"{shown[row]['name']}/{container['name']}"):
                 parts.append(tag("text", tag("title", cable), _cut(cable, 24), x=x + 8, y=y + 29, class_="pd-label"))
-        parts.append(tag("rect", x=x - 44, y=bottom, width=104, height=26, rx=5, class_="pd-box"))
+        if container["shares"]:
+            told = f"in the network of {_cut(container['shares'], 15)}"
+            parts.append(tag("text", told, x=x + 8, y=bottom - 8, class_="pd-label", text_anchor="middle"))
+        parts.append(tag("rect", x=x - 49, y=bottom, width=114, height=26, rx=5, class_="pd-box"))
         parts.append(tag("text", _cut(container["name"], 15), x=x + 8, y=bottom + 17, text_anchor="middle"))
         if container["ports"]:
             outside = container["ports"][0].partition(" →")[0].rpartition(":")[2]
@@ -189,7 +205,8 @@ def _table(networks: list[dict[str, Any]], containers: list[dict[str, Any]]) -> 
         cells = [tag("td", network[key]) for key in ("driver", "subnet", "gateway")]
         rows.append(tag("tr", name, *cells, tag("td", *people)))
     table = tag("table", tag("thead", head), tag("tbody", *rows), class_="pd-table")
-    return tag("details", tag("summary", "As a table"), scroll(table, "Table"))
+    notes = [tag("p", f"{text}.", class_="pd-note") for text in _sharing(containers)]
+    return tag("details", tag("summary", "As a table"), scroll(table, "Table"), *notes)
 
 
 def _cut(text: str, most: int) -> str:

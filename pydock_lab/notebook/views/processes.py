@@ -73,7 +73,7 @@ def _table(host: dict[str, Any], containers: list[dict[str, Any]]) -> Markup:
         "tr", *(tag("th", name, scope="col", class_="pd-num" if name != "Process" else None) for name in _HEADINGS)
     )
     bodies = [tag("tbody", *_rows(container, host), data_key=container["id"]) for container in containers]
-    table = tag("table", tag("thead", head), *bodies, class_="pd-table pd-tree")
+    table = tag("table", tag("thead", head), *bodies, class_="pd-table pd-tree pd-close")
     return scroll(table, "Processes by container")
 
 

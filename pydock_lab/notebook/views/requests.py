@@ -8,10 +8,11 @@ and for a pull or push between the daemon and a registry.
 from __future__ import annotations
 
 import re
+from itertools import dropwhile
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydock_lab.notebook.html import Markup, join, scroll, tag
+from pydock_lab.notebook.html import Markup, join, scroll, stacking, tag
 from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views.launch import milliseconds, short, short_ids
 from pydock_lab.notebook.views.picture import Picture
@@ -24,8 +25,12 @@ _HIDDEN = frozenset({"duration_ns", "steps", "root", "mounts", "namespaces"})
 
 
 def rows(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make a row of each event of the engine's trace, in the order in which they began."""
-    return sorted((_row_of(event) for event in events), key=lambda row: row["began_ns"])
+    """Make a row of each event of the engine's trace, in the order in which they began.
+
+    What went before the first request was done for somebody else: a health check, say.
+    """
+    found = sorted((_row_of(event) for event in events), key=lambda row: row["began_ns"])
+    return list(dropwhile(lambda row: not row["request"], found)) or found
 
 
 def draw(command: str, rows: list[dict[str, Any]]) -> Picture:
@@ -51,11 +56,10 @@ def draw(command: str, rows: list[dict[str, Any]]) -> Picture:
     names = ("At", "Client → API", "Daemon", "Answer")
     head = tag("tr", *(tag("th", name, scope="col", class_="pd-num" if name == "At" else None) for name in names))
     body = [_tr(row, start) for row in rows]
-    table = tag(
-        "table", tag("caption", summary), tag("thead", head), tag("tbody", *body), class_="pd-table pd-requests"
-    )
+    kinds = "pd-table pd-stacked pd-requests"
+    table = tag("table", tag("caption", summary), tag("thead", head), tag("tbody", *body), class_=kinds)
     diagram = scroll(_diagram(rows, registries, summary), "Sequence") if registries else None
-    return Picture("Requests", "\n".join(lines), join(diagram, scroll(table, "Table")), summary)
+    return Picture("Requests", "\n".join(lines), join(diagram, stacking(scroll(table, "Table"))), summary)
 
 
 def _diagram(rows: list[dict[str, Any]], registries: list[str], label: str) -> Markup:
@@ -99,11 +103,13 @@ def _row_of(event: dict[str, Any]) -> dict[str, Any]:
 def _tr(row: dict[str, Any], start_ns: int) -> Markup:
     at = tag("td", milliseconds(row["began_ns"] - start_ns), class_="pd-num pd-soft")
     if not (row["request"] or row["registry"]):
-        return tag("tr", at, tag("td", ""), tag("td", tag("b", row["who"]), f" {row['text']}"), tag("td", ""))
+        done = tag("td", tag("b", row["who"]), f" {row['text']}", class_="pd-prose")
+        return tag("tr", at, tag("td", "", class_="pd-spare"), done, tag("td", "", class_="pd-spare"))
     colour = "pd-D" if row["status"] >= 400 else "pd-A"
     status, _, rest = row["answer"].removeprefix("  → ").partition(" ")
     answer = tag("td", tag("span", status.rstrip(","), class_=colour), "," if status.endswith(",") else "", f" {rest}")
     if row["registry"]:
-        asked = tag("td", tag("b", f"→ {row['who']}"), " ", tag("code", row["text"]))
-        return tag("tr", at, tag("td", ""), asked, answer)
-    return tag("tr", at, tag("td", tag("code", row["text"]), colspan=2), answer, class_="pd-request")
+        asked = tag("td", tag("b", f"→ {row['who']}"), " ", tag("code", row["text"]), class_="pd-prose")
+        return tag("tr", at, tag("td", "", class_="pd-spare"), asked, answer)
+    asked = tag("td", tag("code", row["text"]), colspan=2, class_="pd-prose")
+    return tag("tr", at, asked, answer, class_="pd-request")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydock_lab.client.connection import Connection
-from pydock_lab.notebook.html import Markup, join, scroll, tag
+from pydock_lab.notebook.html import Markup, scroll, stacking, tag
 from pydock_lab.notebook.units import byte_count, plural
 from pydock_lab.notebook.views.picture import Picture
 
@@ -88,8 +88,9 @@ def draw(rows: list[dict[str, Any]]) -> Picture:
         "tr",
         *(tag("th", n, scope="col", class_="pd-num" if n in numeric else None) if n else tag("td", "") for n in names),
     )
-    table = tag("table", tag("caption", summary), tag("thead", head), tag("tbody", *map(_row, rows)), class_="pd-table")
-    return Picture("Stats", "\n".join(lines), join(scroll(table, "Table")), summary)
+    body = tag("tbody", *map(_row, rows))
+    table = tag("table", tag("caption", summary), tag("thead", head), body, class_="pd-table pd-stacked pd-stats")
+    return Picture("Stats", "\n".join(lines), stacking(scroll(table, "Table")), summary)
 
 
 def _row(row: dict[str, Any]) -> Markup:
@@ -101,8 +102,8 @@ def _row(row: dict[str, Any]) -> Markup:
         tag("td", _curve(row["cpu"], max([*row["cpu"], 10.0]))),
         tag("td", byte_count(memory[-1]), class_="pd-num"),
         tag("td", _curve(memory, max([*memory, 1.0]) * 1.2)),
-        tag("td", byte_count(row["limit"]) if row["limit"] else "none", class_="pd-num pd-soft"),
-        tag("td", str(row["pids"]), class_="pd-num"),
+        tag("td", byte_count(row["limit"]) if row["limit"] else "none", class_="pd-num pd-soft pd-spare"),
+        tag("td", str(row["pids"]), class_="pd-num pd-spare"),
         data_key=row["id"],
     )
 

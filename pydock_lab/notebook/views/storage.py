@@ -175,7 +175,7 @@ def _card(place: dict[str, Any]) -> Markup:
 
 
 def _table(places: list[dict[str, Any]]) -> Markup:
-    names = ("Place", "after stop", "after rm", "after rm -v")
+    names = ("Place", "after stop", "after rm", join("after rm ", tag("span", "-v", style="white-space:nowrap")))
     head = tag("tr", *(tag("th", name, scope="col") for name in names))
     rows = []
     for place in places:
@@ -184,7 +184,6 @@ def _table(places: list[dict[str, Any]]) -> Markup:
             for there in _FATES[place["kind"]]
         ]
         rows.append(tag("tr", tag("th", place["title"], scope="row"), *cells))
-    table = tag(
-        "table", tag("caption", "What is still there"), tag("thead", head), tag("tbody", *rows), class_="pd-table"
-    )
+    caption = tag("caption", "What is still there")
+    table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="pd-table pd-close")
     return scroll(table, "What is still there")

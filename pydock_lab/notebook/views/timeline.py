@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,7 @@ _SECOND_NS = 1_000_000_000
 _LANES = 14
 _LISTED = 40
 _LANE_PX, _LEFT_PX, _WIDTH_PX, _CLOCK_PX = 24, 170, 760, 64
+_ID = re.compile(r"(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}")
 _LEAST_PX = 860
 """How narrow the drawing may become before it scrolls: its labels stay readable."""
 _ENDS = frozenset(
@@ -60,7 +62,7 @@ def draw(document: dict[str, Any]) -> Picture:
 def _event(event: dict[str, Any]) -> dict[str, Any]:
     actor = event.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
-    name = attributes.get("name") or actor.get("ID", "").removeprefix("sha256:")[:12]
+    name = attributes.get("name") or _ID.sub(r"\1", actor.get("ID", ""))  # a volume's id is its name
     at_ns = event.get("timeNano") or event["time"] * _SECOND_NS
     return {
         "at_ns": at_ns,

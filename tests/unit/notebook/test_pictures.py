@@ -159,9 +159,18 @@ def test_the_map_says_who_is_where_and_which_ports_lead_in() -> None:
         "bridge": "",
         "internal": False,
     }
-    web = {"id": "1", "name": "web", "addresses": {"bridge": "10.0.0.2"}, "ports": ["0.0.0.0:80 → 80/tcp"]}
-    drawn = network_map.draw({"networks": [network], "containers": [web], "kernel": {}, "links": {}})
+    web = {
+        "id": "1",
+        "name": "web",
+        "addresses": {"bridge": "10.0.0.2"},
+        "ports": ["0.0.0.0:80 → 80/tcp"],
+        "shares": "",
+    }
+    side = {"id": "2", "name": "side", "addresses": {}, "ports": [], "shares": "web"}
+    drawn = network_map.draw({"networks": [network], "containers": [web, side], "kernel": {}, "links": {}})
     check(drawn.bundle(Steady())["text/html"])
+    assert drawn.plain.endswith("  side shares the network of web: its addresses, its ports")
+    assert ">in the network of web<" in drawn.html
     assert "web                  10.0.0.2  from the host: 0.0.0.0:80 → 80/tcp" in drawn.plain
     assert ">port 80<" in drawn.html
 
