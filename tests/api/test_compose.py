@@ -190,6 +190,35 @@ secrets: {word: {environment: WORD}}
 
 
 @on_both
+def test_flags_of_later_composes(project: Project) -> None:
+    """What Compose has learnt after 2.26, of which only the help is to be had here."""
+    fails = FILE.replace("httpd -f -p 80 -h /etc", "sh -c 'exit 3'").replace("image: busybox", "build: .", 1)
+    project.write(fails)
+    project.write("from busybox\nENV A=b\n", "Dockerfile")
+    project.write("WORD=read\n", "more.env")
+    assert "ConsistentInstructionCasing" in project.run("build", "--check", code=1).stdout
+    assert json.loads(project.run("build", "--print").stdout)["target"]["web"]["tags"] == ["shop-web"]
+    said = project.run("up", "--abort-on-container-failure", "--quiet-build", "--yes", "--menu=false", code=3)
+    assert "FROM busybox" not in said.stdout + said.stderr
+    assert project.ids() == []  # the other has been stopped
+    project.run("start", "db")
+    assert project.run("volumes", "-q", "db").stdout.split()[-1] == "shop_data"
+    assert project.run("exec", "--no-tty", "db", "echo", "said").stdout == "said\n"
+    image = project.run("commit", "--message", "kept", "db").stdout.strip()
+    assert project.engine.docker("rmi", "-f", image, "shop-web").returncode == 0
+    project.run("export", "--output", "db.tar", "db")
+    assert (project.directory / "db.tar").stat().st_size > 1_000_000
+    once = project.run("run", "--rm", "--quiet", "--pull", "never", "--env-from-file", "more.env", "db", "env")
+    assert "WORD=read" in once.stdout.split()
+    assert once.stderr == ""
+    assert project.run("config", "--networks").stdout.split() == ["back", "front"]
+    told = project.run("events", "--since", "10m", "--until", "0s", "--json", "db").stdout.splitlines()
+    assert {"create", "start"} <= {json.loads(line)["action"] for line in told}
+    assert "Attestation is not supported" in project.run("build", "--sbom=true", code=1).stderr
+    assert "config --format kubernetes" in project.run("bridge", "convert", code=1).stderr
+
+
+@on_both
 def test_dependencies_are_waited_for(project: Project) -> None:
     project.write("""
 name: shop

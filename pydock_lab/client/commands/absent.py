@@ -35,6 +35,12 @@ _BEYOND = frozenset(
 """Verbs of a swarm that learners don't need: a stack's file says the same."""
 
 
+_COMPOSE = {
+    "bridge": "`compose config --format kubernetes` writes manifests",
+    "publish": "`compose push` pushes images; a Compose file is best kept with the sources",
+}
+
+
 def refuse(argv: Sequence[str], program: str, session: Session) -> None:
     """Refuse a command line that begins with one of these.
 
@@ -48,6 +54,8 @@ def refuse(argv: Sequence[str], program: str, session: Session) -> None:
             f"{line} is not one of this client's commands",
             hint=f"Docker's own CLI has it; `{program} stack deploy -c FILE NAME` makes services from a file",
         )
+    if tuple(argv[:1]) == ("compose",) and (hint := _COMPOSE.get("".join(argv[1:2]))):
+        raise CommandError(f"{program} compose {argv[1]} is not one of this client's commands", hint=hint)
     if argv and argv[0] in _REFUSALS:
         message, hint = _REFUSALS[argv[0]]
         raise CommandError(message.format(program=program), hint=hint)

@@ -173,12 +173,17 @@ def load() -> Grammar:
     return Grammar(commands, nouns, tuple(document["common"]), inherited, by_name)
 
 
+_ON_EVERY_PAGE = "dry-run"
+"""The flag of `compose` that the page of each of its commands lists."""
+
+
 def _command(name: str, entry: dict[str, object], inherited: tuple[Flag, ...]) -> Command:
     aliases, flags, arguments = entry["aliases"], entry["flags"], entry["arguments"]
     unlisted = entry.get("unlisted", [])
     assert isinstance(aliases, list) and isinstance(flags, list)
     assert isinstance(arguments, list) and isinstance(unlisted, list)
     path = tuple(name.split())
+    listed = [flag for flag in inherited if flag.name == _ON_EVERY_PAGE]
     return Command(
         path=path,
         aliases=tuple(tuple(alias.split()) for alias in aliases),
@@ -187,7 +192,7 @@ def _command(name: str, entry: dict[str, object], inherited: tuple[Flag, ...]) -
         usage=str(entry["usage"]),
         summary=str(entry["summary"]),
         description=str(entry.get("description", entry["summary"])),
-        flags=tuple(Flag(*row) for row in flags),
+        flags=tuple(sorted((*(Flag(*row) for row in flags), *listed), key=lambda flag: flag.name)),
         least=arguments[0],
         most=arguments[1],
         interspersed=bool(entry.get("interspersed", True)),

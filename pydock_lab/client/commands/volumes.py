@@ -43,9 +43,20 @@ def ls(arguments: Arguments, session: Session) -> Result:
     """List volumes."""
     query = {"filters": filters_json(arguments)}
     documents = session.connection.request("GET", "/volumes", query=query).json()["Volumes"] or []
+    return listed(documents, template=arguments.text("format"), quiet=arguments.on("quiet"))
+
+
+def listed(documents: list[dict[str, Any]], *, template: str, quiet: bool) -> Result:
+    """Return volumes as a table, in the order of their names.
+
+    Args:
+        documents: As the API describes them.
+        template: `--format`, or "".
+        quiet: Only their names.
+    """
     documents.sort(key=lambda document: natural(document["Name"]))
     rows = [volume_row(document) for document in documents]
-    found = _TABLE.result(rows, template=arguments.text("format"), quiet=arguments.on("quiet"))
+    found = _TABLE.result(rows, template=template, quiet=quiet)
     found.documents = documents
     found.names = tuple(row["Name"] for row in rows)
     return found

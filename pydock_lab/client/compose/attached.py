@@ -41,12 +41,15 @@ class Attached:
         self._left: set[str] = set()
         self._ends: queue.Queue[tuple[Observed, int]] = queue.Queue()
 
-    def until_end(self, containers: Sequence[Observed], *, abort: bool, code_from: str = "") -> int:
+    def until_end(
+        self, containers: Sequence[Observed], *, abort: bool, on_failure: bool = False, code_from: str = ""
+    ) -> int:
         """Show output until all have ended, or with `abort` until one has.
 
         Args:
             containers: Those that were started.
             abort: The first end is the end.
+            on_failure: The first end with another exit status than 0 is the end.
             code_from: The service whose exit status counts; its end is the end.
 
         Returns:
@@ -65,7 +68,7 @@ class Attached:
             if follower := self._followers.get(container.id):
                 follower.join(timeout=2)
             self._lines.say(f"{container.short_name} exited with code {status}")
-            if code_from == container.service or (abort and not code_from):
+            if code_from == container.service or (abort and not code_from) or (on_failure and status):
                 return status
         return code
 

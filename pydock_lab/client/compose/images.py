@@ -47,6 +47,7 @@ class Images:
         no_build: bool = False,
         pull: str = "",
         quiet: bool = False,
+        quiet_build: bool = False,
     ) -> dict[str, str]:
         """See to it that the services' images are there.
 
@@ -56,6 +57,7 @@ class Images:
             no_build: Never build.
             pull: `always`, `missing`, `never`, or "" for what each service says.
             quiet: Show no progress of pulls.
+            quiet_build: Show nothing of builds.
 
         Returns:
             The image id of each service.
@@ -80,7 +82,7 @@ class Images:
                 )
         visit(pulls, {}, lambda image: self.pull(image, pulls[image], quiet=quiet), self._cancellation)
         for name in builds:
-            self.build(name)
+            self.build(name, quiet=quiet_build)
         return self.present(names) if pulls or builds else ids
 
     def pull(self, image: str, service: str, *, quiet: bool = False) -> None:
@@ -102,6 +104,7 @@ class Images:
         quiet: bool = False,
         arguments: Mapping[str, str | None] | None = None,
         memory: int = 0,
+        ssh: Mapping[str, str] | None = None,
     ) -> str:
         """Build a service's image and return its id.
 
@@ -115,6 +118,7 @@ class Images:
         query = _query(build, [image_name(self._project, name), *build.tags], arguments or {})
         query |= {"nocache": (no_cache or build.no_cache) or None, "pull": (pull or build.pull) or None}
         query |= {"memory": memory or None, "platform": service.platform or None}
+        query["ssh"] = json.dumps(ssh) if ssh else None
         if self._report.dry_run:
             return self._pretended(name, query)
         body: Any = None

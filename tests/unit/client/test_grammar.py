@@ -24,6 +24,9 @@ WITHOUT_EFFECT = {
     "use-api-socket",
     "gw-priority",
     "ipv4",
+    # Nothing is asked, and an attached `up` has no keys of its own.
+    "menu",
+    "yes",
 }
 # Nothing to be quiet about: progress of a copy is not shown.
 WITHOUT_EFFECT_OF = {("container", "cp"): {"quiet"}}

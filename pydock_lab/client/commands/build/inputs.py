@@ -43,7 +43,7 @@ class BuildInputs:
 
     def __init__(self, arguments: Arguments, session: Session) -> None:
         self._secrets = dict(_secret(spec, session) for spec in arguments.many("secret"))
-        self._agents = dict(_agent(spec, session) for spec in arguments.many("ssh"))
+        self._agents = dict(read_agent(spec, session) for spec in arguments.many("ssh"))
         self._is_lab = session.connection.is_lab
         self._directories: dict[str, Path] = {}
         self._named: dict[str, str] = {}
@@ -114,7 +114,12 @@ def _secret(spec: str, session: Session) -> tuple[str, bytes]:
         raise CommandError(f"failed to stat {path}: {str(error.strerror).lower()}") from None
 
 
-def _agent(spec: str, session: Session) -> tuple[str, str]:
+def read_agent(spec: str, session: Session) -> tuple[str, str]:
+    """Read `default` or `NAME=SOCKET` (`--ssh`): the agent's name and its socket.
+
+    Raises:
+        CommandError: there is no such socket.
+    """
     name, _, where = spec.partition("=")
     path = where or session.environment.get("SSH_AUTH_SOCK", "")
     if not path:

@@ -20,7 +20,7 @@ from pydock_lab.client.compose.project import Project
 from pydock_lab.client.compose.render import config_json, config_yaml, ordered, service_hash, to_yaml
 
 _COLUMNS = ("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")
-_NAMES = ("services", "volumes", "profiles", "images", "hash", "quiet")
+_NAMES = ("services", "volumes", "networks", "models", "profiles", "images", "hash", "environment", "quiet")
 """Flags that ask for something else than the whole."""
 
 
@@ -32,7 +32,7 @@ def config(arguments: Arguments, session: Session) -> Result:
         text = _open_text(arguments, session)
     else:
         project = project_of(arguments, session, arguments.positional)
-        if arguments.on("resolve-image-digests"):
+        if arguments.on("resolve-image-digests") or arguments.on("lock-image-digests"):
             project = pinned(project, session)
         text = _config(arguments, project)
     if arguments.on("quiet"):
@@ -72,6 +72,14 @@ def _config(arguments: Arguments, project: Project) -> str:
         return "\n".join(names)
     if arguments.on("volumes"):
         return "\n".join(sorted(project.volumes))
+    if arguments.on("networks"):
+        return "\n".join(sorted(project.networks))
+    if arguments.on("models"):
+        return ""  # language models that Docker Desktop runs; a file that names one is refused
+    if arguments.on("environment"):
+        return "\n".join(f"{name}={value}" for name, value in sorted(project.environment.items()))
+    if arguments.on("lock-image-digests"):
+        return to_yaml({"services": {name: {"image": project.services[name].image} for name in names}})
     if arguments.on("profiles"):
         services = (*project.services.values(), *project.disabled.values())
         return "\n".join(sorted({profile for service in services for profile in service.profiles}))

@@ -17,6 +17,7 @@ def bring_about(
     no_build: bool = False,
     pull: str = "",
     quiet: bool = False,
+    quiet_build: bool = False,
 ) -> Convergence:
     """Make networks, volumes, images and containers of services.
 
@@ -28,9 +29,10 @@ def bring_about(
         no_build: Build none.
         pull: As `up --pull`.
         quiet: Show no progress of pulls.
+        quiet_build: Show nothing of builds.
     """
     images = Images(work.session, work.project, work.report, work.cancellation)
-    ids = images.ensure(selected, build=build, no_build=no_build, pull=pull, quiet=quiet)
+    ids = images.ensure(selected, build=build, no_build=no_build, pull=pull, quiet=quiet, quiet_build=quiet_build)
     Resources(work.session, work.project, work.report, work.cancellation).make()
     convergence = work.convergence()
     convergence.create(selected, ids, policy)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydock_lab.client.commands.arguments import Arguments, parse
+from pydock_lab.client.commands.build.check import checked
+from pydock_lab.client.commands.build.inputs import read_agent
 from pydock_lab.client.commands.compose.project import Work, begin
 from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.grammar import load
@@ -25,11 +30,15 @@ def build(arguments: Arguments, session: Session) -> Result:
     """Build the images of services."""
     work = begin(arguments, session, arguments.positional)
     selected = work.project.selected(arguments.positional, dependencies=arguments.on("with-dependencies"))
-    images = Images(session, work.project, work.report, work.cancellation)
     given: dict[str, str | None] = {}
     for entry in arguments.many("build-arg"):
         key, equals, value = entry.partition("=")
         given[key] = value if equals else work.project.environment.get(key)
+    if arguments.on("print") or arguments.on("check"):
+        described = _bake if arguments.on("print") else _checks
+        return described(work, [name for name in selected if work.project.services[name].build is not None], given)
+    ssh = _wanted_of_buildkit(arguments, session)
+    images = Images(session, work.project, work.report, work.cancellation)
     built = []
     for name in selected:
         if work.project.services[name].build is None:
@@ -43,6 +52,7 @@ def build(arguments: Arguments, session: Session) -> Result:
             quiet=arguments.on("quiet"),
             arguments=given,
             memory=arguments.size("memory") if arguments.has("memory") else 0,
+            ssh=ssh,
         )
         built.append(name)
     if not built:
@@ -50,6 +60,62 @@ def build(arguments: Arguments, session: Session) -> Result:
     if arguments.on("push"):
         _push(work, [image_name(work.project, name) for name in built], session, ignore=False)
     return Result(names=tuple(built))
+
+
+def _wanted_of_buildkit(arguments: Arguments, session: Session) -> dict[str, str]:
+    """Return the agents of `--ssh`; refuse what no builder here can do."""
+    for flag, what in (("provenance", "provenance"), ("sbom", "SBOM")):
+        if arguments.text(flag) not in ("", "false", "0"):
+            raise CommandError(
+                "Attestation is not supported for the docker driver", hint=f"leave --{flag} out: no {what} is written"
+            )
+    if arguments.text("builder") not in ("", "default"):
+        raise CommandError(f'no builder "{arguments.text("builder")}" found', hint="there is one: `default`")
+    if not arguments.text("ssh"):
+        return {}
+    if not session.connection.is_lab:
+        raise CommandError("the --ssh option requires BuildKit, or pydock_lab's own engine")
+    return dict([read_agent(arguments.text("ssh"), session)])
+
+
+def _checks(work: Work, names: list[str], given: Mapping[str, str | None]) -> Result:
+    """Tell what the build checks find in each service's Dockerfile; nothing is built."""
+    told, findings = [], 0
+    for name in names:
+        build = work.project.services[name].build
+        assert build is not None
+        path = Path(build.context, build.dockerfile or "Dockerfile")
+        try:
+            source = build.dockerfile_inline.encode() or path.read_bytes()
+        except OSError:
+            message = f"failed to read dockerfile: open {path.name}: no such file or directory"
+            raise CommandError(f"target {name}: failed to solve: {message}", exit_code=17) from None
+        ignore = Path(build.context, ".dockerignore")
+        arguments = {key: value for key, value in {**build.args, **given}.items() if value is not None}
+        text, count = checked(source, ignore.read_text("utf-8") if ignore.is_file() else None, arguments, path.name)
+        told.append(f"{name}: {text}")
+        findings += count
+    return Result(text="\n".join(told), exit_code=1 if findings else 0)
+
+
+def _bake(work: Work, names: list[str], given: Mapping[str, str | None]) -> Result:
+    """Describe the builds as a bake file, which `docker buildx bake` reads."""
+    targets = {}
+    for name in names:
+        build = work.project.services[name].build
+        assert build is not None
+        target = {
+            "context": build.context,
+            "dockerfile": build.dockerfile,
+            "dockerfile-inline": build.dockerfile_inline,
+            "args": {key: value for key, value in {**build.args, **given}.items() if value is not None},
+            "labels": dict(build.labels),
+            "tags": [image_name(work.project, name), *build.tags],
+            "target": build.target,
+            "output": ["type=docker"],
+        }
+        targets[name] = {key: value for key, value in target.items() if value}
+    return Result(text=json.dumps({"group": {"default": {"targets": names}}, "target": targets}, indent=2))
 
 
 def pull(arguments: Arguments, session: Session) -> Result:

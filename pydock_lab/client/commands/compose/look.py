@@ -1,4 +1,4 @@
-"""What looks at projects without changing them: `compose ps`, `ls`, `top`, `port`, `events`, `stats`."""
+"""What looks at projects without changing them: `compose ps`, `ls`, `top`, `port`, `events`, `stats`, `volumes`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydock_lab.client.commands.arguments import Arguments, parse
 from pydock_lab.client.commands.compose.project import begin
 from pydock_lab.client.commands.container.list import container_row
 from pydock_lab.client.commands.failure import CommandError, EngineError
+from pydock_lab.client.commands.filters import api_time
 from pydock_lab.client.commands.grammar import load
 from pydock_lab.client.commands.session import Change, Result, Session
 from pydock_lab.client.commands.text.tables import Table, align, cells_result
@@ -163,7 +164,8 @@ def events(arguments: Arguments, session: Session) -> Result:
     """Show what happens to a project's containers, as it happens."""
     work = begin(arguments, session, arguments.positional, files=False)
     filters = json.dumps({"type": ["container"], "label": [f"{labels.PROJECT}={work.project.name}"]})
-    response = session.connection.request("GET", "/events", stream=True, query={"filters": filters})
+    times = {name: api_time(arguments.text(name)) for name in ("since", "until")}
+    response = session.connection.request("GET", "/events", stream=True, query={"filters": filters} | times)
     with response, session.interruptible():
         for line in response.iter_lines():
             if not line.strip():
@@ -175,6 +177,22 @@ def events(arguments: Arguments, session: Session) -> Result:
                 continue
             session.say(_event_line(event, service, as_json=arguments.on("json")))
     return Result()
+
+
+def volumes(arguments: Arguments, session: Session) -> Result:
+    """List a project's volumes, or those that services mount."""
+    from pydock_lab.client.commands.volumes import listed
+
+    work = begin(arguments, session, arguments.positional, files=False)
+    wanted: set[str] | None = None
+    if arguments.positional:
+        mounts = [mount for one in work.of(arguments.positional) for mount in one.document.get("Mounts") or ()]
+        wanted = {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
+    query = {"filters": json.dumps({"label": [f"{labels.PROJECT}={work.project.name}"]})}
+    documents = session.connection.request("GET", "/volumes", query=query).json()["Volumes"] or []
+    found = [document for document in documents if wanted is None or document["Name"] in wanted]
+    template = "" if arguments.text("format") == "table" else arguments.text("format")
+    return listed(found, template=template, quiet=arguments.on("quiet"))
 
 
 def stats(arguments: Arguments, session: Session) -> Result:

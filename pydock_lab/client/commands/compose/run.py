@@ -14,7 +14,7 @@ from pydock_lab.client.commands.container import run as container_run
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.grammar import load
 from pydock_lab.client.commands.session import Result, Session
-from pydock_lab.client.compose import body, labels
+from pydock_lab.client.compose import body, dotenv, labels
 from pydock_lab.client.compose.converge import Policy
 from pydock_lab.client.compose.images import Images
 from pydock_lab.client.compose.model import Port, Service, Volume
@@ -35,7 +35,7 @@ def exec_(arguments: Arguments, session: Session) -> Result:
     container = work.one(name, _index(arguments))
     interactive = session.stdin is not None and not arguments.on("detach")
     flags = ["--interactive"] if interactive else []
-    if session.output.terminal() is not None and not arguments.on("no-TTY") and interactive:
+    if session.output.terminal() is not None and not _without_terminal(arguments) and interactive:
         flags.append("--tty")
     flags += [f"--{flag}" for flag in ("detach", "privileged") if arguments.on(flag)]
     flags += [f"--{flag}={arguments.text(flag)}" for flag in ("user", "workdir") if arguments.text(flag)]
@@ -76,11 +76,29 @@ def copy(arguments: Arguments, session: Session) -> Result:
     return Result()
 
 
+def commit(arguments: Arguments, session: Session) -> Result:
+    """Make an image of what a service's container has changed."""
+    name, *image = arguments.positional
+    container = begin(arguments, session, (name,), files=False).one(name, _index(arguments))
+    flags = [f"--{flag}={arguments.text(flag)}" for flag in ("author", "message") if arguments.text(flag)]
+    flags += [] if arguments.on("pause") else ["--pause=false"]
+    flags += [f"--change={change}" for change in arguments.many("change")]
+    return container_files.commit(_docker("commit", [*flags, container.id, *image]), session)
+
+
+def export(arguments: Arguments, session: Session) -> Result:
+    """Write the file system of a service's container as a tar archive."""
+    name = arguments.positional[0]
+    container = begin(arguments, session, (name,), files=False).one(name, _index(arguments))
+    flags = [f"--output={arguments.text('output')}"] if arguments.text("output") else []
+    return container_files.export(_docker("export", [*flags, container.id]), session)
+
+
 def _copied(arguments: Arguments, work: Work, name: str) -> list[Observed]:
     """The containers that `cp` is about, stopped ones as well: one of them by its number, else all."""
     if index := _index(arguments):
         return [work.one(name, index)]
-    found = [one for one in work.containers if one.service == name]
+    found = [one for one in (work.found if arguments.on("all") else work.containers) if one.service == name]
     if not found:
         raise ComposeError(
             f'no container found for service "{name}"', exit_code=1, hint=nearest(name, work.project.services)
@@ -91,13 +109,15 @@ def _copied(arguments: Arguments, work: Work, name: str) -> list[Observed]:
 def run(arguments: Arguments, session: Session) -> Result:
     """Run a command in a new container of a service, with what the service depends on."""
     name, *command = arguments.positional
-    work = begin(arguments, session, (name,))
+    work = begin(arguments, session, (name,), quiet=arguments.on("quiet"))
     work.project.service(name)
     if arguments.on("remove-orphans"):
         in_reverse(work.project, work.orphans, work.stopping.remove, work.cancellation)
     needed = tuple(one for one in work.project.selected((name,), dependencies=True) if one != name)
     if needed and not arguments.on("no-deps"):
-        others = bring_about(work, needed, Policy(), quiet=arguments.on("quiet-pull"))
+        others = bring_about(
+            work, needed, Policy(), quiet=_quiet(arguments, "pull"), quiet_build=_quiet(arguments, "build")
+        )
         starting = Starting(session, work.project, work.report, work.cancellation, others.containers, say_waits=False)
         starting.start(needed)
         starting.await_conditions(name)
@@ -123,7 +143,9 @@ def run(arguments: Arguments, session: Session) -> Result:
 
 def _create(arguments: Arguments, work: Work, name: str) -> str:
     images = Images(work.session, work.project, work.report, work.cancellation)
-    image_id = images.ensure((name,), build=arguments.on("build"), quiet=arguments.on("quiet-pull"))[name]
+    quiet, quiet_build = _quiet(arguments, "pull"), _quiet(arguments, "build")
+    build, pull = arguments.on("build"), arguments.text("pull")
+    image_id = images.ensure((name,), build=build, pull=pull, quiet=quiet, quiet_build=quiet_build)[name]
     Resources(work.session, work.project, work.report, work.cancellation).make()
     convergence = work.convergence()
     container = arguments.text("name") or f"{work.project.name}-{name}-run-{secrets.token_hex(6)}"
@@ -156,6 +178,8 @@ def _changed(arguments: Arguments, session: Session, service: Service, command: 
         changes["entrypoint"] = entrypoint.split() if entrypoint else []
         changes.setdefault("command", [])
     environment = dict(service.environment)
+    for path in arguments.many("env-from-file"):
+        environment |= _env_file(session, path)
     for entry in arguments.many("env"):
         key, equals, value = entry.partition("=")
         environment[key] = value if equals else session.environment.get(key)
@@ -179,6 +203,23 @@ def _changed(arguments: Arguments, session: Session, service: Service, command: 
         if arguments.text(flag):
             changes[key] = arguments.text(flag)
     return msgspec.structs.replace(service, **changes)
+
+
+def _quiet(arguments: Arguments, what: str) -> bool:
+    return arguments.on("quiet") or arguments.on(f"quiet-{what}")
+
+
+def _env_file(session: Session, path: str) -> dict[str, str | None]:
+    try:
+        return dict(dotenv.parse(session.path(path).read_text("utf-8"), session.environment, name=path))
+    except FileNotFoundError:
+        raise CommandError(f"open {path}: no such file or directory") from None
+    except (ValueError, OSError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _without_terminal(arguments: Arguments) -> bool:
+    return arguments.on("no-tty") or arguments.on("no-TTY")  # the older name
 
 
 def _docker(verb: str, words: list[str]) -> Arguments:

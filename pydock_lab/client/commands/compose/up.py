@@ -95,7 +95,8 @@ def _check_flags(arguments: Arguments) -> None:
         raise CommandError("--force-recreate and --no-recreate are incompatible")
     if arguments.on("build") and arguments.on("no-build"):
         raise CommandError("--build and --no-build are incompatible")
-    ends = arguments.on("abort-on-container-exit") or arguments.has("exit-code-from") or arguments.on("watch")
+    stops = arguments.on("abort-on-container-exit") or arguments.on("abort-on-container-failure")
+    ends = stops or arguments.has("exit-code-from") or arguments.on("watch")
     if ends and (arguments.on("detach") or arguments.on("wait")):
         raise CommandError(
             "--detach cannot be combined with --abort-on-container-exit, --attach, --attach-dependencies or --watch"
@@ -134,6 +135,7 @@ def _create(arguments: Arguments, work: Work, policy: Policy) -> tuple[tuple[str
         no_build=arguments.on("no-build"),
         pull=arguments.text("pull"),
         quiet=arguments.on("quiet-pull"),
+        quiet_build=arguments.command.flag("quiet-build") is not None and arguments.on("quiet-build"),
     )
     return selected, convergence
 
@@ -179,12 +181,13 @@ def _in_foreground(
     """Show the output until all have ended or the user has had enough; then stop what runs."""
     code_from = arguments.text("exit-code-from")
     abort = arguments.on("abort-on-container-exit") or bool(code_from)
+    on_failure = arguments.on("abort-on-container-failure")
     if code_from:
         work.project.service(code_from)
     code = 0
     try:
-        code = attached.until_end(containers, abort=abort, code_from=code_from)
-        if not abort:
+        code = attached.until_end(containers, abort=abort, on_failure=on_failure, code_from=code_from)
+        if not abort and not (on_failure and code):
             return Result(exit_code=code)
         work.report.line("Aborting on container exit...")
     except KeyboardInterrupt:

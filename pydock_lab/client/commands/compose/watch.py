@@ -19,7 +19,7 @@ import msgspec
 from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.compose.converge import bring_about
 from pydock_lab.client.commands.compose.project import Work, begin
-from pydock_lab.client.commands.failure import CommandError
+from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.session import Result, Session
 from pydock_lab.client.compose.converge import Policy
 from pydock_lab.client.compose.graph import Cancelled
@@ -45,7 +45,7 @@ def watch(arguments: Arguments, session: Session) -> Result:
     if not arguments.on("no-up"):
         everything = work.project.selected(arguments.positional, dependencies=True)
         work, _ = _brought_up(work, everything, build=False)
-    watching = Watching(work, rules)
+    watching = Watching(work, rules, prune=arguments.on("prune"))
     session.say("Watch enabled")
     with session.interruptible():
         watching.until(threading.Event())
@@ -78,10 +78,19 @@ class Watching:
         work: The command at work.
         rules: What to look at.
         made: Is told the containers that a rebuild made.
+        prune: Remove the image that a rebuild has replaced, if it has no name any more.
     """
 
-    def __init__(self, work: Work, rules: Rules, made: Callable[[Sequence[Observed]], None] | None = None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        rules: Rules,
+        made: Callable[[Sequence[Observed]], None] | None = None,
+        *,
+        prune: bool = False,
+    ) -> None:
         self._work = work
+        self._prune = prune
         self._rules = rules
         self._made = made
         self._seen = [_snapshot(rule) for _, rule in rules]
@@ -103,11 +112,14 @@ class Watching:
         work = self._work
         if rule.action == "rebuild":
             work.report.line(f'Rebuilding service "{name}" after changes were detected...')
+            before = {one.image_id for one in work.of((name,))}
             try:
                 self._work, containers = _brought_up(work, (name,), build=True)
             except CommandError as error:  # a Dockerfile in the middle of an edit: the next change has another go
                 work.report.line(f'Failed to rebuild service "{name}": {error.message}')
                 return
+            if self._prune:
+                _remove_dangling(work.session, before - {one.image_id for one in containers})
             if self._made is not None:
                 self._made(containers)
             return
@@ -130,6 +142,13 @@ def _brought_up(work: Work, names: tuple[str, ...], *, build: bool) -> tuple[Wor
     Starting(work.session, work.project, work.report, work.cancellation, convergence.containers).start(names)
     made = [one for name in names for one in convergence.containers.get(name, ())]
     return msgspec.structs.replace(work, found=tuple(observe(work.session, work.project.name, oneoff=True))), made
+
+
+def _remove_dangling(session: Session, image_ids: Iterable[str]) -> None:
+    for image_id in image_ids:
+        with contextlib.suppress(EngineError):  # another container is of it
+            if not session.inspect("images", image_id).get("RepoTags"):
+                session.connection.request("DELETE", f"/images/{image_id}")
 
 
 def _snapshot(rule: Trigger) -> Snapshot:
