@@ -73,7 +73,7 @@ def look_at_the_volume(notebook: Notebook) -> Locator:
         notebook.run(source)
     volume = notebook.run("%lab volume notes-data").locator(".pd-volume")
     expect(volume.locator("article")).to_have_count(3)
-    expect(volume).to_contain_text("All 3 see the same 1 file")
+    expect(volume).to_contain_text("All 3 see the same file")
     expect(volume).not_to_contain_text("Linus")
     notebook.run("echo Linus")
     expect(volume.locator("article", has_text="Linus")).to_have_count(3)

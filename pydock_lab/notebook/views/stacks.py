@@ -86,7 +86,7 @@ def draw(document: dict[str, Any]) -> Picture:
 
 def _plain(document: dict[str, Any], summary: str) -> list[str]:
     machine = document["machine"]
-    lines = [f"{summary}:"]
+    lines = [f"{summary}{':' if machine or document['containers'] else '.'}"]
     for container in document["containers"]:
         lines.append(f"  {container['name']} ({container['image']})")
         for process in container["processes"][:_PROCESSES]:

@@ -116,9 +116,10 @@ def verdict(observers: list[dict[str, Any]]) -> str:
     if len(looking) == 1:
         return f"The volume holds {plural(files, 'file')} and no running container mounts it.{outlived}"
     if all(identity == identities[0] for identity in identities):
+        all_of_them = "Both" if len(looking) == 2 else f"All {len(looking)}"
+        same = "file" if files == 1 else f"{files} files"
         return (
-            f"All {len(looking)} see the same {plural(files, 'file')}: device and inode numbers are equal, "
-            f"so nothing is copied.{outlived}"
+            f"{all_of_them} see the same {same}: device and inode numbers are equal, so nothing is copied.{outlived}"
         )
     return f"{len(looking)} observers, and they do not see the same files.{outlived}"
 
