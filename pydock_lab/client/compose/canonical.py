@@ -7,6 +7,7 @@ Source: compose-spec 05-services.md, build.md, deploy.md; compose-go transform/.
 
 from __future__ import annotations
 
+import os.path
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from pydock_lab.client.compose import units
 from pydock_lab.client.compose.document import Override, Reset
 from pydock_lab.client.compose.interpolation import variables_of
+from pydock_lab.client.compose.merge import unique
 from pydock_lab.client.compose.ports import parse_port
 from pydock_lab.client.compose.problem import ComposeError
 from pydock_lab.client.compose.volume_spec import parse_volume
@@ -22,6 +24,7 @@ from pydock_lab.client.compose.volume_spec import parse_volume
 Change = Callable[[Any], Any]
 
 _MARKS = (Reset, Override)
+_TRUTHS = ("attach", "init", "oom_kill_disable", "privileged", "read_only", "stdin_open", "tty")
 _SPLIT = ("command", "entrypoint")  # at spaces, which may stand in a variable's default
 
 
@@ -53,7 +56,8 @@ def service(name: str, raw: Mapping[str, Any], directory: Path, *, closed: bool 
 
 def resource(kind: str, name: str, raw: Any, directory: Path) -> dict[str, Any]:
     """Return a top-level network, volume, config or secret in its long form."""
-    changes: dict[str, Change] = {"labels": mapping, "driver_opts": mapping}
+    changes: dict[str, Change] = {"labels": labels, "driver_opts": mapping}
+    changes |= dict.fromkeys(("attachable", "enable_ipv6", "internal"), units.boolean)
     if kind in ("configs", "secrets"):
         changes["file"] = lambda value: absolute(value, directory)
     if kind == "networks":
@@ -67,17 +71,16 @@ def resource(kind: str, name: str, raw: Any, directory: Path) -> dict[str, Any]:
         if external.get("name"):
             found.setdefault("name", external["name"])
     elif external is not None and not isinstance(external, _MARKS):
-        found["external"] = units.truth(external)
+        found["external"] = units.boolean(external)
     return found
 
 
 def absolute(value: Any, directory: Path) -> str:
-    """Resolve a path of the user's; `~` is their home."""
+    """Resolve a path of the user's; `~` is their home. One that is absolute stays as it was written."""
     text = str(value)
     if text.startswith("~"):
         text = str(Path(text).expanduser())
-    path = Path(text)
-    return _clean(path if path.is_absolute() else directory / path)
+    return text if text.startswith("/") else os.path.normpath(directory / text)
 
 
 def mapping(value: Any) -> Any:
@@ -118,7 +121,7 @@ def hosts(value: Any) -> Any:
         for item in value:
             name, sign, address = str(item).partition("=") if "=" in str(item) else str(item).partition(":")
             if not sign:
-                raise ValueError(f"bad host name '{item}'")
+                raise ValueError(f"invalid additional host, missing IP: {item}")
             found.setdefault(name.strip(), []).append(_bare(address.strip()))
         return found
     for name, addresses in value.items():
@@ -130,6 +133,7 @@ def _service_changes(directory: Path) -> dict[str, Change]:
     by_bytes = dict.fromkeys(("mem_limit", "mem_reservation", "memswap_limit", "mem_swappiness", "shm_size"), _bytes)
     return {
         **by_bytes,
+        **dict.fromkeys(_TRUTHS, units.boolean),
         "annotations": mapping,
         "blkio_config": _blkio,
         "build": lambda value: _build(value, directory),
@@ -157,6 +161,7 @@ def _service_changes(directory: Path) -> dict[str, Change]:
         "post_start": lambda value: [_hook(item) for item in value],
         "pre_stop": lambda value: [_hook(item) for item in value],
         "ports": lambda value: [found for item in value for found in parse_port(item)],
+        "pull_policy": lambda value: "missing" if value == "if_not_present" else value,
         "restart": units.text,
         "secrets": lambda value: [_reference(item) for item in value],
         "stop_grace_period": _duration,
@@ -182,12 +187,6 @@ def _changed(value: Any, change: Change | None, place: str) -> Any:
         raise ComposeError(f"{place}: {error}") from None
 
 
-def _clean(path: Path) -> str:
-    import os.path
-
-    return os.path.normpath(path)
-
-
 def _bare(address: str) -> str:
     return address[1:-1] if address.startswith("[") and address.endswith("]") else address
 
@@ -197,7 +196,8 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _bytes(value: Any) -> str:
-    return str(units.size_bytes(value))
+    """Bytes as text; none is what was not set."""
+    return str(units.size_bytes(value) or "")
 
 
 def _duration(value: Any) -> str:
@@ -222,8 +222,9 @@ def _build(value: Any, directory: Path) -> dict[str, Any]:
             "shm_size": _bytes,
             "ulimits": _ulimits,
             "secrets": lambda found: [_reference(item) for item in found],
+            **dict.fromkeys(("no_cache", "privileged", "pull"), units.boolean),
             "ssh": lambda found: [f"{k}={absolute(v, directory)}" if v else k for k, v in mapping(found).items()],
-            "tags": texts,
+            "tags": lambda found: _once(texts(found)),
         },
     )
 
@@ -268,8 +269,12 @@ def _device_requests(value: Any) -> list[dict[str, Any]]:
     """`all`, or a list of requests; where one says neither how many nor which, it is all."""
     requests = [dict(one) for one in ([{}] if value == "all" else value)]
     for one in requests:
+        if one.get("count") is not None and one.get("device_ids"):
+            raise ValueError('"count" and "device_ids" attributes are exclusive')
         if not (one.get("count") or one.get("device_ids")):
             one["count"] = "all"
+        if "options" in one:
+            one["options"] = labels(one["options"])
     return requests
 
 
@@ -285,6 +290,8 @@ def _device(item: Any) -> dict[str, str]:
         return dict(item)
     source, _, rest = item.partition(":")
     target, _, permissions = rest.partition(":")
+    if ":" in permissions:
+        raise ValueError(f"confusing device mapping, please use long syntax: {item}")
     return {"source": source, "target": target or source, "permissions": permissions or "rwm"}
 
 
@@ -303,6 +310,7 @@ def _healthcheck(value: Mapping[str, Any]) -> dict[str, Any]:
         value,
         {
             **durations,
+            "disable": units.boolean,
             "retries": int,
             "test": lambda test: ["CMD-SHELL", test] if isinstance(test, str) else texts(test),
         },
@@ -310,32 +318,47 @@ def _healthcheck(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _logging(value: Mapping[str, Any]) -> dict[str, Any]:
-    return _each(value, {"options": mapping})
+    return _each(value, {"options": labels})
 
 
 def _networks(value: Any) -> dict[str, Any]:
     if isinstance(value, list):
         return dict.fromkeys(value)
+    changes: dict[str, Change] = {"driver_opts": mapping, **dict.fromkeys(("aliases", "link_local_ips"), _once)}
     return {
-        name: found if found is None or isinstance(found, _MARKS) else _each(found, {"driver_opts": mapping})
+        name: found if found is None or isinstance(found, _MARKS) else _each(found, changes)
         for name, found in value.items()
     }
 
 
+def _once(value: list[Any]) -> list[Any]:
+    return unique(value, "")
+
+
 def _ulimits(value: Mapping[str, Any]) -> dict[str, Any]:
     def limit(found: Any) -> Any:
-        return {key: int(item) for key, item in found.items()} if isinstance(found, dict) else int(found)
+        if isinstance(found, dict):
+            return {key: int(item) for key, item in found.items()}
+        return int(found) or {"soft": 0, "hard": 0}  # Go tells none from zero by the structure
 
     return {name: found if isinstance(found, _MARKS) else limit(found) for name, found in value.items()}
 
 
 def _volume(item: Any, directory: Path) -> dict[str, Any]:
     found = parse_volume(item) if isinstance(item, str) else dict(item)
+    if not found.get("target"):
+        raise ValueError("a service volume is missing a mount target")
+    found["target"] = _clean_target(found["target"])
     if found.get("type") == "bind" and "source" in found:
         found["source"] = absolute(found["source"], directory)
     if isinstance(tmpfs := found.get("tmpfs"), dict):
         found["tmpfs"] = _each(tmpfs, {"size": _bytes, "mode": int})
     return found
+
+
+def _clean_target(target: str) -> str:
+    """A path inside a container without a slash at its end, `.`, `..` or doubled slashes. Source: Go's path.Clean."""
+    return "/" + os.path.normpath(target).lstrip("/") if target.startswith("/") else target
 
 
 def _blkio(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,12 @@ def parse(text: str, variables: Mapping[str, str], *, name: str = ".env") -> dic
     return found
 
 
+def parse_raw(text: str) -> dict[str, str | None]:
+    """Read the lines of `format: raw`: everything after the first `=` is the value, quotes and dollars too."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return {key: value if equals else None for key, equals, value in (line.partition("=") for line in lines)}
+
+
 def _entries(text: str, name: str) -> Iterator[tuple[int, str, str, str, str]]:
     position = 0
     while position < len(text):

@@ -18,7 +18,7 @@ _OPERATORS = (":-", "-", ":?", "?", ":+", "+")
 
 
 class Malformed(ValueError):
-    """A `$` that begins nothing."""
+    """A `${` that names no variable."""
 
 
 class Required(ValueError):
@@ -53,7 +53,7 @@ def substitute(text: str, variables: Mapping[str, str], unset: Callable[[str], N
         unset: Told each name that has no value and no default.
 
     Raises:
-        Malformed: a `$` or `${` begins no variable.
+        Malformed: a `${` begins no variable.
         Required: a variable that must be there isn't.
     """
     pieces: list[str] = []
@@ -69,7 +69,7 @@ def variables_of(value: Any) -> Iterator[Variable]:
     """Yield the variables in every string below a value, those in defaults too.
 
     Raises:
-        Malformed: a `$` or `${` begins no variable.
+        Malformed: a `${` begins no variable.
     """
     if isinstance(value, Override):
         yield from variables_of(value.value)
@@ -106,8 +106,9 @@ def _references(text: str) -> Iterator[tuple[int, int, str]]:
             while position < len(text) and text[position] in _NAME:
                 position += 1
             inner = text[dollar + 1 : position]
-        else:
-            raise Malformed(text)
+        else:  # a dollar before anything else is itself: `cost: $5`, `$(date)`
+            position = dollar + 1
+            continue
         yield dollar, position, inner
 
 

@@ -18,7 +18,7 @@ import msgspec
 from pydock_lab.client.compose import canonical, defaults, dotenv, schema
 from pydock_lab.client.compose.document import Document, Override, Reset, read_documents
 from pydock_lab.client.compose.interpolation import Variable, interpolate, variables_of
-from pydock_lab.client.compose.merge import merge, settled
+from pydock_lab.client.compose.merge import merge, settled, unified
 from pydock_lab.client.compose.model import FileObject, Network, Service, StoredVolume
 from pydock_lab.client.compose.problem import NOT_FOUND, ComposeError
 from pydock_lab.client.compose.project import Project, nearest
@@ -102,13 +102,15 @@ def _read_all(
     files = _files(source)
     directory = source.project_directory or (files[0].parent if files else source.directory)
     environment = _environment(source, directory)
-    loader = _Loader(environment, interpolate=source.interpolate)
-    model: dict[str, Any] = {}
+    read = [documents_of(path, _read(path)) for path in files]
     if source.text is not None:
-        model = loader.layer(model, read_documents(source.text, source.directory / "compose.yaml"), directory)
-    for path in files:
-        model = loader.layer(model, documents_of(path, _read(path)), directory)
-    name = _project_name(source, settled(model).get("name"), directory, environment)
+        read.append(read_documents(source.text, source.directory / "compose.yaml"))
+    name = _project_name(source, _said_name(read, environment), directory, environment)
+    # The files may name their project's name, so it is known before their variables are replaced.
+    loader = _Loader({**environment, "COMPOSE_PROJECT_NAME": name}, interpolate=source.interpolate)
+    model: dict[str, Any] = {}
+    for documents in read:
+        model = loader.layer(model, documents, directory)
     return model, name, directory, environment, files, loader
 
 
@@ -202,12 +204,12 @@ class _Loader:
             return {}
         if (path, name) in seen:
             raise ComposeError(
-                "Circular reference:\n"
-                + "\n".join(f"  {where}: service {which}" for where, which in (*seen, (path, name)))
+                "Circular reference:\n  "
+                + "\n  extends ".join(f"{which} in {where}" for where, which in (*seen, (path, name)))
             )
         extends = raw.get("extends")
         mine = {key: value for key, value in raw.items() if key != "extends"}
-        own = canonical.service(name, mine, directory, closed=self._interpolate)
+        own = unified(canonical.service(name, mine, directory, closed=self._interpolate))
         if extends is None:
             return own
         base = self._extended(extends, name, services, path, directory, (*seen, (path, name)))
@@ -324,7 +326,7 @@ def _environment(source: Source, directory: Path) -> dict[str, str]:
     return {**values, **source.environment}
 
 
-def _project_name(source: Source, named: Any, directory: Path, environment: Mapping[str, str]) -> str:
+def _project_name(source: Source, named: str, directory: Path, environment: Mapping[str, str]) -> str:
     if source.name or environment.get("COMPOSE_PROJECT_NAME"):
         name = source.name or environment["COMPOSE_PROJECT_NAME"]
         if name != _normal(name):
@@ -334,10 +336,17 @@ def _project_name(source: Source, named: Any, directory: Path, environment: Mapp
                 exit_code=1,
             )
         return name
-    name = _normal(str(named)) if named else _normal(directory.resolve().name)
+    name = _normal(named) if named else _normal(directory.resolve().name)
     if not name:
         raise ComposeError("project name must not be empty", hint="give it one with -p NAME or a top-level `name:`")
     return name
+
+
+def _said_name(read: Sequence[Sequence[Document]], environment: Mapping[str, str]) -> str:
+    """The top-level `name` of the last file that has one."""
+    values = [document.value for documents in read for document in documents if isinstance(document.value, dict)]
+    said = [value["name"] for value in values if isinstance(value.get("name"), str)]
+    return str(interpolate(said[-1], environment, lambda _: None, "name")) if said else ""
 
 
 def _normal(name: str) -> str:
@@ -352,7 +361,7 @@ def _project(
     files: tuple[Path, ...],
     warnings: tuple[str, ...],
 ) -> Project:
-    found = defaults.complete(model, name, {**environment, "COMPOSE_PROJECT_NAME": name})
+    found = defaults.complete(model, name, directory, {**environment, "COMPOSE_PROJECT_NAME": name})
     return Project(
         name=name,
         directory=directory,
@@ -373,4 +382,5 @@ def _typed(entry: Any, kind: Any, place: str) -> Any:
         # Not strict: a variable's value is text, whatever the place wants.
         return msgspec.convert(entry, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ComposeError(f"{place}: {error}") from None
+        text, _, where = str(error).partition(" - at `$")
+        raise ComposeError(f"{place}{where.rstrip('`')}: {text}") from None

@@ -13,6 +13,27 @@ from pydock_lab.client.compose.document import Override, Reset
 _REPLACED = frozenset({"command", "entrypoint", "test"})
 """Lists that are one thing: a later one replaces, it does not add."""
 
+UNIQUE = frozenset(
+    [
+        "cap_add",
+        "cap_drop",
+        "configs",
+        "devices",
+        "dns",
+        "dns_opt",
+        "dns_search",
+        "env_file",
+        "expose",
+        "links",
+        "ports",
+        "profiles",
+        "secrets",
+        "tmpfs",
+        "volumes",
+    ]
+)
+"""Lists of a service of which Compose keeps one of each, where it could also refuse what stands there twice."""
+
 _IDENTITY: dict[str, Callable[[Any], Any]] = {
     "volumes": lambda item: item.get("target"),
     "devices": lambda item: item.get("target", item.get("capabilities") and str(item)),
@@ -62,6 +83,14 @@ def unique(items: list[Any], key: str) -> list[Any]:
             name = item
         found[name] = item
     return list(found.values())
+
+
+def unified(service: dict[str, Any]) -> dict[str, Any]:
+    """Leave one of each in a service's lists, as if its own lines came one after the other."""
+    return {
+        key: unique(value, key) if key in UNIQUE and isinstance(value, list) else value
+        for key, value in service.items()
+    }
 
 
 def settled(value: Any) -> Any:

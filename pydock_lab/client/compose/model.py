@@ -23,8 +23,8 @@ class Part(msgspec.Struct, omit_defaults=True, kw_only=True, forbid_unknown_fiel
 class SingleOrRange(Part):
     """A ulimit with a soft and a hard value."""
 
-    soft: int = 0
-    hard: int = 0
+    soft: int
+    hard: int
 
 
 class FileReference(Part):
@@ -370,6 +370,7 @@ class Service(Part):
     working_dir: str = ""
     post_start: list[Hook] = []
     pre_stop: list[Hook] = []
+    extensions: dict[str, Any] = {}
 
     @property
     def replicas(self) -> int:
@@ -408,6 +409,7 @@ class Network(Part):
     attachable: bool = False
     labels: TextMap = {}
     enable_ipv6: bool | None = None
+    extensions: dict[str, Any] = {}
 
 
 class StoredVolume(Part):
@@ -418,6 +420,7 @@ class StoredVolume(Part):
     driver_opts: Settings = {}
     external: bool = False
     labels: TextMap = {}
+    extensions: dict[str, Any] = {}
 
 
 class FileObject(Part):
@@ -432,3 +435,4 @@ class FileObject(Part):
     driver: str = ""
     driver_opts: Settings = {}
     template_driver: str = ""
+    extensions: dict[str, Any] = {}

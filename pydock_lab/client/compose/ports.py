@@ -29,6 +29,7 @@ def parse_port(item: Any) -> list[dict[str, Any]]:
     address, published, target = _parts(text)
     if not target:
         raise ValueError(f"No port specified: {item}<empty>")
+    _check_address(address)
     targets = _range(target, "containerPort")
     outside = _range(published, "hostPort") if published else []
     if outside and len(outside) != len(targets):
@@ -49,6 +50,16 @@ def _parts(text: str) -> tuple[str, str, str]:
         return text, "", ""
     address, _, published = rest.rpartition(":")
     return address.strip("[]"), published, target
+
+
+def _check_address(address: str) -> None:
+    import ipaddress  # few name one
+
+    try:
+        if address:
+            ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        raise ValueError(f"Invalid ip address: {address}") from None
 
 
 def _range(text: str, what: str) -> list[int]:

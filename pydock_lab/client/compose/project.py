@@ -126,19 +126,20 @@ class Project(msgspec.Struct, frozen=True):
             ComposeError: in Compose's words.
         """
         for name, service in self.services.items():
+            if service.networks and service.network_mode:
+                raise ComposeError(
+                    f"service {name} declares mutually exclusive `network_mode` and `networks`: invalid compose project"
+                )
             for message, hint in self._undefined(service):
                 raise ComposeError(f'service "{name}" {message}: invalid compose project', hint=hint)
             for key, found in service.depends_on.items():
-                if key not in self.services and found.required:
-                    if key in self.disabled:
-                        profiles = " ".join(self.disabled[key].profiles)
-                        raise ComposeError(
-                            f"service {key} is required by {name} but is disabled. "
-                            f"Can be enabled by profiles [{profiles}]"
-                        )
+                disabled = self.disabled.get(key)
+                if key not in self.services and (found.required or disabled is None):
+                    hint = nearest(key, self.services)
+                    if disabled is not None:
+                        hint = f"{key} has profiles: --profile {disabled.profiles[0]} enables it"
                     raise ComposeError(
-                        f'service "{name}" depends on undefined service "{key}": invalid compose project',
-                        hint=nearest(key, self.services),
+                        f'service "{name}" depends on undefined service "{key}": invalid compose project', hint=hint
                     )
         self.order()
 
@@ -161,8 +162,6 @@ class Project(msgspec.Struct, frozen=True):
     def _undefined(self, service: Service) -> Iterator[tuple[str, str | None]]:
         if not service.image and service.build is None:
             yield "has neither an image nor a build context specified", None
-        if service.networks and service.network_mode:
-            yield "declares mutually exclusive `network_mode` and `networks`", None
         for kind, names, known in (
             ("network", service.networks, self.networks),
             ("volume", [one.source for one in service.volumes if one.type == "volume" and one.source], self.volumes),

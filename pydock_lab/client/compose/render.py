@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,14 @@ from pydock_lab.client.compose.model import Network, Part, Service
 from pydock_lab.client.compose.project import Project
 
 _KINDS = ("networks", "volumes", "secrets", "configs")
+_OTHERS = (
+    re.compile(r"y|Y|yes|Yes|YES|on|On|ON|n|N|no|No|NO|off|Off|OFF"),
+    re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"),
+    re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ][0-9:.]+(Z|[-+][0-9:]+)?)?"),
+)
+"""Truths, sexagesimal numbers and dates of YAML 1.1, which go-yaml quotes."""
 _NOT_HASHED = ("build", "pull_policy", "scale")
+_SHOWN_EMPTY = ("bind", "deploy", "healthcheck", "logging", "tmpfs", "volume")
 
 
 def service_hash(service: Service) -> str:
@@ -47,15 +55,15 @@ def config_json(project: Project, *, indent: int = 2) -> str:
     """The project as JSON."""
     document: dict[str, Any] = {"name": project.name}
     entries = {
-        "configs": _plain(project.configs),
+        "configs": _without_extensions(project.configs),
         "networks": {key: _network_json(found) for key, found in sorted(project.networks.items())},
-        "secrets": _plain(project.secrets),
-        "services": {key: _escaped(_service_json(found)) for key, found in sorted(project.services.items())},
-        "volumes": _plain(project.volumes),
+        "secrets": _without_extensions(project.secrets),
+        "services": {key: _service_json(found) for key, found in sorted(project.services.items())},
+        "volumes": _without_extensions(project.volumes),
     }
     document |= {key: found for key, found in entries.items() if found or key == "services"}
     document |= {key: ordered(found) for key, found in project.extensions.items()}
-    document = dict(sorted(document.items()))
+    document = _escaped(dict(sorted(document.items())))
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -63,12 +71,12 @@ def config_json(project: Project, *, indent: int = 2) -> str:
 def config_yaml(project: Project) -> str:
     """The project as YAML, in Compose's order."""
     document: dict[str, Any] = {"name": project.name}
-    document["services"] = {key: _escaped(_builtins(found)) for key, found in sorted(project.services.items())}
+    document["services"] = {key: _builtins(found) for key, found in sorted(project.services.items())}
     for kind in _KINDS:
         if found := _plain(getattr(project, kind)):
             document[kind] = found
     document |= ordered(project.extensions)
-    return to_yaml(document)
+    return to_yaml(_escaped(document))
 
 
 def to_yaml(document: Any) -> str:
@@ -102,16 +110,19 @@ def _needs_quotes(text: str) -> bool:
     """Whether a reader of YAML 1.1 or 1.2 would take it for something else than text."""
     from pydock_lab.client.compose.document import scalar
 
-    words = ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "~")
-    return not isinstance(scalar(text), str) or text.lower() in words or (":" in text and _sexagesimal(text))
-
-
-def _sexagesimal(text: str) -> bool:
-    return all(part.isdigit() for part in text.split(":"))
+    return not isinstance(scalar(text), str) or any(one.fullmatch(text) for one in _OTHERS)
 
 
 def _plain(entries: Mapping[str, Part]) -> dict[str, Any]:
     return {key: _builtins(found) for key, found in sorted(entries.items())}
+
+
+def _without_extensions(entries: Mapping[str, Part]) -> dict[str, Any]:
+    """Go's JSON has the `x-…` keys of the top level only."""
+    return {
+        key: {name: value for name, value in found.items() if name in entries[key].__struct_fields__}
+        for key, found in _plain(entries).items()
+    }
 
 
 def _builtins(part: Part) -> dict[str, Any]:
@@ -123,16 +134,17 @@ def _builtins(part: Part) -> dict[str, Any]:
 
 def _ordered(part: Any, document: Any) -> Any:
     if isinstance(part, Part):
+        extensions = ordered(document.pop("extensions", {}))
         fields = {key: _ordered(getattr(part, key), value) for key, value in document.items()}
         if hosts := fields.get("extra_hosts"):
             fields["extra_hosts"] = [f"{name}={one}" for name, found in hosts.items() for one in found]
         # Structures of Go that hold nothing are left out of the YAML.
-        return {key: value for key, value in fields.items() if value != {} or key in ("volume", "bind", "tmpfs")}
+        return {key: value for key, value in fields.items() if value != {} or key in _SHOWN_EMPTY} | extensions
     if isinstance(part, dict):
         return {key: _ordered(part[key], document[key]) for key in sorted(part)}
     if isinstance(part, list):
         return [_ordered(*pair) for pair in zip(part, document, strict=True)]
-    return document
+    return _number(document)
 
 
 def _service_json(service: Service) -> dict[str, Any]:
@@ -146,6 +158,11 @@ def _service_json(service: Service) -> dict[str, Any]:
         for key, devices in blkio.items():
             if isinstance(devices, list):
                 blkio[key] = [{name.capitalize(): value for name, value in device.items()} for device in devices]
+    if limits := found.get("ulimits"):
+        found["ulimits"] = {
+            name: {key: value for key, value in limit.items() if value} if isinstance(limit, dict) else limit
+            for name, limit in limits.items()
+        }
     if service.develop is not None:
         rules = found["develop"]["watch"]
         found["develop"]["watch"] = [
@@ -169,7 +186,12 @@ def ordered(value: Any) -> Any:
     """Mappings in the order of their keys, all the way down."""
     if isinstance(value, Mapping):
         return {key: ordered(value[key]) for key in sorted(value)}
-    return [ordered(item) for item in value] if isinstance(value, list) else value
+    return [ordered(item) for item in value] if isinstance(value, list) else _number(value)
+
+
+def _number(value: Any) -> Any:
+    """A whole number without the `.0` that Go does not print."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _escaped(value: Any) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_lab.client.compose.document import Document, Override, Path_, Reset
+from pydock_lab.client.compose.merge import UNIQUE
 from pydock_lab.client.compose.problem import ComposeError
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -28,6 +29,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 _NUMBER = re.compile(r"^[-+]?[0-9]+(\.[0-9]+)?$")
+_MAY_REPEAT = UNIQUE | {"aliases", "annotations", "environment", "labels", "link_local_ips", "sysctls"}
 _TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "1", "0"})
 
 
@@ -52,6 +54,8 @@ def check(document: Document, *, closed: bool = True) -> None:
     """
     if not isinstance(document.value, dict):
         raise ComposeError(f"{document.path}: top-level object must be a mapping")
+    if not document.value:
+        raise ComposeError(f"{document.path}: empty compose file", hint="a Compose file begins with `services:`")
     try:
         _check(document.value if closed else _without_variables(document.value), _schema(), ())
     except _Mismatch as mismatch:
@@ -164,6 +168,8 @@ def _check_object(value: Mapping[str, Any], schema: Mapping[str, Any], path: Pat
     patterns: Mapping[str, Any] = schema.get("patternProperties", {})
     for key, item in value.items():
         below = (*path, key)
+        if below == ("include",) and item is None:
+            continue
         if key in properties:
             _check(item, properties[key], below)
             continue
@@ -196,7 +202,7 @@ def _check_list(value: list[Any], schema: Mapping[str, Any], path: Path_) -> Non
     for number, item in enumerate(value):
         if isinstance(items, Mapping):
             _check(item, items, (*path, number))
-    if schema.get("uniqueItems"):
+    if schema.get("uniqueItems") and path[-1] not in _MAY_REPEAT:
         seen: list[Any] = []
         for number, item in enumerate(value):
             if item in seen:

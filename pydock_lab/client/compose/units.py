@@ -24,6 +24,7 @@ _NANOSECONDS = {
     "w": 604_800_000_000_000,
 }
 _TRUE = frozenset({"true", "yes", "on", "y", "1"})
+_BOOLEANS = {**dict.fromkeys(("true", "yes", "on", "y"), True), **dict.fromkeys(("false", "no", "off", "n"), False)}
 
 
 def size_bytes(value: Any) -> int:
@@ -78,6 +79,20 @@ def duration_text(nanoseconds: int) -> str:
 def truth(value: Any) -> bool:
     """`true`, `"yes"` → True."""
     return value if isinstance(value, bool) else str(value).lower() in _TRUE
+
+
+def boolean(value: Any) -> bool:
+    """What stands where a boolean should: itself, or text, as a variable's value always is.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(value, bool):
+        return value
+    try:
+        return _BOOLEANS[str(value).lower()]
+    except KeyError:
+        raise ValueError(f"invalid boolean: {value}") from None
 
 
 def text(value: Any) -> str:

@@ -17,7 +17,9 @@ def parse_volume(text: str) -> dict[str, Any]:
         ValueError: there is no path in it, or an empty part.
     """
     parts = text.split(":")
-    if not text or "" in parts:
+    if not text:
+        raise ValueError("invalid empty volume spec")
+    if "" in parts:
         raise ValueError(f"invalid spec: {text}: empty section between colons")
     if len(parts) == 1:
         return {"type": "volume", "target": parts[0], "volume": {}}
@@ -39,6 +41,5 @@ def parse_volume(text: str) -> dict[str, Any]:
             found.setdefault("bind", {})["selinux"] = option
         elif option in _PROPAGATIONS:
             found.setdefault("bind", {})["propagation"] = option
-        elif option in ("cached", "consistent", "delegated"):
-            found["consistency"] = option
+        # Others mean nothing here, as with Compose: `cached` was for Docker Desktop.
     return found
