@@ -4,8 +4,8 @@ The veth pair of a container is made by its launch, from the plain values in
 `Endpoint`.
 
 State has three homes: the database remembers networks and endpoints, the
-kernel holds bridges and filter rules, and this object knows which addresses
-and ports are taken. `start` makes the kernel agree with the database again,
+kernel holds bridges and filter rules, and `Pools` and `HostPorts` know which
+addresses and ports are taken. `start` makes the kernel agree with the database again,
 whatever a crash or somebody's flush left; `close` leaves nothing in it.
 """
 
@@ -25,7 +25,7 @@ import msgspec
 
 from pydock_lab.daemon.config import DaemonConfig
 from pydock_lab.daemon.network import creation
-from pydock_lab.daemon.network.addresses import AddressPool, free_subnet, host_routes, overlaps
+from pydock_lab.daemon.network.addresses import free_subnet, host_routes, overlaps
 from pydock_lab.daemon.network.claim import subnet_choice
 from pydock_lab.daemon.network.endpoint import Endpoint, PortBinding
 from pydock_lab.daemon.network.kernel import HostNetwork
@@ -33,6 +33,7 @@ from pydock_lab.daemon.network.links import link_names, link_tag
 from pydock_lab.daemon.network.names import Names
 from pydock_lab.daemon.network.nat import BridgeRules, Rule
 from pydock_lab.daemon.network.outbound import Outbound
+from pydock_lab.daemon.network.pools import Pools
 from pydock_lab.daemon.network.ports import HostPorts, forwards
 from pydock_lab.daemon.network.record import PREDEFINED, Documents, NetworkRecord, Subnet
 from pydock_lab.daemon.rootless.broker import Broker
@@ -54,7 +55,7 @@ class Networks:
         self._tag = link_tag(config.data_root)
         self._records: dict[str, NetworkRecord] = {}
         self._endpoints: dict[str, Endpoint] = {}
-        self._pools: dict[tuple[str, int], AddressPool] = {}
+        self._pools = Pools()
         broker = Broker(config.broker_fd) if config.broker_fd is not None else None
         make_socket = broker.make_socket if broker else socket.socket
         self._ports = HostPorts(make_socket)
@@ -112,22 +113,12 @@ class Networks:
             else:
                 self._keep(msgspec.structs.replace(record, subnet4=subnet))
         for record in self._records.values():
-            self._fill_pools(record)
+            self._pools.open(record, self._endpoints_of(record))
 
     def _as_default(self, record: NetworkRecord, subnet: Subnet) -> NetworkRecord:
         bridge = self._config.bridge or f"pd{self._tag}-0"
         fresh = creation.predefined("bridge", bridge=bridge, subnet=subnet)
         return msgspec.structs.replace(fresh, id=record.id, created=record.created)
-
-    def _fill_pools(self, record: NetworkRecord) -> None:
-        for version, subnet in ((4, record.subnet4), (6, record.subnet6)):
-            if subnet is not None:
-                self._pools[record.id, version] = subnet.pool()
-        for endpoint in self._endpoints_of(record):
-            for version, address in ((4, endpoint.address), (6, endpoint.address6)):
-                if address and (record.id, version) in self._pools:
-                    with contextlib.suppress(LabError):
-                        self._pools[record.id, version].take_this(address)
 
     async def _prepare(self, claim: contextlib.AsyncExitStack) -> None:
         async with claim:
@@ -208,7 +199,7 @@ class Networks:
                 del self._records[record.id]
                 self._kernel.delete_bridge(record)
                 raise
-        self._fill_pools(record)
+        self._pools.open(record, ())
         return record.document()
 
     def resolve(self, name: str) -> dict[str, Any]:
@@ -242,8 +233,7 @@ class Networks:
             )
         del self._records[record.id]
         self._documents.delete(f"network/{record.id}")
-        self._pools.pop((record.id, 4), None)
-        self._pools.pop((record.id, 6), None)
+        self._pools.close(record)
         await self._kernel.hold(self._rules())
         self._kernel.delete_bridge(record)
 
@@ -273,14 +263,7 @@ class Networks:
             raise Forbidden(f"endpoint with name {name or container_id} already exists in network {record.name}")
         settings = config or {}
         wanted = settings.get("IPAMConfig") or {}
-        address = self._take(record, record.subnet4, 4, wanted.get("IPv4Address") or "")
-        address6 = ""
-        if record.subnet6 is not None:
-            try:
-                address6 = self._take(record, record.subnet6, 6, wanted.get("IPv6Address") or "")
-            except BaseException:
-                self._pools[record.id, 4].free(address)
-                raise
+        address, address6 = self._pools.take(record, wanted.get("IPv4Address") or "", wanted.get("IPv6Address") or "")
         used = {endpoint.ifname for endpoint in self._endpoints.values() if endpoint.container_id == container_id}
         endpoint_id = secrets.token_hex(32)
         aliases = [*(settings.get("Aliases") or []), container_id[:12], *filter(None, [hostname])]
@@ -306,22 +289,6 @@ class Networks:
         self._remember(endpoint)
         self._trace.emit("network", "address.reserved", container_id, network=record.name, address=address)
         return endpoint
-
-    def _take(self, record: NetworkRecord, subnet: Subnet, version: int, wanted: str) -> str:
-        pool = self._pools[record.id, version]
-        if not wanted:
-            try:
-                return str(pool.take())
-            except Forbidden as error:
-                raise Forbidden(f"{error.message}: {record.name} ({record.id})") from None
-        if not record.user_defined:
-            raise InvalidParameter("user specified IP address is supported on user defined networks only")
-        if subnet.chosen:
-            raise InvalidParameter(
-                "user specified IP address is supported only when connecting to networks with user configured subnets",
-                hint="create the network with --subnet",
-            )
-        return str(pool.take_this(wanted))
 
     async def publish(self, endpoint: Endpoint, bindings: list[PortBinding]) -> list[PortBinding]:
         """Open host ports for an endpoint; return them with the host ports that were chosen.
@@ -359,9 +326,7 @@ class Networks:
             self._forget(endpoint)
             if not any(e.named for e in self._endpoints.values() if e.container_id == endpoint.container_id):
                 self.names.stop(endpoint.container_id)
-            for version, address in ((4, endpoint.address), (6, endpoint.address6)):
-                if address and (pool := self._pools.get((endpoint.network_id, version))):
-                    pool.free(address)
+            self._pools.free(endpoint)
             self._trace.emit("network", "address.freed", endpoint.container_id, address=endpoint.address)
 
     async def filter_rules(self) -> list[Rule]:
