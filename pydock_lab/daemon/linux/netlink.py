@@ -9,6 +9,7 @@ Source: netlink(7), rtnetlink(7), veth(4), include/uapi/linux/if_link.h.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -33,7 +34,10 @@ IFLA_IFNAME = 3
 IFLA_MTU = 4
 IFLA_MASTER = 10
 IFLA_LINKINFO = 18
+IFLA_AF_SPEC = 26
 IFLA_NET_NS_FD = 28
+IFLA_INET6_ADDR_GEN_MODE = 8
+IN6_ADDR_GEN_MODE_NONE = 1
 IFLA_INFO_KIND = 1
 IFLA_INFO_DATA = 2
 VETH_INFO_PEER = 1
@@ -138,6 +142,20 @@ class Netlink:
             # A restarted container's old namespace may still be on its way out, with its link.
             self.delete_link(host_ifname)
             self.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, name="veth", about=host_ifname)
+        self._keep_bare(host_ifname)
+
+    def _keep_bare(self, ifname: str) -> None:
+        """Let a bridge's port have no link-local address: nobody talks to it.
+
+        Each address that comes or goes makes a browser on this host break off what it loads (Chromium:
+        ERR_NETWORK_CHANGED), which the learner would see in JupyterLab whenever a container starts. The kernel
+        gives the address when the peer is up, so there is time for this message of its own, which it ignores in
+        the one that makes the link.
+        """
+        mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
+        body = _link() + _text(IFLA_IFNAME, ifname) + attribute(IFLA_AF_SPEC, attribute(socket.AF_INET6, mode))
+        with contextlib.suppress(KernelError):  # a kernel without IPv6 has none to give
+            self.request(RTM_NEWLINK, 0, body, name="link", about=ifname)
 
     def delete_link(self, ifname: str) -> None:
         """Remove a link by name."""
