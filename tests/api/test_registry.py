@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -173,3 +174,21 @@ def test_all_tags_at_once(engines: Engines, registry: str) -> None:
         assert [line for line in ours.stdout.splitlines() if "exists" not in line] == [
             line for line in theirs.stdout.splitlines() if "exists" not in line
         ]
+
+
+@pytest.mark.oracle
+def test_prune_takes_an_image_that_was_pushed_to_several_repositories(engines: Engines, registry: str) -> None:
+    """It has digests as well, which go with the last tag of their repository."""
+    answers = []
+    for engine in engines:
+        out(engine, "create", "--name", "pruned", "busybox")
+        out(engine, "commit", "-c", "LABEL pruned=yes", "pruned", "pruned:1")
+        out(engine, "rm", "pruned")
+        for name in ("pruned:2", f"{registry}/pruned/a:1", f"{registry}/pruned/b:1"):
+            out(engine, "tag", "pruned:1", name)
+            if "/" in name:
+                out(engine, "push", name)
+        said = out(engine, "image", "prune", "-af", "--filter", "label=pruned")
+        answers.append(sorted(re.sub(r"sha256:[0-9a-f]{64}", "DIGEST", said).splitlines()))
+        assert out(engine, "images", "-aq", "--filter", "label=pruned") == ""
+    assert answers[0] == answers[1]

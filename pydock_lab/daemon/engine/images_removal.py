@@ -6,6 +6,7 @@ Source: moby daemon/images/image_delete.go and image_prune.go.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -94,10 +95,9 @@ class ImageRemoval:
             if dangling_only and any(reference.tag for reference in references):
                 continue
             for name in [str(reference) for reference in references] or [image.id]:
-                try:
+                # Used by a container; or a digest, which has gone with the last tag of its repository.
+                with contextlib.suppress(LabError):
                     deleted += await self.remove(name)
-                except LabError:
-                    break  # used by a container
         reclaimed = sum(sizes.get(record.get("Deleted", ""), 0) for record in deleted)
         self._events.publish("image", "prune", "", {"reclaimed": str(reclaimed)})
         return {"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed}
