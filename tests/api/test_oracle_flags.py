@@ -491,6 +491,27 @@ AFTERWARDS = {
         update --restart always uu
         rm -f uu
     """,
+    "networks of one that runs": """
+        network create --internal ainternal
+        network create zopen
+        run -d --name nn --net ainternal --expose 81 -p 80 busybox sleep 1d
+        inspect -f '{{len (index .NetworkSettings.Ports "80/tcp")}} {{len .NetworkSettings.Ports}}' nn
+        network connect zopen nn
+        inspect -f '{{len (index .NetworkSettings.Ports "80/tcp")}} {{len .NetworkSettings.Ports}}' nn
+        exec nn sh -c 'ip route | grep default | cut -d" " -f4,5'
+        network connect bridge nn
+        inspect -f '{{len (index .NetworkSettings.Ports "80/tcp")}} {{len .NetworkSettings.Ports}}' nn
+        exec nn sh -c 'ip route | grep default | cut -d" " -f4,5'
+        restart -t 0 nn
+        exec nn sh -c 'ip addr show $(ip route | grep default | cut -d" " -f5) | grep -c $(hostname -i | cut -d" " -f1)'
+        network disconnect bridge nn
+        inspect -f '{{len (index .NetworkSettings.Ports "80/tcp")}} {{len .NetworkSettings.Ports}}' nn
+        exec nn sh -c 'ip route | grep -c default'
+        network disconnect ainternal nn
+        exec nn sh -c 'ip route | grep -c default'
+        rm -f nn
+        network rm ainternal zopen
+    """,
     "rename": """
         create --name a1 busybox
         create --name a2 busybox
@@ -521,6 +542,7 @@ AFTERWARDS = {
         inspect -f '{{json .Config.Env}} {{json .Config.Cmd}} {{json .Config.ExposedPorts}} {{.Author}} \
 {{.Comment}} {{.Config.User}} {{.Config.WorkingDir}} {{json .Config.Volumes}}' made:1
         run --rm made:1
+        inspect -f '{{.Config.Image}} {{.Config.Hostname}} {{.Config.AttachStdout}}' made:1
         commit -c 'NONSENSE x' cc
         commit -c 'RUN x' cc
         commit no-such

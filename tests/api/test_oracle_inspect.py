@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Engines
+from tests.api.wire import Wire
 from tests.conftest import Daemon
 
 pytestmark = [pytest.mark.root, pytest.mark.oracle]
@@ -198,6 +200,34 @@ def test_a_built_image(engines: Engines, tmp_path: Any) -> None:
     ours, our_history, theirs, their_history = documents
     same(ours, without(theirs, {"Image"}))
     assert our_history == their_history
+
+
+def test_a_container_of_a_client_from_before_hostconfig(engines: Engines) -> None:
+    """Some still put its fields beside the others'."""
+    published = []
+    for engine in engines:
+        asked = {"Image": "busybox", "Cmd": ["true"], "PublishAllPorts": True, "NetworkMode": "none"}
+        body = json.dumps(asked).encode()
+        with closing(Wire(engine)) as wire:
+            wire.send(
+                "POST", "/v1.41/containers/create?name=old-way", "Connection: close", body=json.dumps(body).encode()
+            )
+            assert wire.head()[0] == "HTTP/1.1 201 Created"
+        host = inspect(engine, "container", "old-way")["HostConfig"]
+        published.append((host["PublishAllPorts"], host["NetworkMode"]))
+        engine.docker("rm", "old-way")
+    assert published == [(True, "none")] * 2
+
+
+def test_an_attach_to_nothing_is_answered_in_text(engines: Engines) -> None:
+    answers = []
+    for engine in engines:
+        with closing(Wire(engine)) as wire:
+            wire.send("POST", "/v1.41/containers/nosuch/attach?stream=1&stdout=1", "Connection: close")
+            head = wire.head()
+            typed = next(line for line in head if line.startswith("Content-Type"))
+            answers.append((head[0], typed, wire.rest()))
+    assert answers[0] == answers[1]
 
 
 def test_a_volume(engines: Engines) -> None:

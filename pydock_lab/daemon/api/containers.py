@@ -69,7 +69,7 @@ class _Containers:
         body = decode_create(await json_body(request))
         if requested_version(request) < (1, 40):
             # What those clients expect; see moby's postContainersCreate.
-            host = body.setdefault("HostConfig", {}) or {}
+            host = body["HostConfig"]
             host["IpcMode"] = host.get("IpcMode") or "shareable"
         name, platform = request.query.get("name", ""), request.query.get("platform", "")
         created = await to_end(self._containers.create(body, name, platform))

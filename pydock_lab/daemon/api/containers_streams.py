@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import msgspec
@@ -23,8 +24,9 @@ from pydock_lab.daemon.engine.containers.stats import read_stats
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.daemon.runtime.client import Hold
-from pydock_lab.errors import Conflict, InvalidParameter, NotImplementedYet
+from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotImplementedYet
 
+_FIRST_WORDS_S = 0.05
 _CONDITIONS = ("", "not-running", "next-exit", "removed")
 
 
@@ -47,6 +49,13 @@ class _Streams:
 
     async def post_attach(self, request: web.Request) -> web.StreamResponse:
         """`docker attach`, and the first thing `docker run` does."""
+        try:
+            return await self._attach(request)
+        except LabError as error:
+            # Text, as in dockerd, which has the connection by now.
+            return web.Response(body=f"{error.message}\r\n", status=error.status, content_type=hijack.RAW)
+
+    async def _attach(self, request: web.Request) -> web.StreamResponse:
         with hijack.Hijack(request) as client:
             client.hold()
             container = self._containers.get(request.match_info["name"])
@@ -71,6 +80,8 @@ class _Streams:
                     )
                 )
             if flag(request, "logs"):
+                if hold is None:
+                    await _first_words(container)
                 # The log first, up to where the attachment began; then what has come meanwhile.
                 try:
                     await self._replay(container, client, request, hold)
@@ -113,6 +124,8 @@ class _Streams:
             headers={"Content-Type": hijack.content_type(container.tty, requested_version(request))}
         )
         await response.prepare(request)
+        if not query.follow:
+            await _first_words(container)
         path = self._containers.launcher.log_path(container.id)
         async for chunk in read_logs(container, path, query, self._containers.log_watch):
             await response.write(chunk)
@@ -177,6 +190,19 @@ class _Streams:
         path = self._containers.launcher.log_path(container.id)
         async for chunk in read_logs(container, path, query, self._containers.log_watch):
             await client.send(chunk)
+
+
+async def _first_words(container: Container) -> None:
+    """Give a container that has only just started the time to say something, or to end.
+
+    Clients ask for the logs of a short command right after its start. dockerd's start takes so long that they find
+    them; ours is over before the process has run at all.
+    """
+    left_s = _FIRST_WORDS_S - (time.time_ns() - container.state.started_at_ns) / 1e9
+    if container.state.running and 0 < left_s <= _FIRST_WORDS_S:
+        end = container.next_exit()
+        await asyncio.wait((end,), timeout=left_s)
+        end.cancel()
 
 
 def _condition(container: Container, condition: str) -> asyncio.Future[int] | None:

@@ -22,7 +22,7 @@ from pydock_lab.errors import Conflict
 from pydock_lab.spec import timestamps
 from pydock_lab.spec.reference import Reference
 
-# What of a container's Config is the image's; the rest (Hostname, Tty, …) is the container's alone.
+# What a commit's own Config may set; the rest (Hostname, Tty, …) is the container's.
 _IMAGE_CONFIG = (
     *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels"),
     *("StopSignal", "Healthcheck", "OnBuild", "Shell", "ArgsEscaped"),
@@ -96,7 +96,7 @@ class Committer:
         """The image's document before it had the changes, with the new layer, if any, and its line of history."""
         record = container.record
         base = copy.deepcopy(self._images.resolve(record.image_id).config)
-        own = {key: record.config[key] for key in _IMAGE_CONFIG if record.config.get(key)}
+        own = copy.deepcopy(record.config)
         own |= {key: config[key] for key in _IMAGE_CONFIG if config.get(key)}
         created = timestamps.render(time.time_ns())
         line: dict[str, Any] = {"created": created, "created_by": " ".join([record.path, *record.args])}

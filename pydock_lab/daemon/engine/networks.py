@@ -9,11 +9,11 @@ Source: moby daemon/network.go, daemon/container_operations.go, daemon/network/f
 from __future__ import annotations
 
 import builtins
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from pydock_lab.daemon.engine.containers.containers import Containers
-from pydock_lab.daemon.engine.containers.networking import attachment, network_mode
+from pydock_lab.daemon.engine.containers.networking import network_mode
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.engine.filters import Filters
@@ -125,17 +125,18 @@ class EngineNetworks:
         networking = self._containers.networking
         endpoint = await networking.allocate(container, record.id, settings)
         endpoints = container.record.endpoints
-        link = attachment(endpoint, endpoint.ifname)
-        if any(other.gateway for other in endpoints.values()):
-            link = replace(link, gateway="")  # there is a default route already
-        if any(other.gateway6 for other in endpoints.values()):
-            link = replace(link, gateway6="")
+        endpoints[record.name] = endpoint
         try:
-            await self._runtime.connect(container.id, asdict(link))
+            await self._runtime.connect(container.id, asdict(networking.attachment(container, endpoint)))
         except BaseException:
+            del endpoints[record.name]
             await self._networks.release(endpoint)
             raise
-        endpoints[record.name] = endpoint
+        try:
+            await networking.publish_ports(container)
+        except BaseException:
+            await self._unplug(container, record, endpoints.pop(record.name))
+            raise
         self._write_files(container)
         self._publish(record, "connect", container)
 
@@ -169,15 +170,12 @@ class EngineNetworks:
 
     async def _unplug(self, container: Container, record: NetworkRecord, endpoint: Endpoint) -> None:
         if container.state.running:
-            await self._runtime.disconnect(container.id, endpoint.ifname)
+            routes = self._containers.networking.default_routes(container)
+            await self._runtime.disconnect(container.id, endpoint.ifname, routes)
         await self._networks.release(endpoint)
         self._publish(record, "disconnect", container)
         # Published ports move on to a network that is left.
-        endpoints = container.record.endpoints
-        if endpoint.bindings and endpoints:
-            key, other = next(iter(endpoints.items()))
-            moved = await self._networks.publish(other, builtins.list(endpoint.bindings))
-            endpoints[key] = replace(other, bindings=(*other.bindings, *moved))
+        await self._containers.networking.publish_ports(container, builtins.list(endpoint.bindings))
         self._write_files(container)
 
     def _write_files(self, container: Container) -> None:

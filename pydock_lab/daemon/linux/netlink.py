@@ -19,6 +19,7 @@ from pydock_lab.errors import KernelError
 
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
+NLM_F_REPLACE = 0x100
 NLM_F_EXCL = 0x200
 NLM_F_CREATE = 0x400
 NLMSG_ERROR = 2
@@ -178,12 +179,12 @@ class Netlink:
             body += attribute(IFA_BROADCAST, broadcast.to_bytes(4, "big"))
         self.request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, body, name="address", about=address)
 
-    def add_default_route(self, gateway: str, index: int) -> None:
-        """Route everything else through `gateway`, reached over link `index`."""
+    def set_default_route(self, gateway: str, index: int) -> None:
+        """Route everything else through `gateway`, reached over link `index`, and no longer through another."""
         family, packed = _packed(gateway)
         body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
         body += attribute(RTA_GATEWAY, packed) + _number(RTA_OIF, index)
-        self.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body, name="route", about=f"default via {gateway}")
+        self.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, name="route", about=f"default via {gateway}")
 
 
 def _packed(address: str) -> tuple[int, bytes]:

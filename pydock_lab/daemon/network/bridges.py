@@ -319,15 +319,23 @@ class Networks:
 
     async def release(self, endpoint: Endpoint) -> None:
         """Close its ports and free its address. The veth pair dies with the container's netns."""
-        # The kernel first: a rule that outlived its socket would lead whoever gets the port next astray.
-        await self._kernel.withdraw(forwards(endpoint, self._ports.bindings(endpoint)))
-        self._ports.release(endpoint)
+        await self._close_ports(endpoint)
         if endpoint.endpoint_id in self._endpoints:
             self._forget(endpoint)
             if not any(e.named for e in self._endpoints.values() if e.container_id == endpoint.container_id):
                 self.names.stop(endpoint.container_id)
             self._pools.free(endpoint)
             self._trace.emit("network", "address.freed", endpoint.container_id, address=endpoint.address)
+
+    async def withdraw(self, endpoint: Endpoint) -> None:
+        """Close the ports of an endpoint that stays."""
+        await self._close_ports(endpoint)
+        self._remember(replace(endpoint, bindings=()))
+
+    async def _close_ports(self, endpoint: Endpoint) -> None:
+        # The kernel first: a rule that outlived its socket would lead whoever gets the port next astray.
+        await self._kernel.withdraw(forwards(endpoint, self._ports.bindings(endpoint)))
+        self._ports.release(endpoint)
 
     async def filter_rules(self) -> list[Rule]:
         """Return the packet filter's rules as the kernel has them now."""

@@ -292,10 +292,10 @@ class Runtime(CgroupVerbs):
         except KeeperRefusal as refusal:
             raise SystemFailure(refusal.failure["message"]) from None
 
-    async def disconnect(self, container_id: str, ifname: str) -> None:
-        """Take a link out of a running container."""
+    async def disconnect(self, container_id: str, ifname: str, routes: list[tuple[str, str]]) -> None:
+        """Take a link out of a running container; afterwards its default routes are these (link, gateway)."""
         try:
-            await self._request("disconnect", id=container_id, ifname=ifname)
+            await self._request("disconnect", id=container_id, ifname=ifname, routes=routes)
         except KeeperRefusal as refusal:
             raise SystemFailure(refusal.failure["message"]) from None
 

@@ -7,6 +7,7 @@ nothing is executed in the end: the last operation reports a result.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,27 @@ class DeleteLink(Operation):
         inside = Netlink()
         try:
             inside.delete_link(self.ifname)
+        finally:
+            inside.close()
+        return None
+
+
+@dataclass
+class SetDefaultRoute(Operation):
+    """Send what leaves the subnets of this network namespace through another of its links."""
+
+    ifname: str
+    gateway: str
+
+    def describe(self) -> str:
+        """Say through which."""
+        return f"Route everything else via {self.gateway} over {self.ifname}"
+
+    def execute(self, context: Context) -> Findings:
+        """RTM_NEWROUTE."""
+        inside = Netlink()
+        try:
+            inside.set_default_route(self.gateway, socket.if_nametoindex(self.ifname))
         finally:
             inside.close()
         return None
@@ -131,10 +153,11 @@ def connect_plan(container_id: str, pid: int, attachment: Attachment) -> Plan:
     return Plan(id=container_id, bridges=[attachment.bridge], operations=[join, plug, Done()])
 
 
-def disconnect_plan(container_id: str, pid: int, ifname: str) -> Plan:
-    """Return the plan that takes a link out of a running container."""
+def disconnect_plan(container_id: str, pid: int, ifname: str, routes: list[list[str]]) -> Plan:
+    """Return the plan that takes a link out of a running container; its default routes are then `[ifname, gateway]`."""
     join = namespaces.JoinNamespace("network", f"/proc/{pid}/ns/net")
-    return Plan(id=container_id, operations=[join, DeleteLink(ifname), Done()])
+    ways_out = [SetDefaultRoute(*route) for route in routes]
+    return Plan(id=container_id, operations=[join, DeleteLink(ifname), *ways_out, Done()])
 
 
 def resolver_plan(container_id: str, pid: int, address: str) -> Plan:

@@ -304,7 +304,7 @@ class Keeper:
         from pydock_lab.daemon.runtime.errand import disconnect_plan
 
         init = self._known(message["id"])
-        self._run_errand(disconnect_plan(init.id, init.pid, message["ifname"]), answer)
+        self._run_errand(disconnect_plan(init.id, init.pid, message["ifname"], message["routes"]), answer)
 
     def _resolver(self, answer: Answer, message: Message, fds: list[int]) -> None:
         from pydock_lab.daemon.runtime.errand import resolver_plan

@@ -68,7 +68,7 @@ class Creation:
         """
         if name:
             name = self._table.check_name(name)
-        asked_host = body.get("HostConfig") or {}
+        asked_host = body["HostConfig"]
         endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
         image = self._image(body)
         if image and platform:

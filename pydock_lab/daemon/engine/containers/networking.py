@@ -19,7 +19,7 @@ from pydock_lab.daemon.engine.containers.table import ContainerTable
 from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.network import etcfiles, resolver
 from pydock_lab.daemon.network.bridges import Networks
-from pydock_lab.daemon.network.endpoint import Endpoint
+from pydock_lab.daemon.network.endpoint import Endpoint, PortBinding
 from pydock_lab.daemon.network.names import Customs
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import Attachment
@@ -85,21 +85,17 @@ class Networking:
             for name in record.networks:
                 self._publish_unattached("connect", container, name)
             return []
-        wanted = ports.requested(record.config, record.host_config)
         try:
-            for name, settings in record.networks.items():
-                endpoint = await self.allocate(container, name, settings)
-                record.endpoints[name] = endpoint
-                if wanted and endpoint.gateway:  # an internal network publishes nothing
-                    bindings = await self.networks.publish(endpoint, wanted)
-                    record.endpoints[name] = _with_bindings(endpoint, bindings)
-                    wanted = []
+            # The default bridge first, as in dockerd: it is eth0 at every start.
+            for name, settings in sorted(record.networks.items(), key=lambda item: item[0] != "bridge"):
+                record.endpoints[name] = await self.allocate(container, name, settings)
+            await self.publish_ports(container)
         except BaseException:
             await self.disconnect(container, quiet=True)
             raise
         for name, endpoint in record.endpoints.items():
             self._publish("connect", container, name, endpoint)
-        return _with_one_way_out([attachment(endpoint, endpoint.ifname) for endpoint in record.endpoints.values()])
+        return [self.attachment(container, endpoint) for endpoint in record.endpoints.values()]
 
     async def disconnect(self, container: Container, *, quiet: bool = False) -> None:
         """Give back everything; without `quiet` the events say so."""
@@ -121,6 +117,62 @@ class Networking:
         )
         container.interfaces = int(endpoint.ifname.removeprefix("eth")) + 1
         return endpoint
+
+    async def publish_ports(self, container: Container, bindings: list[PortBinding] | None = None) -> None:
+        """Open a container's ports on the network that has its default route, if they are open elsewhere or not yet.
+
+        Args:
+            container: With its endpoints.
+            bindings: What was open on a network that it left; None for what it was made with.
+
+        Raises:
+            SystemFailure: a port can't be opened.
+        """
+        record = container.record
+        way_out = self._way_out(record, 4)
+        now = next((endpoint for endpoint in record.endpoints.values() if endpoint.bindings), None)
+        if way_out is None or now is way_out:
+            return
+        if now is not None:
+            bindings = list(now.bindings)
+            await self.networks.withdraw(now)
+            self._keep(record, replace(now, bindings=()))
+        if wanted := bindings or ports.requested(record.config, record.host_config):
+            published = await self.networks.publish(way_out, wanted)
+            self._keep(record, replace(way_out, bindings=tuple(published)))
+
+    def attachment(self, container: Container, endpoint: Endpoint) -> Attachment:
+        """Turn an endpoint into what the launch carries out; one of them has the default route of its family."""
+        return Attachment(
+            bridge=endpoint.bridge,
+            host_ifname=endpoint.host_ifname,
+            ifname=endpoint.ifname,
+            mac=endpoint.mac,
+            address=f"{endpoint.address}/{endpoint.prefix}" if endpoint.address else "",
+            gateway=endpoint.gateway if endpoint is self._way_out(container.record, 4) else "",
+            address6=f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else "",
+            gateway6=endpoint.gateway6 if endpoint is self._way_out(container.record, 6) else "",
+            mtu=endpoint.mtu,
+        )
+
+    def default_routes(self, container: Container) -> list[tuple[str, str]]:
+        """Return the link and the gateway of each family that has a way out."""
+        way4, way6 = self._way_out(container.record, 4), self._way_out(container.record, 6)
+        return [*([(way4.ifname, way4.gateway)] if way4 else []), *([(way6.ifname, way6.gateway6)] if way6 else [])]
+
+    def _way_out(self, record: Record, version: int) -> Endpoint | None:
+        """Return who has the default route and the ports: the first by the network's name, as in dockerd.
+
+        An internal network has no gateway, so no part in this.
+        """
+        open_ones = [e for e in record.endpoints.values() if (e.gateway if version == 4 else e.gateway6)]
+        return min(open_ones, key=lambda e: self.networks.record(e.network_id).name, default=None)
+
+    @staticmethod
+    def _keep(record: Record, endpoint: Endpoint) -> None:
+        """Put a changed endpoint in the place of what it was."""
+        name = next(name for name, old in record.endpoints.items() if old.endpoint_id == endpoint.endpoint_id)
+        record.endpoints[name] = endpoint
 
     def rename(self, container: Container) -> None:
         """Let other containers find a container under its new name."""
@@ -215,34 +267,3 @@ def has_names(record: Record) -> bool:
     open_ports = [*(config.get("ExposedPorts") or ()), *(host["PortBindings"] or ())]
     serves_names = any(ports.split(port)[0] == _DNS_PORT for port in open_ports)
     return not serves_names and any(endpoint.named for endpoint in record.endpoints.values())
-
-
-def attachment(endpoint: Endpoint, ifname: str) -> Attachment:
-    """Turn an endpoint into what the launch carries out."""
-    return Attachment(
-        bridge=endpoint.bridge,
-        host_ifname=endpoint.host_ifname,
-        ifname=ifname,
-        mac=endpoint.mac,
-        address=f"{endpoint.address}/{endpoint.prefix}" if endpoint.address else "",
-        gateway=endpoint.gateway,
-        address6=f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else "",
-        gateway6=endpoint.gateway6,
-        mtu=endpoint.mtu,
-    )
-
-
-def _with_one_way_out(attachments: list[Attachment]) -> list[Attachment]:
-    """Keep the first gateway of each family: a namespace has one default route."""
-    kept: list[Attachment] = []
-    for one in attachments:
-        if any(other.gateway for other in kept):
-            one = replace(one, gateway="")
-        if any(other.gateway6 for other in kept):
-            one = replace(one, gateway6="")
-        kept.append(one)
-    return kept
-
-
-def _with_bindings(endpoint: Endpoint, bindings: list[Any]) -> Endpoint:
-    return replace(endpoint, bindings=tuple(bindings))

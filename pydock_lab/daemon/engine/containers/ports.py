@@ -60,8 +60,9 @@ def requested(config: dict[str, Any], host: dict[str, Any]) -> list[PortBinding]
 
 
 def inspect_ports(config: dict[str, Any], endpoints: list[Endpoint]) -> dict[str, Any]:
-    """Return NetworkSettings.Ports: every exposed port, with where it is published or null."""
-    shown: dict[str, Any] = {normalize(port): None for port in config.get("ExposedPorts") or {}}
+    """Return NetworkSettings.Ports: every exposed port, with where it is published or null; none without a way out."""
+    exposed = config.get("ExposedPorts") if any(endpoint.gateway for endpoint in endpoints) else None
+    shown: dict[str, Any] = {normalize(port): None for port in exposed or {}}
     for endpoint in endpoints:
         for binding in endpoint.bindings:
             key = f"{binding.container_port}/{binding.protocol}"

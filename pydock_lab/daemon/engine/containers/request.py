@@ -183,18 +183,22 @@ class NetworkingConfig(TypedDict, total=False):
 class CreateBody(Config, total=False):
     """The whole body: a Config with two companions."""
 
-    HostConfig: HostConfig | None
+    HostConfig: HostConfig
     NetworkingConfig: NetworkingConfig | None
 
 
-_Body = TypeVar("_Body", CreateBody, Update)
+_Body = TypeVar("_Body", CreateBody, HostConfig, Update)
 
 
 def decode_create(body: bytes) -> CreateBody:
     """Read the body of a create request. Raises InvalidParameter."""
     if not body:
         raise InvalidParameter("invalid JSON: got EOF while reading request body")
-    return _decode(body, CreateBody)
+    document = _decode(body, CreateBody)
+    if "HostConfig" not in document:
+        # Before API 1.15 its fields stood beside Config's, and some clients still put them there.
+        document["HostConfig"] = _decode(body, HostConfig)
+    return document
 
 
 def decode_update(body: bytes) -> Update:

@@ -243,7 +243,7 @@ def configure_interface(attachment: dict[str, Any]) -> None:
             inside.add_address(index, address)
         inside.set_up(index)
         for gateway in filter(None, (attachment["gateway"], attachment["gateway6"])):
-            inside.add_default_route(gateway, index)
+            inside.set_default_route(gateway, index)
     finally:
         inside.close()
 
