@@ -512,6 +512,13 @@ AFTERWARDS = {
         rm -f nn
         network rm ainternal zopen
     """,
+    "the network of one that ended": """
+        create --name nn busybox true
+        inspect -f '{{len (index .NetworkSettings.Networks "bridge").NetworkID}}' nn
+        start -a nn
+        inspect -f '{{len (index .NetworkSettings.Networks "bridge").NetworkID}}' nn
+        rm nn
+    """,
     "rename": """
         create --name a1 busybox
         create --name a2 busybox

@@ -206,17 +206,41 @@ def test_a_container_of_a_client_from_before_hostconfig(engines: Engines) -> Non
     """Some still put its fields beside the others'."""
     published = []
     for engine in engines:
-        asked = {"Image": "busybox", "Cmd": ["true"], "PublishAllPorts": True, "NetworkMode": "none"}
+        asked = {"Image": "busybox", "Cmd": ["true"], "PublishAllPorts": True, "ReadonlyRootfs": True}
         body = json.dumps(asked).encode()
         with closing(Wire(engine)) as wire:
-            wire.send(
-                "POST", "/v1.41/containers/create?name=old-way", "Connection: close", body=json.dumps(body).encode()
-            )
+            wire.send("POST", "/v1.41/containers/create?name=old-way", "Connection: close", body=body)
             assert wire.head()[0] == "HTTP/1.1 201 Created"
         host = inspect(engine, "container", "old-way")["HostConfig"]
-        published.append((host["PublishAllPorts"], host["NetworkMode"]))
+        published.append((host["PublishAllPorts"], host["ReadonlyRootfs"]))
         engine.docker("rm", "old-way")
-    assert published == [(True, "none")] * 2
+    assert published == [(True, True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        (
+            "POST",
+            "/containers/create?name=any-case",
+            b'{"image":"busybox","CMD":["true"],"hostConfig":{"publishallports":true}}',
+        ),
+        ("POST", "/containers/any-case/update", b"null"),
+        ("POST", "/containers/any-case/resize?h=1", b""),
+        ("GET", "/containers/any-case/archive?path=/bin/busybox/x", b""),
+        ("PUT", "/containers/any-case/archive?path=/bin/busybox/x", b"x"),
+        ("HEAD", "/containers/any-case/archive?path=/bin/busybox/x/y", b""),
+        ("DELETE", "/containers/any-case", b""),
+    ],
+)
+def test_same_status_by_hand(engines: Engines, method: str, path: str, body: bytes) -> None:
+    """What no client library sends, and people do."""
+    answers = []
+    for engine in engines:
+        with closing(Wire(engine)) as wire:
+            wire.send(method, f"/v1.41{path}", "Connection: close", body=body)
+            answers.append(wire.head()[0])
+    assert answers[0] == answers[1]
 
 
 def test_an_attach_to_nothing_is_answered_in_text(engines: Engines) -> None:

@@ -177,7 +177,10 @@ class _Containers:
 
 
 def terminal_size(request: web.Request) -> tuple[int, int]:
-    """Return `h` and `w` of a resize request. Raises InvalidParameter."""
+    """Return `h` and `w` of a resize request, which has to have both. Raises InvalidParameter."""
+    for name in ("h", "w"):
+        if not request.query.get(name):
+            raise InvalidParameter('strconv.Atoi: parsing "": invalid syntax')
     return number(request, "h", 0), number(request, "w", 0)
 
 

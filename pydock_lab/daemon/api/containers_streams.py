@@ -16,13 +16,12 @@ from aiohttp import web
 from pydock_lab.daemon.api import hijack, websocket
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
-from pydock_lab.daemon.api.query import flag, number, to_end
+from pydock_lab.daemon.api.query import flag, moment_ns, number, to_end
 from pydock_lab.daemon.api.router import requested_version
 from pydock_lab.daemon.engine.containers.logs import LogQuery, read_logs
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.stats import read_stats
 from pydock_lab.daemon.engine.engine import Engine
-from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.daemon.runtime.client import Hold
 from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotImplementedYet
 
@@ -220,12 +219,11 @@ def _log_query(request: web.Request, container: Container) -> LogQuery:
     if not (stdout or stderr):
         raise InvalidParameter("Bad parameters: you must choose at least one stream")
     tail = request.query.get("tail", "all")
-    since, until = request.query.get("since", "0"), request.query.get("until", "0")
     return LogQuery(
         stdout=stdout,
         stderr=stderr,
-        since_ns=parse_time_ns(since) if since not in ("", "0") else 0,
-        until_ns=parse_time_ns(until) if until not in ("", "0") else 0,
+        since_ns=moment_ns(request, "since") or 0,
+        until_ns=moment_ns(request, "until") or 0,
         tail=number(request, "tail", -1) if tail.lstrip("-").isdigit() else -1,
         follow=flag(request, "follow"),
         timestamps=flag(request, "timestamps"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api import hijack
@@ -16,7 +15,7 @@ from pydock_lab.daemon.api.containers import terminal_size
 from pydock_lab.daemon.api.detachkeys import parse_detach_keys
 from pydock_lab.daemon.api.query import json_body, to_end
 from pydock_lab.daemon.api.router import requested_version
-from pydock_lab.daemon.engine import execs
+from pydock_lab.daemon.engine import bodies, execs
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.execs import Streams
 from pydock_lab.errors import InvalidParameter, LabError
@@ -28,9 +27,6 @@ class StartBody(TypedDict, total=False):
     Detach: bool
     Tty: bool
     ConsoleSize: list[int] | None
-
-
-_decoder = msgspec.json.Decoder(StartBody)
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -51,7 +47,7 @@ class _Exec:
     async def post_create(self, request: web.Request) -> web.StreamResponse:
         """Prepare a process; 201 with its id."""
         body = await json_body(request)
-        config = execs.decode(body)
+        config = bodies.read(body, execs.ExecConfig)
         try:
             parse_detach_keys(config.get("DetachKeys") or "")
         except InvalidParameter:
@@ -65,11 +61,7 @@ class _Exec:
             return await self._start(request, client)
 
     async def _start(self, request: web.Request, client: hijack.Hijack) -> web.StreamResponse:
-        text = await json_body(request) or b"{}"
-        try:
-            body = _decoder.decode(text)
-        except msgspec.DecodeError as error:
-            raise InvalidParameter(f"invalid JSON: {error}") from None
+        body = bodies.read(await json_body(request) or b"{}", StartBody)
         process = self._execs.get(request.match_info["id"])
         given = body.get("ConsoleSize") or process.config.get("ConsoleSize") or []
         size = (given[0], given[1]) if len(given) == 2 else None

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.errors import InvalidParameter
 
 T = TypeVar("T")
@@ -30,6 +31,18 @@ def number(request: web.Request, name: str, default: int) -> int:
         return int(value)
     except ValueError:
         raise InvalidParameter(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
+
+
+def moment_ns(request: web.Request, name: str) -> int | None:
+    """Return a point in time in ns since the epoch, None where there is none. Raises InvalidParameter."""
+    value = request.query.get(name, "")
+    if not value:
+        return None
+    try:
+        return parse_time_ns(value)
+    except InvalidParameter:
+        # Clients make a number of what their users type; dockerd takes nothing else.
+        raise InvalidParameter(f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
 
 
 async def json_body(request: web.Request) -> bytes:

@@ -13,12 +13,12 @@ import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
+from pydock_lab.daemon.api.query import moment_ns
 from pydock_lab.daemon.api.router import API_VERSION, MIN_API_VERSION, requested_version
 from pydock_lab.daemon.engine import machine
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.events import EventFilter
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.errors import NOT_A_SWARM, InvalidParameter, NotImplementedYet, Unavailable
 
 _PING_HEADERS = {
@@ -80,8 +80,7 @@ class _System:
     async def get_events(self, request: web.Request) -> web.StreamResponse:
         """`docker events`: what is remembered since a time, then what happens until a time."""
         since, until = (request.query.get(name, "") for name in ("since", "until"))
-        since_ns = parse_time_ns(since) if since else None
-        until_ns = parse_time_ns(until) if until else None
+        since_ns, until_ns = moment_ns(request, "since"), moment_ns(request, "until")
         if since_ns is not None and until_ns is not None and since_ns > until_ns:
             raise InvalidParameter(f"`since` time ({since}) cannot be after `until` time ({until})")
         wanted = EventFilter(Filters.parse(request.query.get("filters")))

@@ -12,8 +12,6 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-import msgspec
-
 from pydock_lab.daemon.engine.containers.containers import Containers
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.events import Events
@@ -40,22 +38,6 @@ class ExecConfig(TypedDict, total=False):
 
 
 _ENDED_KEPT = 100
-_decoder = msgspec.json.Decoder(dict[str, Any])
-_KEYS = {key.lower(): key for key in ExecConfig.__annotations__}
-
-
-def decode(body: bytes) -> ExecConfig:
-    """Read the body of a create request. Raises InvalidParameter.
-
-    Go takes keys in any case, and docker-py relies on it: it sends `detachKeys`.
-    """
-    if not body:
-        raise InvalidParameter("invalid JSON: got EOF while reading request body")
-    try:
-        document = _decoder.decode(body)
-        return msgspec.convert({_KEYS.get(key.lower(), key): document[key] for key in document}, ExecConfig)
-    except msgspec.DecodeError as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from None
 
 
 @dataclass

@@ -115,6 +115,7 @@ class Networking:
         endpoint = await self.networks.allocate(
             network, record.id, config=settings, name=record.name, hostname=hostname, least=container.interfaces
         )
+        settings["NetworkID"] = endpoint.network_id  # is told also when the container has ended
         container.interfaces = int(endpoint.ifname.removeprefix("eth")) + 1
         return endpoint
 

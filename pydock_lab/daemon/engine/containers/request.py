@@ -7,11 +7,9 @@ ContainerConfig and HostConfig.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
-import msgspec
-
-from pydock_lab.errors import InvalidParameter
+from pydock_lab.daemon.engine import bodies
 
 Strings = list[str] | None
 Words = list[str] | str | None
@@ -187,37 +185,15 @@ class CreateBody(Config, total=False):
     NetworkingConfig: NetworkingConfig | None
 
 
-_Body = TypeVar("_Body", CreateBody, HostConfig, Update)
-
-
 def decode_create(body: bytes) -> CreateBody:
     """Read the body of a create request. Raises InvalidParameter."""
-    if not body:
-        raise InvalidParameter("invalid JSON: got EOF while reading request body")
-    document = _decode(body, CreateBody)
+    document = bodies.read(body, CreateBody)
     if "HostConfig" not in document:
         # Before API 1.15 its fields stood beside Config's, and some clients still put them there.
-        document["HostConfig"] = _decode(body, HostConfig)
+        document["HostConfig"] = bodies.read(body, HostConfig)
     return document
 
 
 def decode_update(body: bytes) -> Update:
     """Read the body of an update request. Raises InvalidParameter."""
-    return _decode(body, Update)
-
-
-def _decode(body: bytes, kind: type[_Body]) -> _Body:
-    try:
-        document: _Body = msgspec.convert(_without_nulls(msgspec.json.decode(body)), kind)
-    except msgspec.DecodeError as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from None
-    return document
-
-
-def _without_nulls(value: Any) -> Any:
-    """Drop what is null: Go's decoder takes `"Source": null` for a key that is not there."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    if isinstance(value, list):
-        return [_without_nulls(inner) for inner in value]
-    return value
+    return bodies.read(body, Update)

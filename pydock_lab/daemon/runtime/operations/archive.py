@@ -78,8 +78,7 @@ class TransferFiles(Operation):
 
     def _put(self, fd: int) -> None:
         target = _resolve(self.path)
-        if not os.path.lexists(target):
-            raise CannotStart(f"Could not find the file {self.path} in container", "not_found")
+        _lstat(target, self.path)
         if not os.path.isdir(target):
             raise CannotStart("extraction point is not a directory", "invalid")
         owner = None
@@ -97,12 +96,7 @@ class TransferFiles(Operation):
 def path_stat(path: str) -> dict[str, Any]:
     """Return Docker's ContainerPathStat of a path; a link at its end is not followed."""
     resolved = _lresolve(path)
-    try:
-        status = os.lstat(resolved)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise CannotStart(f"Could not find the file {path} in container", "not_found") from None
-        raise
+    status = _lstat(resolved, path)
     if path.endswith(("/", "/.")) and not stat.S_ISDIR(status.st_mode):
         raise CannotStart(f"lstat {path}: not a directory")
     target = _resolve(resolved) if stat.S_ISLNK(status.st_mode) else ""
@@ -119,6 +113,18 @@ def path_stat(path: str) -> dict[str, Any]:
         "mtime": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z",
         "linkTarget": target,
     }
+
+
+def _lstat(resolved: str, path: str) -> os.stat_result:
+    """Look at a path, of which `path` is what was asked for. Raises CannotStart in Docker's words."""
+    try:
+        return os.lstat(resolved)
+    except FileNotFoundError:
+        raise CannotStart(f"Could not find the file {path} in container", "not_found") from None
+    except NotADirectoryError:
+        while not os.path.lexists(os.path.dirname(resolved)):
+            resolved = os.path.dirname(resolved)
+        raise CannotStart(f"lstat {resolved}: not a directory") from None
 
 
 def _base(path: str) -> str:

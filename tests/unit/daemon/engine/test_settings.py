@@ -140,4 +140,15 @@ def test_a_body_of_the_wrong_type_is_refused() -> None:
 
 
 def test_unknown_keys_are_dropped() -> None:
-    assert decode_create(b'{"Image": "x", "Future": 1}') == {"Image": "x"}
+    assert decode_create(b'{"Image": "x", "Future": 1}') == {"Image": "x", "HostConfig": {}}
+
+
+def test_bodies_are_read_as_go_reads_them() -> None:
+    host = b'{"MOUNTS": [{"type": "bind", "Source": null}], "Sysctls": {"a": "b"}}'
+    body = b'{"image": "x", "Cmd": null, "hostconfig": ' + host + b"}"
+    mounts = {"Mounts": [{"Type": "bind"}], "Sysctls": {"a": "b"}}
+    assert decode_create(body) == {"Image": "x", "HostConfig": mounts}
+    assert decode_create(b'{"Image": "x", "Privileged": true}')["HostConfig"] == {"Privileged": True}
+    for refused, message in ((b"", "got EOF while reading request body"), (b'{"Image"', "unexpected EOF")):
+        with pytest.raises(InvalidParameter, match=f"^invalid JSON: {message}$"):
+            decode_create(refused)
