@@ -53,6 +53,9 @@ text = """
 SCRIPT = """%%container run -i alpine sh
 for i in 1 2; do echo "$i"; done
 """
+BASH = """%%bash
+while docker ps -q | grep -q .; do sleep 1; done
+"""
 PROGRAM = """%%container run -i python:3.12-alpine python -
 import os
 """
@@ -60,7 +63,7 @@ import os
 
 @pytest.fixture(scope="module")
 def notebook(desk: Desk) -> Iterator[Notebook]:
-    sources = (DOCKERFILE, COMPOSE, QUESTIONS, PYTHON, MAGICS, SCRIPT, PROGRAM, "pass")
+    sources = (DOCKERFILE, COMPOSE, QUESTIONS, PYTHON, MAGICS, SCRIPT, BASH, PROGRAM, "pass")
     write_notebook(desk.lab.notebooks / "cells.ipynb", *sources)
     notebook = desk.open("cells.ipynb")
     yield notebook
@@ -133,6 +136,8 @@ def test_command_lines_are_no_python(notebook: Notebook) -> None:
     assert colour(script, "%%container") == colour(program, "%%container") == magic
     assert colour(script, "for") == colour(program, "import") != plain  # keywords, each of its own language
     assert colour(script, "$i") != colour(script, "1 2")
+    bash = notebook.cell("while docker ps")
+    assert colour(bash, "while") == colour(bash, "done") == colour(script, "for")
 
 
 def test_a_cell_changes_its_language_with_its_first_line(notebook: Notebook) -> None:

@@ -1,5 +1,5 @@
-/* Cells that begin with %%dockerfile, %%compose, %%container or one of the grading magics are read as what they are, not
-   as Python; so are command lines in the other cells. */
+/* Cells that begin with %%dockerfile, %%compose, %%container, %%bash or one of the grading magics are read as what they
+   are, not as Python; so are command lines in the other cells. */
 
 import { IndentContext, indentService, indentUnit, LanguageSupport, StreamLanguage } from '@codemirror/language';
 import { shell } from '@codemirror/legacy-modes/mode/shell';
@@ -47,6 +47,9 @@ function supportFor(firstLine: string): Extension {
     case 'container':
     case 'docker':
       return inputOf(firstLine);
+    case 'bash':
+    case 'sh':
+      return SHELL;
     case 'predict':
     case 'reveal':
     case 'check':
