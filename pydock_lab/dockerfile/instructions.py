@@ -101,7 +101,7 @@ class Transfer(Instruction):
         destination: As written; relative to the working directory; a trailing slash means a directory.
         files: Here-documents among the sources.
         chown: `user[:group]`, names or numbers, or "".
-        chmod: Octal mode, or "".
+        chmod: Octal or symbolic mode, or "".
         link: Make a layer of its own that doesn't look at the ones below.
         parents: Keep the sources' parent directories.
         excludes: Patterns left out.

@@ -145,6 +145,10 @@ def test_git(daemon: Daemon, context: Path, site: tuple[str, Path]) -> None:
     build(daemon, context, "-t", "gitted")
     assert files(daemon, "gitted", "/src/in/file") == "from git\n"
     assert daemon.docker("run", "--rm", "gitted", "ls", "-A", "/src").stdout.split() == ["Dockerfile", "in"]
+    (context / "Dockerfile").write_text(f"FROM busybox\nADD --keep-git-dir=true {url}/repo.git /kept\n")
+    build(daemon, context, "-t", "gitted")
+    assert ".git" in daemon.docker("run", "--rm", "gitted", "ls", "-A", "/kept").stdout.split()
+    assert "Using cache" in build(daemon, context)
     status, _, body = request(daemon, "POST", f"/build?remote={url}/repo.git%23main&t=remote")
     assert status == 200, body
     assert files(daemon, "remote", "/copied") == "from git\n"

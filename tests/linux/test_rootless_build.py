@@ -60,13 +60,17 @@ def test_mounts(rootless_daemon: RootlessDaemon, tmp_path: Path) -> None:
     assert "\nlower\nupper\n" in done.stdout
 
 
-RECIPE = """FROM scratch
+RECIPE = """FROM busybox
+RUN mkdir -p /made/d && echo x > /made/x && ln -s x /made/l && chmod 750 /made/d && mv /made/x /made/y
 COPY --chown=7:8 f /a/
 COPY --chown=9 d /d
 COPY f /own
 ADD theirs.tar /t/
 COPY --chmod=0600 f /mode
 """
+
+
+EPOCH = ("SOURCE_DATE_EPOCH=1700000000", "--network", "none")
 
 
 def test_layers_are_the_same_as_roots(rootless_daemon: RootlessDaemon, daemon: Daemon, tmp_path: Path) -> None:
@@ -78,9 +82,13 @@ def test_layers_are_the_same_as_roots(rootless_daemon: RootlessDaemon, daemon: D
     with tarfile.open(tmp_path / "theirs.tar", "w") as archive:
         archive.addfile(entry, io.BytesIO(b"I"))
     (tmp_path / "Dockerfile").write_text(RECIPE)
+    assert daemon.docker("pull", "busybox").returncode == 0
+    assert daemon.docker("save", "-o", str(tmp_path / "base.tar"), "busybox").returncode == 0
+    assert rootless_daemon.docker("load", "-i", str(tmp_path / "base.tar")).returncode == 0
+    (tmp_path / "base.tar").unlink()
     ids = []
     for engine in (rootless_daemon, daemon):
-        done = engine.docker("build", "-q", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", str(tmp_path))
+        done = engine.docker("build", "-q", "--build-arg", *EPOCH, str(tmp_path))
         assert done.returncode == 0, done.stdout + done.stderr
         ids.append(engine.docker("image", "inspect", "-f", "{{.Id}} {{.RootFS.Layers}}", done.stdout.strip()).stdout)
     assert ids[0] == ids[1]

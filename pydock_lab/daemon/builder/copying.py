@@ -19,6 +19,7 @@ from pathlib import Path
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs, WritableRootfs, copy_xattrs
 from pydock_lab.daemon.builder.sources import Source
 from pydock_lab.daemon.store.owners import noted_owner
+from pydock_lab.dockerfile.filemode import FileMode
 from pydock_lab.errors import InvalidParameter
 
 _COPY_CHUNK = 1 << 30
@@ -30,11 +31,11 @@ class Ownership:
 
     Attributes:
         owner: uid and gid, or None to keep the source's.
-        mode: Permission bits for everything, or None to keep the source's.
+        mode: What `--chmod` makes of the source's permissions, or None to keep them.
     """
 
     owner: tuple[int, int] | None = (0, 0)
-    mode: int | None = None
+    mode: FileMode | None = None
 
 
 class Copier:
@@ -78,7 +79,7 @@ class Copier:
         directory, last = self.locate(destination, name)
         real = self.target.replace(directory, last)
         real.write_bytes(content)
-        real.chmod(0o644 if self.ownership.mode is None else self.ownership.mode)
+        real.chmod(self._mode(0o644))
         self.target.own(real, *(self.ownership.owner or (0, 0)))
 
     def locate(self, destination: str, name: str) -> tuple[Path, str]:
@@ -164,11 +165,17 @@ class Copier:
             os.mknod(real, place.status.st_mode, place.status.st_rdev)
         self._finish(place, real)
 
+    def _mode(self, mode: int) -> int:
+        """The permission bits of a copy of something with the mode `mode`."""
+        bits = stat.S_IMODE(mode)
+        wanted = self.ownership.mode
+        return bits if wanted is None else wanted.apply(bits, is_directory=stat.S_ISDIR(mode))
+
     def _takes_over(self, place: Place, source: Path, real: Path) -> bool:
         """Link a lent file instead of copying it, if owner and mode stay as they are; return whether that was done."""
         status = place.status
         same_owner = self.ownership.owner in (None, (status.st_uid, status.st_gid)) and not noted_owner(source)
-        same_mode = self.ownership.mode in (None, stat.S_IMODE(status.st_mode))
+        same_mode = self._mode(status.st_mode) == stat.S_IMODE(status.st_mode)
         if not (self._lent and same_owner and same_mode and status.st_nlink == 1):
             return False
         try:
@@ -184,8 +191,7 @@ class Copier:
         self.target.own(real, *(self.ownership.owner or kept))
         copy_xattrs(place.real[0], real)
         if not stat.S_ISLNK(status.st_mode):
-            mode = stat.S_IMODE(status.st_mode) if self.ownership.mode is None else self.ownership.mode
-            real.chmod(mode)
+            real.chmod(self._mode(status.st_mode))
         os.utime(real, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
         if place.is_directory:
             self._touched.append((real, status))

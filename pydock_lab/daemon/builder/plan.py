@@ -25,6 +25,7 @@ from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.sources import Source, SourceTree
 from pydock_lab.daemon.builder.threads import finished
+from pydock_lab.dockerfile.filemode import FileMode
 from pydock_lab.dockerfile.instructions import Add, Copy, Healthcheck, Instruction, Run, Transfer, Workdir
 from pydock_lab.dockerfile.mounts import BIND, Mount, read_mount
 from pydock_lab.errors import DockerfileError, InvalidParameter, LabError
@@ -224,7 +225,7 @@ class Planner:
 
         def write(target: WritableRootfs) -> None:
             owner = resolve_owner(instruction.chown, target) if instruction.chown else (0, 0)
-            mode = int(instruction.chmod, 8) if instruction.chmod else None
+            mode = FileMode.parse(instruction.chmod) if instruction.chmod else None
             ownership = Ownership(None if keep_owner else owner, mode)
             copiers = {lent: Copier(target, ownership, lent=lent) for lent in (False, True)}
             for each in found:
@@ -335,10 +336,8 @@ def _check(instruction: Transfer) -> None:
         raise InvalidParameter("checksum can't be specified for multiple sources")
     elif instruction.checksum and (not urls or remote.is_git(urls[0])):
         raise InvalidParameter("checksum requires HTTP(S) sources")
-    if instruction.chmod and not all(digit in "01234567" for digit in instruction.chmod):
-        raise InvalidParameter(
-            f"invalid chmod parameter: '{instruction.chmod}'. it should be octal string and between 0 and 07777"
-        )
+    if instruction.chmod:
+        FileMode.parse(instruction.chmod)
 
 
 def _flags(instruction: Copy | Add) -> list[str]:

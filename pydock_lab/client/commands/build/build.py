@@ -27,6 +27,7 @@ from pydock_lab.spec import reference
 _TAR_HEADER = 512
 _STDIN_DOCKERFILE = ".dockerfile.stdin"
 _OUTSIDE_DOCKERFILE = ".dockerfile.outside"
+_EPOCH = "SOURCE_DATE_EPOCH"
 _LOOK_AROUND = "`container run --from-failed-step` opens a shell in the state just before the failed step"
 _NUMBERS = {"cpu-period": "cpuperiod", "cpu-quota": "cpuquota", "cpu-shares": "cpushares"}
 _TEXTS = {
@@ -114,6 +115,8 @@ def _build_arguments(arguments: Arguments, session: Session) -> dict[str, str | 
     for entry in arguments.many("build-arg"):
         key, equals, value = entry.partition("=")
         found[key] = value if equals else session.environment.get(key)
+    if epoch := session.environment.get(_EPOCH):
+        found.setdefault(_EPOCH, epoch)  # as buildx does
     return found
 
 

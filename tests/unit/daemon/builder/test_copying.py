@@ -9,6 +9,7 @@ import pytest
 from pydock_lab.daemon.builder.copying import Copier, Ownership, clamp_times, resolve_owner
 from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.sources import SourceTree
+from pydock_lab.dockerfile.filemode import FileMode
 from pydock_lab.errors import InvalidParameter
 
 KEEP = Ownership(owner=None)
@@ -133,7 +134,7 @@ def test_modes_and_times_are_kept_and_the_mode_can_be_set(desk: Desk) -> None:
     source.chmod(0o751)
     os.utime(source, ns=(10**18, 10**18 + 7))
     desk.copy("f", "/kept")
-    desk.copy("f", "/set", Ownership(owner=None, mode=0o600))
+    desk.copy("f", "/set", Ownership(owner=None, mode=FileMode.parse("600")))
     kept, changed = (desk.upper / "kept").stat(), (desk.upper / "set").stat()
     assert stat.S_IMODE(kept.st_mode) == 0o751
     assert kept.st_mtime_ns == 10**18 + 7
