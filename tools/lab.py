@@ -43,7 +43,10 @@ def main() -> int:
     command.append(
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}"
     )  # the URL that JupyterLab prints leads there too
-    # A class without internet is not to be asked about news and newer versions.
+    # A class without internet is not to be asked about news and newer versions. JupyterLab 4.6 asks about news even
+    # where there are none to be had, unless its settings (tools/jupyter) have the answer.
+    paths = [str(ROOT / "tools" / "jupyter"), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
     command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     if os.geteuid() == 0:
         command.append("--allow-root")

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.jupyter import Desk, Lab, Notebook, jupyterlab, set_quiet
+from tests.browser.jupyter import Desk, Lab, Notebook, jupyterlab
 from tests.conftest import Daemon, scratch_daemon
 
 CHROMIUM = shutil.which("chromium")
@@ -60,7 +60,6 @@ def jupyter(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     scratch = tmp_path_factory.mktemp("jupyter")
     notebooks = scratch / "notebooks"
     shutil.copytree(ROOT / "notebooks", notebooks)
-    set_quiet(scratch)
     with jupyterlab(notebooks, scratch, {"DOCKER_HOST": daemon.host}) as lab:
         yield lab
 

@@ -66,6 +66,9 @@ def jupyterlab(notebooks: Path, scratch: Path, environment: dict[str, str], *, b
     lab = Lab(f"http://127.0.0.1:{port}{base}", secrets.token_hex(16), notebooks)
     own = {f"JUPYTER_{kind}_DIR": str(scratch / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     own |= {"JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "spaces")}
+    own["JUPYTER_CONFIG_PATH"] = str(
+        Path(__file__).parents[2] / "tools" / "jupyter"
+    )  # as `make lab`: asks about no news
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={notebooks}", "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={lab.token}"]
     command.append(f"--ServerApp.base_url={base}/")
@@ -91,14 +94,6 @@ def _wait_until_it_answers(lab: Lab, server: subprocess.Popen[bytes], log: Path)
             return
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab does not start:\n{log.read_text()}")
-
-
-def set_quiet(scratch: Path) -> None:
-    """Keep JupyterLab from asking about news."""
-    directory = scratch / "settings" / "@jupyterlab" / "apputils-extension"
-    directory.mkdir(parents=True, exist_ok=True)
-    quiet = {"fetchNews": "false", "checkForUpdates": False}
-    (directory / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
 
 
 class Desk:

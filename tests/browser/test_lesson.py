@@ -32,6 +32,7 @@ def test_the_lesson_in_jupyterlab(open_notebook: Open) -> None:
         },
     )
     expect(notebook.panel).not_to_contain_text("Traceback")
+    expect(notebook.desk.page.locator(".Toastify__toast")).to_have_count(0)  # nothing asks a newcomer about news
     expect(notebook.panel.locator("mjx-container")).to_have_count(0)  # $FLASK_APP$ in a check is no formula
     build = look_at_the_build(notebook)
     look_at_the_layers(notebook, build)
