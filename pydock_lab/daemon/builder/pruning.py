@@ -92,7 +92,7 @@ async def prune(
         unneeded = left  # children first: a parent can go once they have gone
     caches = await asyncio.to_thread(shop.cache_mounts.prune, mounts)
     freed = max(0, before - shop.layers.total_size()) + sum(caches.values())
-    return {"CachesDeleted": [*steps, *caches], "SpaceReclaimed": freed}
+    return {"CachesDeleted": [*steps, *caches] or None, "SpaceReclaimed": freed}
 
 
 def _over(
