@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.jupyter import Desk, Lab, Notebook, jupyterlab
 from tests.conftest import Daemon, scratch_daemon
@@ -24,6 +24,7 @@ FLAGS = (
     "--disable-sync",
 )
 ROOT = Path(__file__).parent.parent.parent
+expect.set_options(timeout=60_000)  # how long something is waited for, not how fast it has to be
 
 Open = Callable[..., Notebook]
 

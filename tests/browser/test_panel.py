@@ -159,7 +159,7 @@ def test_logs_terminal_and_port(notebook: Notebook, jupyter: Lab, page_server: D
     assert page_server.docker("exec", "panel-web", "cat", "/data/seen").stdout == container
 
     page_server.docker("exec", "panel-web", "sh", "-c", FLOOD)
-    expect(log).to_contain_text("the-end", timeout=20_000)
+    expect(log).to_contain_text("the-end")
     assert len(log.inner_text()) < 410_000
     keep(panel, notebook, "panel-logs")
     page_server.docker("stop", "-t", "0", "panel-web")
@@ -174,6 +174,7 @@ def test_the_panel_outlives_a_reload_and_waits_for_its_engine(
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_timeout(1500)  # JupyterLab saves its layout a second after it has changed
     page.goto(f"{jupyter.url}/lab")
+    page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)", timeout=180_000)
     expect(row(panel, "panel-web")).to_contain_text("running")
 
     page_server.stop()
@@ -182,7 +183,7 @@ def test_the_panel_outlives_a_reload_and_waits_for_its_engine(
     keep(panel, notebook, "panel-lost")
     expect(panel.get_by_role("button", name="Try again")).to_be_enabled()
     page_server.process = start_daemon(page_server.root).process
-    expect(row(panel, "panel-web")).to_contain_text("exited", timeout=20_000)  # it has looked again by itself
+    expect(row(panel, "panel-web")).to_contain_text("exited")  # it has looked again by itself
     assert panel.bounding_box()["width"] == 250  # the least that JupyterLab gives a side bar
     assert panel.locator(".pd-lab-lists").evaluate("lists => lists.scrollWidth <= lists.clientWidth")
     notebook.page.set_viewport_size({"width": 600, "height": 900})
