@@ -1,6 +1,6 @@
 """The graded exercises, as nbgrader runs them: the model solution gets all points, the notes' mistakes lose theirs.
 
-nbgrader itself is not installed here, because its panels would be in every JupyterLab that the browser tests look at. It
+nbgrader itself is not installed here: its panels would be in every JupyterLab that the browser tests look at. It
 executes a notebook like this and reads a graded cell's points from its `execute_result`; an error is none.
 """
 

@@ -59,7 +59,7 @@ shows is not compared."""
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
-    """An engine of each lesson's own: what another has built is a reason in a build view, and a number among the ids."""
+    """An engine of each lesson's own: what another has built is a reason in a build view, and counts among the ids."""
     with scratch_daemon() as running:
         yield running
 

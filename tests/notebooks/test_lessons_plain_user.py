@@ -59,7 +59,9 @@ class OfflineUser(PlainUser):
 def loopback_only() -> Iterator[int]:
     """A process in a network namespace with nothing but `lo`."""
     script = "ip link set lo up && echo up && read -r _"
-    with subprocess.Popen(["unshare", "-n", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        ["unshare", "-n", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"up\n"
         yield holder.pid
 

@@ -222,7 +222,7 @@ def test_docker_in_a_shell_is_the_real_cli_or_ours(
         without = [entry for entry in entries if entry == str(BIN) or not (Path(entry) / "docker").exists()]
         monkeypatch.setenv("PATH", os.pathsep.join(without))
     assert shell.run_cell("said = !docker run --name magic busybox echo 'from a  shell'; docker ps -aq | wc -l").success
-    assert list(shell.user_ns["said"])[0] == "from a  shell"
+    assert next(iter(shell.user_ns["said"])) == "from a  shell"
     shell.run_cell("said = !docker logs magic && docker rm magic")
     assert list(shell.user_ns["said"]) == ["from a  shell", "magic"]
     shell.run_cell("said = !docker container log")

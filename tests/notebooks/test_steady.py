@@ -96,7 +96,7 @@ CELLS = (
 
 
 def run(daemon: Daemon, directory: Path) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Run the cells in a kernel of their own; return each with what it shows: a stream in one piece, no widgets' ids."""
+    """Run the cells in a kernel of their own; return each with what it shows: streams in one piece, no widgets' ids."""
     directory.mkdir(parents=True)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     environment = os.environ | {"DOCKER_HOST": daemon.host, "PYDOCK_SEED": "same"}

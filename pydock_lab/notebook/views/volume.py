@@ -118,9 +118,7 @@ def verdict(observers: list[dict[str, Any]]) -> str:
     if all(identity == identities[0] for identity in identities):
         all_of_them = "Both" if len(looking) == 2 else f"All {len(looking)}"
         same = "file" if files == 1 else f"{files} files"
-        return (
-            f"{all_of_them} see the same {same}: device and inode numbers are equal, so nothing is copied.{outlived}"
-        )
+        return f"{all_of_them} see the same {same}: device and inode numbers are equal, so nothing is copied.{outlived}"
     return f"{len(looking)} observers, and they do not see the same files.{outlived}"
 
 
