@@ -315,8 +315,10 @@ class StageBuild:
             if isinstance(error, LabError) and options.force_remove:
                 self._output.removed(container.id, force=True)
             if seen is not None:
+                # Canceled, or never started: Docker keeps the second one as well.
                 seen.ended()
-                seen.removed()
+                stays = isinstance(error, LabError) and not options.force_remove and container.upper.is_dir()
+                await self._let_go(seen, container.upper, stays=stays)
             raise
         stream.close()
         self._record.note(exit_code=ended.code)
