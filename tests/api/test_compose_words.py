@@ -38,8 +38,21 @@ services:
 COMMANDS = """
 config --variables
 --profile once config --no-interpolate
+config web
+config --images db
+config --hash *
+--env-file nofile config
+ps -q
+images
+down db
 up -d
 stats --no-stream --format {{.Name}}
+images --format json
+logs --no-color
+ps --format {{.Name}}:{{.State}}
+scale web
+exec -T --index 2 web true
+exec -T db sh
 port db 81
 port nothere 80
 exec -T nothere true
@@ -67,6 +80,8 @@ rm -f db
 stop -t 0 db
 cp note.txt db:/etc/
 rm -f db
+up -d
+down db
 up -d
 --profile gpu up -d card
 --profile gpu config

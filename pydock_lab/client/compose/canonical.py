@@ -60,8 +60,6 @@ def resource(kind: str, name: str, raw: Any, directory: Path) -> dict[str, Any]:
     changes |= dict.fromkeys(("attachable", "enable_ipv6", "internal"), units.boolean)
     if kind in ("configs", "secrets"):
         changes["file"] = lambda value: absolute(value, directory)
-    if kind == "networks":
-        changes["ipam"] = _ipam
     if isinstance(raw, _MARKS):
         return raw  # type: ignore[return-value]
     found = {key: _changed(value, changes.get(key), f"{kind}.{name}.{key}") for key, value in (raw or {}).items()}
@@ -366,7 +364,3 @@ def _blkio(value: Mapping[str, Any]) -> dict[str, Any]:
         return [{**one, "rate": _bytes(one["rate"])} for one in found]
 
     return _each(value, {key: rates for key in value if key.startswith("device_")})
-
-
-def _ipam(value: Mapping[str, Any]) -> dict[str, Any]:
-    return _each(value, {"options": mapping})

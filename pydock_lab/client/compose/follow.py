@@ -70,10 +70,18 @@ class Follower(threading.Thread):
         lines: Where they go.
         query: Of the logs: `follow`, `tail`, `since`, …
         tty: The container has a terminal: its output has no frames.
+        joined: Errors are output like any other, as `logs` shows them; otherwise they stay errors, as for `up`.
     """
 
     def __init__(
-        self, session: Session, container: Observed, lines: Lines, query: Mapping[str, Any], *, tty: bool
+        self,
+        session: Session,
+        container: Observed,
+        lines: Lines,
+        query: Mapping[str, Any],
+        *,
+        tty: bool,
+        joined: bool = False,
     ) -> None:
         super().__init__(name=f"logs of {container.name}", daemon=True)
         self._session = session
@@ -81,6 +89,7 @@ class Follower(threading.Thread):
         self._lines = lines
         self._query = query
         self._tty = tty
+        self._joined = joined
         self._response: Any = None
 
     def run(self) -> None:
@@ -97,13 +106,16 @@ class Follower(threading.Thread):
             for stream, data in pieces:
                 *whole, rest = (rests[stream] + data).split(b"\n")
                 for line in whole:
-                    self._lines.write(name, line.removesuffix(b"\r"), stream)
+                    self._write(name, line.removesuffix(b"\r"), stream)
                 rests[stream] = rest
             for stream, rest in rests.items():
                 if rest:
-                    self._lines.write(name, rest, stream)
+                    self._write(name, rest, stream)
         except (CommandError, OSError, ValueError):
             return
+
+    def _write(self, name: str, line: bytes, stream: Stream) -> None:
+        self._lines.write(name, line, "stdout" if self._joined else stream)
 
     def close(self) -> None:
         """Stop reading."""

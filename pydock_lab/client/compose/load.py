@@ -322,7 +322,7 @@ def _environment(source: Source, directory: Path) -> dict[str, str]:
             except (ValueError, OSError) as error:
                 raise ComposeError(str(error)) from None
         elif named:
-            raise ComposeError(f"couldn't find env file: {path}", exit_code=NOT_FOUND)
+            raise ComposeError(f"Couldn't find env file: {path}", exit_code=1)
     return {**values, **source.environment}
 
 

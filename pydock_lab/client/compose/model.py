@@ -394,7 +394,6 @@ class Ipam(Part):
 
     driver: str = ""
     config: list[IpamPool] = []
-    options: Settings = {}
 
 
 class Network(Part):

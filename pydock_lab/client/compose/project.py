@@ -74,6 +74,16 @@ class Project(msgspec.Struct, frozen=True):
                         waiting.append(found)
         return tuple(name for name in self.order() if name in wanted)
 
+    def only(self, names: Iterable[str]) -> Project:
+        """Leave the services named, what they depend on, and what those use.
+
+        Raises:
+            ComposeError: there is no such service.
+        """
+        chosen = self.selected(names, dependencies=True)
+        left = msgspec.structs.replace(self, services={name: self.services[name] for name in chosen})
+        return left.without_unused()
+
     def order(self) -> tuple[str, ...]:
         """The services, each after what it depends on; otherwise by name.
 

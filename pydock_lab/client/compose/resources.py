@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydock_lab.client.commands.failure import EngineError
@@ -47,11 +48,15 @@ class Resources:
                 missing[f"volume {key}"] = lambda key=key, volume=volume: self._make_volume(key, volume)
         visit(missing, {}, lambda name: missing[name](), self._cancellation)
 
-    def remove_networks(self) -> None:
-        """Remove the project's networks, also those that an earlier version of its file asked for."""
+    def remove_networks(self, only: Collection[str] | None = None) -> None:
+        """Remove the project's networks, also those that an earlier version of its file asked for.
+
+        Args:
+            only: Of these names, and None for all.
+        """
         filters = labels.of_project(self._project.name)
         found = self._request("GET", "/networks", query={"filters": filters}).json()
-        names = {one["Id"]: one["Name"] for one in found}
+        names = {one["Id"]: one["Name"] for one in found if only is None or one["Name"] in only}
         visit(
             names,
             {},

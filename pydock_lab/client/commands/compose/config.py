@@ -67,7 +67,9 @@ def _open_text(arguments: Arguments, session: Session) -> str:
 
 
 def _config(arguments: Arguments, project: Project) -> str:
-    names = project.selected(arguments.positional, dependencies=False)
+    if arguments.positional:
+        project = project.only(arguments.positional)
+    names = project.order()
     if arguments.on("services"):
         return "\n".join(names)
     if arguments.on("volumes"):

@@ -37,9 +37,11 @@ def down(arguments: Arguments, session: Session) -> Result:
         lambda one: stopping.remove(one, timeout_s=timeout, volumes=volumes),
         work.cancellation,
     )
-    if named:
-        return Result(names=named)
     resources = Resources(session, work.project, work.report, work.cancellation)
+    if named:
+        used = [key for name in named for key in work.project.service(name).networks]
+        resources.remove_networks({work.project.networks[key].name for key in used})
+        return Result(names=named)
     tasks: dict[str, Any] = {"networks": resources.remove_networks}
     if volumes:
         tasks["volumes"] = resources.remove_volumes

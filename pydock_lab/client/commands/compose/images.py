@@ -171,17 +171,17 @@ def images(arguments: Arguments, session: Session) -> Result:
         repository, _, version = tag.rpartition(":")
         rows.append(
             {
+                "ID": container.image_id,
                 "ContainerName": container.name,
                 "Repository": repository,
                 "Tag": version,
-                "ID": container.image_id,
                 "Size": int(image.get("Size") or 0),
             }
         )
     if arguments.on("quiet"):
         return Result(text="\n".join(dict.fromkeys(row["ID"].removeprefix("sha256:") for row in rows)))
     if arguments.text("format") == "json":
-        return Result(text=go_json([{key: row[key] for key in sorted(row)} for row in rows]))
+        return Result(text=go_json(rows))
     columns = ("CONTAINER", "REPOSITORY", "TAG", "IMAGE ID", "SIZE")
     cells = [
         (row["ContainerName"], row["Repository"], row["Tag"], row["ID"][7:19], humanize.size(row["Size"]))

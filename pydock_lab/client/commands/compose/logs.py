@@ -27,7 +27,7 @@ def logs(arguments: Arguments, session: Session) -> Result:
     followers = []
     for container in containers:
         tty = bool(session.inspect("containers", container.id)["Config"]["Tty"])
-        followers.append(Follower(session, container, lines, query, tty=tty))
+        followers.append(Follower(session, container, lines, query, tty=tty, joined=True))
     with session.interruptible():
         for follower in followers:
             follower.start()

@@ -155,7 +155,7 @@ def scaled(project: Project, entries: list[str]) -> Project:
     for entry in entries:
         name, number = values.key_value(entry)
         if not number.isdigit():
-            raise CommandError(f'invalid scale specifier "{entry}". Should be SERVICE=NUM')
+            raise CommandError(f"invalid scale specifier: {entry}", hint="write SERVICE=NUMBER, as in web=3")
         project.service(name)
         deploy = services[name].deploy
         services[name] = msgspec.structs.replace(
