@@ -340,7 +340,8 @@ class StageBuild:
 
     async def _let_go(self, seen: Intermediate, upper: Path, *, stays: bool) -> None:
         self._seen = None
-        if stays and seen.image_id:  # on scratch there is no image that it could be a container of
+        # On scratch there is no image that it could be a container of, and none is made without a command.
+        if stays and seen.image_id and seen.settings.args:
             await seen.keep(upper)
         else:
             seen.removed()
