@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.browser.chromium import write_launcher
 from tests.browser.jupyter import Desk, Lab, Notebook, jupyterlab
 from tests.conftest import Daemon, scratch_daemon
 
@@ -45,12 +46,13 @@ def busybox(daemon: Daemon) -> str:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium, for one module only: Playwright keeps an event loop in this thread, and asynchronous tests need it."""
     if CHROMIUM is None:
         pytest.skip("machine: no Chromium is installed")
+    launcher = write_launcher(tmp_path_factory.mktemp("chromium") / "chromium", CHROMIUM)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=launcher, args=list(FLAGS))
         yield browser
         browser.close()
 
