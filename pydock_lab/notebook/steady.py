@@ -181,7 +181,8 @@ class Steady:
     def _id(self, match: re.Match[str], html: bool) -> str:
         found = match[0]
         before = match.string[match.start() - 1 : match.start()]
-        if found.isdecimal() and (before not in ("", "\n", '"', "'", ">", "/") or self._typed(found)):
+        alone = len(found) == 12  # others have a prefix that tells what they are, or are too long for a number
+        if alone and found.isdecimal() and (before not in ("", "\n", '"', "'", ">", "/") or self._typed(found)):
             return found  # more likely a number than an id
         return self._ids.of(found, html=html)
 

@@ -86,6 +86,11 @@ def test_an_id_of_digits_alone_is_one_where_ids_stand() -> None:
         assert "1234567890" not in Steady("seed").text(text)
 
 
+def test_a_bridge_s_id_of_digits_alone_is_one() -> None:
+    lettered, digits = (Steady("same").text(f"bridge pd1a2b-{found}") for found in ("bdcd11aa", "83844719"))
+    assert lettered == digits
+
+
 def test_names_that_the_engine_made_up_are_replaced_in_the_order_of_their_appearance() -> None:
     def told(*names: str) -> list[str]:
         steady = Steady("seed")
