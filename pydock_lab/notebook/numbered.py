@@ -29,13 +29,20 @@ class Numbered:
         self._form, self._aside = form, aside or form
         self._plain: dict[str, str] = {}
         self._html: dict[str, str] = {}
+        self._fixed: dict[str, str] = {}
 
     def take_over(self, other: Numbered) -> None:
         """Know what another knows."""
-        self._plain, self._html = dict(other._plain), dict(other._html)
+        self._plain, self._html, self._fixed = dict(other._plain), dict(other._html), dict(other._fixed)
+
+    def show(self, found: str, form: str) -> None:
+        """Show a thing in a form that doesn't depend on when it was seen; it takes no number."""
+        self._fixed[found] = form
 
     def of(self, found: str, *, html: bool = False) -> str:
         """Return what to show for a thing, the same each time."""
+        if found in self._fixed:
+            return self._fixed[found]
         if found in self._plain:
             return self._plain[found]
         if html:

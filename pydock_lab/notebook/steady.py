@@ -53,6 +53,8 @@ _LINK = re.compile(r"(?<=@if)\d+|(?<![\w.:-])\d+(?=: (?:pd|veth))")
 _PORT = re.compile(
     r"(?:(?<=[:=])|(?<=[Pp]ort )|(?<=: \")|(?<=:&quot;))[3-6]\d{4}(?![\w.])|(?<![\w.:])[3-6]\d{4}(?= → \d| : 1)"
 )
+_REGISTRY = re.compile(r"\bregistry on 127\.0\.0\.1:(\d+)")
+_REGISTRY_PORT = "5000"  # where the engine's registry listens unless something else does
 _FIRST_PORT, _LAST_PORT = 32768, 60999  # which Linux gives where nobody asks for one
 
 _NAMES = (
@@ -138,6 +140,8 @@ class Steady:
         text = _BRIDGE.sub("pd0000", text)
         text = _INODE.sub(lambda match: self._inodes.of(match[0], html=html), text)
         text = _LINK.sub(lambda match: self._links.of(match[0], html=html), text)
+        if registry := _REGISTRY.search(text):
+            self._ports.show(registry[1], _REGISTRY_PORT)
         text = _PORT.sub(lambda match: self._port(match[0], html), text)
         return self._addresses.text(text, html=html)
 
