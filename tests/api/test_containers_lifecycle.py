@@ -218,6 +218,20 @@ def test_anonymous_volumes_go_with_rm(daemon: Daemon, client: docker.DockerClien
     client.volumes.get(made).remove()
 
 
+def test_only_what_is_removed_at_its_end_is_volatile(daemon: Daemon, client: docker.DockerClient, busybox: str) -> None:
+    """Else its end would wait for all that the machine has to write; and a restart finds its files again."""
+    root = ["head", "-n", "1", "/proc/mounts"]
+    durable = client.containers.run(busybox, ["sleep", "100"], detach=True)
+    assert "volatile" not in durable.exec_run(root).output.decode()
+    kept = client.containers.run(busybox, ["sleep", "100"], detach=True, auto_remove=True)
+    assert "volatile" in kept.exec_run(root).output.decode()
+    assert kept.exec_run(["sh", "-c", "echo here > /file && sync"]).exit_code == 0
+    kept.restart(timeout=0)
+    assert kept.exec_run(["cat", "/file"]).output == b"here\n"
+    for container in (durable, kept):
+        container.remove(force=True)
+
+
 def test_a_bind_s_directory_is_made_by_v_but_not_by_mount(daemon: Daemon, busybox: str, tmp_path: Path) -> None:
     made, missing = tmp_path / "made", tmp_path / "missing"
     assert daemon.docker("run", "--rm", "-v", f"{made}:/x", busybox, "touch", "/x/y").returncode == 0

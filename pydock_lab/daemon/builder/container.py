@@ -228,6 +228,7 @@ class StepContainer:
             upper=str(self.upper),
             work=str(self._scratch / "work"),
             userxattr=self._config.rootless,
+            volatile=True,  # as durable as what COPY writes
         )
         return LaunchRequest(
             id=self.id,

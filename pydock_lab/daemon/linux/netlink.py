@@ -37,6 +37,8 @@ IFLA_MASTER = 10
 IFLA_LINKINFO = 18
 IFLA_AF_SPEC = 26
 IFLA_NET_NS_FD = 28
+IFLA_NUM_TX_QUEUES = 31
+IFLA_NUM_RX_QUEUES = 32
 IFLA_INET6_ADDR_GEN_MODE = 8
 IN6_ADDR_GEN_MODE_NONE = 1
 IFLA_INFO_KIND = 1
@@ -127,11 +129,14 @@ class Netlink:
             mtu: Of both ends, bytes.
             namespace_fd: The peer's network namespace.
         """
-        peer = _link() + _text(IFLA_IFNAME, ifname) + _number(IFLA_MTU, mtu) + _number(IFLA_NET_NS_FD, namespace_fd)
+        # The kernel would make a queue for each CPU and, after an RCU grace period, leave all but one unused.
+        queues = _number(IFLA_NUM_TX_QUEUES, 1) + _number(IFLA_NUM_RX_QUEUES, 1)
+        peer = _link() + _text(IFLA_IFNAME, ifname) + _number(IFLA_MTU, mtu) + queues
+        peer += _number(IFLA_NET_NS_FD, namespace_fd)
         if mac:
             peer += attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
         kind = attribute(IFLA_INFO_KIND, b"veth") + attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
-        body = _link(IFF_UP) + _text(IFLA_IFNAME, host_ifname) + _number(IFLA_MTU, mtu)
+        body = _link(IFF_UP) + _text(IFLA_IFNAME, host_ifname) + _number(IFLA_MTU, mtu) + queues
         if bridge_index:
             body += _number(IFLA_MASTER, bridge_index)
         body += attribute(IFLA_LINKINFO, kind)

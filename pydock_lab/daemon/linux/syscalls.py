@@ -29,6 +29,7 @@ NR_MOVE_MOUNT = 429
 NR_PIDFD_OPEN = 434
 NR_CLONE3 = 435
 NR_CLOSE_RANGE = 436
+NR_OPENAT2 = 437
 NR_PIDFD_GETFD = 438
 NR_MOUNT_SETATTR = 442
 
@@ -60,6 +61,9 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+AT_FDCWD = -100
+RESOLVE_NO_SYMLINKS = 4
+
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 SECCOMP_SET_MODE_FILTER = 1
@@ -90,6 +94,12 @@ class sock_fprog(ctypes.Structure):
     """`struct sock_fprog` of <linux/filter.h>."""
 
     _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+
+class open_how(ctypes.Structure):
+    """`struct open_how` of openat2(2)."""
+
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
 
 
 class cap_header(ctypes.Structure):
@@ -182,6 +192,13 @@ def pivot_root(new_root: str, put_old: str) -> None:
 def close_range(first: int, last: int = 2**32 - 1, flags: int = 0) -> None:
     """Close fds `first`…`last`, or with CLOSE_RANGE_CLOEXEC mark them."""
     syscall(NR_CLOSE_RANGE, "close_range", first, last, flags)
+
+
+def openat2(path: str, flags: int, resolve: int) -> int:
+    """Open a file on the condition that its path is of a certain kind (RESOLVE_*)."""
+    how = open_how(flags=flags, resolve=resolve)
+    size = ctypes.sizeof(how)
+    return syscall(NR_OPENAT2, "openat2", AT_FDCWD, os.fsencode(path), how, size, path=path)
 
 
 def prctl(option: int, *arguments: int) -> int:

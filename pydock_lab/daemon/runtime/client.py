@@ -58,6 +58,7 @@ class Runtime(CgroupVerbs):
         self._owners: dict[str, str] = {}
         self._bundles: dict[str, str] = {}
         self._detached: dict[str, asyncio.Event] = {}
+        self._awaited: set[str] = set()  # attached to before their launch
         self.on_detached: Callable[[str], None] = lambda process_id: None
         self._sending = asyncio.Lock()
         self._reviving = asyncio.Lock()
@@ -127,7 +128,7 @@ class Runtime(CgroupVerbs):
             LaunchError: a step failed; nothing of the container is left (mounts, links, cgroups).
                 Its `exit_code` is 126 (can't be executed), 127 (not found) or 128 as Docker's.
         """
-        self._cgroup_paths[request.id] = (request.config.get("linux") or {}).get("cgroupsPath") or ""
+        self._cgroup_paths[request.id] = request.cgroup_path
         self._bundles[request.id] = request.bundle
         self._expect_exit(request.id, request.id)
         return await self._start("launch", request.id, launch_fields(request), "create failed: runc create failed")
@@ -148,6 +149,7 @@ class Runtime(CgroupVerbs):
             raise
         steps = [StepRecord(**step) for step in result["steps"]]
         self._pids[id] = result["pid"]
+        self._awaited.discard(id)
         self.trace.emit(
             "runtime",
             "process.launched" if operation == "exec" else "container.launched",
@@ -205,6 +207,8 @@ class Runtime(CgroupVerbs):
         the position that is returned, and no byte is lost or sent twice.
         """
         asked = (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
+        if process_id not in self._pids:
+            self._awaited.add(process_id)
         answer = await self._request(
             "attach",
             [fd],
@@ -228,7 +232,9 @@ class Runtime(CgroupVerbs):
 
     async def detached(self, process_id: str) -> None:
         """Forget a process whose launch never came (create, attach, then rm)."""
-        await self._request("detached", id=process_id)
+        if process_id in self._awaited:
+            self._awaited.remove(process_id)
+            await self._request("detached", id=process_id)
 
     async def resize(self, process_id: str, rows: int, columns: int) -> None:
         """Set the size of the process's pty."""
@@ -309,11 +315,17 @@ class Runtime(CgroupVerbs):
 
     async def delete(self, container_id: str) -> None:
         """Remove the bundle, cgroups and the keeper's memory of a container that has ended."""
-        try:
-            await self._request("delete", id=container_id)
-        except KeeperRefusal as refusal:
-            raise Conflict(refusal.failure["message"]) from None
-        for id in [id for id, owner in self._owners.items() if owner == container_id]:
+        processes = [id for id, owner in self._owners.items() if owner == container_id]
+        answer = await self._ask("delete", id=container_id)
+        if processes == [container_id]:
+            # Nothing is asked of it again before this is done; execs would have to end first.
+            answer.add_done_callback(_retrieve)
+        else:
+            try:
+                await answer
+            except KeeperRefusal as refusal:
+                raise Conflict(refusal.failure["message"]) from None
+        for id in processes:
             self._forget(id)
         bundle = self._bundles.pop(container_id, "")
         self._cgroup_paths.pop(container_id, None)
@@ -349,6 +361,10 @@ class Runtime(CgroupVerbs):
             KeeperRefusal: it could not.
             Unavailable: it is not there.
         """
+        return await (await self._ask(operation, fds, **arguments))
+
+    async def _ask(self, operation: str, fds: Sequence[int] = (), **arguments: Any) -> asyncio.Future[Any]:
+        """Ask the keeper, which answers in the order of the questions; return the result to come."""
         if self._lost:
             await self._revive()
         if self._channel is None:
@@ -364,11 +380,12 @@ class Runtime(CgroupVerbs):
                         break
                     except BlockingIOError:
                         await asyncio.sleep(0.001)
-            return await future
-        except (BrokenPipeError, ConnectionError):
-            raise Unavailable("the runtime's keeper process is gone") from None
-        finally:
-            self._answers.pop(sequence, None)
+        except BaseException as error:
+            del self._answers[sequence]
+            if isinstance(error, ConnectionError):
+                raise Unavailable("the runtime's keeper process is gone") from None
+            raise
+        return future
 
     async def _revive(self) -> None:
         """Start another keeper in the place of one that has died, after what that one has left is gone."""
@@ -397,7 +414,7 @@ class Runtime(CgroupVerbs):
                 self.detaches(message["id"]).set()
                 self.on_detached(message["id"])
             else:
-                future = self._answers.get(message["seq"])
+                future = self._answers.pop(message["seq"], None)
                 if future is None or future.done():
                     close_all(fds)
                 elif "error" in message:
@@ -418,3 +435,10 @@ class Runtime(CgroupVerbs):
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # nobody may be waiting
+        self._answers.clear()
+
+
+def _retrieve(answer: asyncio.Future[Any]) -> None:
+    """Take note of how a request went that nobody waits for."""
+    if not answer.cancelled():
+        answer.exception()

@@ -121,7 +121,7 @@ def archive_plan(request: LaunchRequest, action: str, pid: int | None, path: str
     plan.operations += [rootfs.IsolateMounts(), rootfs.EnslaveMounts()]
     if request.root is not None:
         root = request.root
-        plan.operations.append(rootfs.MountOverlay(list(root.lower), root.upper, root.work, target, root.userxattr))
+        plan.operations.append(rootfs.MountOverlay(**vars(root), target=target))
     else:
         target = os.path.join(request.bundle, config["root"]["path"])
         plan.operations.append(rootfs.BindRootfs(target, target))

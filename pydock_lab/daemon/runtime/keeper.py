@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, syscalls
@@ -33,7 +33,7 @@ from pydock_lab.daemon.runtime.operations.namespaces import namespace_inodes
 from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.process import Process
 from pydock_lab.daemon.runtime.request import EXIT_FILE, Attachment, ExecRequest, LaunchRequest, launch_request
-from pydock_lab.daemon.runtime.spare import Spares
+from pydock_lab.daemon.runtime.spare import Spares, dismiss
 from pydock_lab.daemon.runtime.streams import Client
 from pydock_lab.errors import KernelError, LabError
 
@@ -158,14 +158,28 @@ class Keeper:
         if self._stopping:
             raise LabError("the runtime is shutting down")
         os.makedirs(request.bundle, exist_ok=True)
-        plan = build_plan(request, self.layout)
-        self.leftovers.settle(plan.cgroup_path)
+        self.leftovers.settle(request.cgroup_path)
         process = self._new_process(request.id, request.id, answer, stdin_once=request.stdin_once)
         self.requests[request.id] = request
         log = request.log
         if log.driver != "none" and log.path:
             process.log = LogFile(log.path, log.max_size, log.max_file, log.attrs)
-        self._fork(process, plan, request.stdin_open, request=request)
+        with self._nothing_half_made(process):
+            terminal = bool(request.config["process"].get("terminal"))
+            stdio = process.open_stdio(terminal=terminal, stdin_open=request.stdin_open)
+            child = self.spares.take(request, message["request"], stdio)
+            try:
+                # A spare makes the same plan and is on its way; here it tells what the outcomes are of.
+                plan = build_plan(request, self.layout)
+                filters = self.filters.compile(plan)
+            except Exception:
+                if child is not None:
+                    dismiss(child)
+                raise
+            if child is None:
+                child = fork_plan(plan, stdio, filters, self.layout)
+            process.follow(child, plan.operations)
+        self._rest()
         # For whoever reads bundles; the child, which is on its way, does not.
         _write_atomically(os.path.join(request.bundle, "config.json"), request.config)
 
@@ -179,7 +193,11 @@ class Keeper:
         path = linux.get("cgroupsPath") or ""
         plan = build_exec_plan(request, init.pid, linux.get("seccomp"), path)
         process = self._new_process(request.id, request.container_id, answer, stdin_once=True)
-        self._fork(process, plan, request.stdin_open, container=init.pidfd)
+        with self._nothing_half_made(process):
+            stdio = process.open_stdio(terminal=plan.terminal, stdin_open=request.stdin_open)
+            child = fork_plan(plan, stdio, self.filters.compile(plan), self.layout, container=init.pidfd)
+            process.follow(child, plan.operations)
+        self._rest()
 
     def _new_process(self, id: str, container_id: str, answer: Answer, *, stdin_once: bool) -> Process:
         """Return a process that may have clients waiting since before its launch."""
@@ -202,28 +220,17 @@ class Keeper:
         self.processes[id] = process
         return process
 
-    def _fork(
-        self,
-        process: Process,
-        plan: Plan,
-        stdin_open: bool,
-        *,
-        request: LaunchRequest | None = None,
-        container: int = -1,
-    ) -> None:
+    @contextlib.contextmanager
+    def _nothing_half_made(self, process: Process) -> Iterator[None]:
+        """Forget a process where what is done for it fails."""
         try:
-            stdio = process.open_stdio(terminal=plan.terminal, stdin_open=stdin_open)
-            filters = self.filters.compile(plan)
-            child = self.spares.take(request, plan, stdio) if request is not None else None
-            if child is None:
-                child = fork_plan(plan, stdio, filters, self.layout, container=container)
-            process.follow(child, plan.operations)
+            yield
         except Exception:
+            process.state = "failed"
             process.close()
             self.processes.pop(process.id, None)
             self.requests.pop(process.id, None)
             raise
-        self._rest()
 
     def _signal(self, answer: Answer, message: Message, fds: list[int]) -> None:
         process, signum = self._known(message["id"]), message["signum"]
@@ -370,7 +377,7 @@ class Keeper:
         self.processes.pop(process.id, None)
         request = self.requests.pop(process.id, None)
         if request is not None:
-            self.leftovers.remove(str((request.config.get("linux") or {}).get("cgroupsPath") or ""))
+            self.leftovers.remove(request.cgroup_path)
         answer.error({**failure, "steps": process.steps})
         self._rest()
 
@@ -394,7 +401,7 @@ class Keeper:
     def _cgroup_path(self, id: str) -> str:
         """Return a container's cgroup path, "" for an exec and for a container without one."""
         request = self.requests.get(id)
-        return str((request.config.get("linux") or {}).get("cgroupsPath") or "") if request else ""
+        return request.cgroup_path if request else ""
 
     def run(self) -> None:
         """Serve until told to end; leave nothing."""

@@ -11,7 +11,7 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydock_lab.daemon.linux import cgroups, syscalls
@@ -64,7 +64,7 @@ def fork_plan(
     netlink = None
     try:
         netlink = Netlink() if plan.bridges else None
-        indexes = bridge_indexes(plan)
+        indexes = bridge_indexes(plan.bridges)
 
         def work(report: socket.socket) -> None:
             context = Context(plan.id, report, layout, stdio, filters=filters, mortal=mortal, container=container)
@@ -85,9 +85,9 @@ def fork_plan(
             os.close(cgroup_fd)
 
 
-def bridge_indexes(plan: Plan) -> dict[str, int]:
-    """Return the link index of each bridge of a plan, in this network namespace."""
-    return {name: socket.if_nametoindex(name) for name in plan.bridges if name}
+def bridge_indexes(bridges: Iterable[str]) -> dict[str, int]:
+    """Return the link index of each bridge, in this network namespace."""
+    return {name: socket.if_nametoindex(name) for name in bridges if name}
 
 
 def fork_child(flags: int, work: Callable[[socket.socket], None], *, cgroup_fd: int = -1) -> Child:

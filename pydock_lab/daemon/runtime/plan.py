@@ -149,7 +149,7 @@ def _root(request: LaunchRequest, layout: cgroups.Layout) -> list[Operation]:
     operations += [*clones, rootfs.EnslaveMounts()] if shared else [rootfs.EnslaveMounts()]
     if request.root is not None:
         root = request.root
-        operations.append(rootfs.MountOverlay(list(root.lower), root.upper, root.work, target, root.userxattr))
+        operations.append(rootfs.MountOverlay(**vars(root), target=target))
     else:
         target = os.path.join(request.bundle, config["root"]["path"])
         operations.append(rootfs.BindRootfs(target, target))

@@ -23,12 +23,15 @@ class OverlayRoot:
         upper: Absolute writable directory (the container's writable layer).
         work: Absolute empty directory on the same file system as `upper`.
         userxattr: Mount with `userxattr` (a user namespace may not use trusted.overlay.*).
+        volatile: What is written is not to outlive a crash of the machine, since the container is removed when it
+            has ended: no sync reaches the disk. Else the last unmount alone waits for all of the file system's writes.
     """
 
     lower: list[str]
     upper: str
     work: str
     userxattr: bool = False
+    volatile: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,11 @@ class LaunchRequest:
     rootless: bool = False
     single_id: bool = False
     console_size: tuple[int, int] | None = None
+
+    @property
+    def cgroup_path(self) -> str:
+        """Where its cgroup is to be, from the root of the hierarchies; "" for none."""
+        return (self.config.get("linux") or {}).get("cgroupsPath") or ""
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,16 @@ import signal
 import socket
 import time
 
-from pydock_lab.daemon.linux import cgroups, syscalls
+from pydock_lab.daemon.linux import capabilities, cgroups, syscalls
 from pydock_lab.daemon.linux.netlink import Netlink
 from pydock_lab.daemon.runtime import oci
-from pydock_lab.daemon.runtime.channel import receive_message, send_message
+from pydock_lab.daemon.runtime.channel import Message, receive_message, send_message
 from pydock_lab.daemon.runtime.filters import Filters
 from pydock_lab.daemon.runtime.launcher import Child, become, bridge_indexes, fork_child
 from pydock_lab.daemon.runtime.loop import READ, Loop, Timer
 from pydock_lab.daemon.runtime.operations import namespaces
 from pydock_lab.daemon.runtime.operations.base import Context, perform
-from pydock_lab.daemon.runtime.plan import Plan, build_plan
+from pydock_lab.daemon.runtime.plan import build_plan
 from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest, OverlayRoot, launch_fields, launch_request
 from pydock_lab.errors import KernelError
 
@@ -38,7 +38,8 @@ from pydock_lab.errors import KernelError
 REPLACE_S = 0.02
 
 # What nearly every plan begins with.
-PREPARED = [namespaces.CloneNamespaces(["network", "uts", "pid", "ipc"]), namespaces.BringUpLoopback()]
+BORN_IN = ["network", "uts", "pid", "ipc"]
+PREPARED = [namespaces.CloneNamespaces(BORN_IN), namespaces.BringUpLoopback()]
 CLONE_FLAGS = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
 
 
@@ -51,18 +52,22 @@ def fork_spare(layout: cgroups.Layout, filters: Filters) -> Child:
         netlink.close()
 
 
-def fits(plan: Plan, layout: cgroups.Layout) -> bool:
-    """True if a spare is born as this plan wants its process."""
-    return plan.operations[: len(PREPARED)] == PREPARED and (layout.version == 1 or not plan.cgroup_path)
+def fits(request: LaunchRequest, layout: cgroups.Layout) -> bool:
+    """True if a spare is born as this launch wants its process: its plan begins with PREPARED."""
+    linux = request.config.get("linux") or {}
+    kinds = linux.get("namespaces") or []
+    born_in = [kind["type"] for kind in kinds if kind["type"] not in ("cgroup", "mount") and not kind.get("path")]
+    joins = any(kind.get("path") for kind in kinds)
+    return born_in == BORN_IN and not joins and (layout.version == 1 or not linux.get("cgroupsPath"))
 
 
-def hand_over(child: Child, request: LaunchRequest, plan: Plan, stdio: tuple[int, int, int]) -> None:
+def hand_over(child: Child, fields: Message, stdio: tuple[int, int, int]) -> None:
     """Tell a spare what to become. Raises OSError where it is gone."""
     fds = [fd for fd in stdio if fd >= 0]
     message = {
-        "request": launch_fields(request),
+        "request": fields,
         "stdio": [fds.index(fd) if fd >= 0 else -1 for fd in stdio],
-        "bridge_indexes": bridge_indexes(plan),
+        "bridge_indexes": bridge_indexes(attachment["bridge"] for attachment in fields["attachments"]),
     }
     send_message(child.report, message, fds)
 
@@ -105,6 +110,7 @@ def rehearse(layout: cgroups.Layout, filters: Filters) -> None:
         attachments=[Attachment("bridge", "host", "eth0", "02:42:ac:11:00:02", "172.17.0.2/16", "172.17.0.1")],
     )
     plan = build_plan(launch_request(json.loads(json.dumps(launch_fields(request)))), layout)
+    capabilities.last_capability()
     filters.compile(plan)
     json.dumps([(time.perf_counter_ns(), vars(operation), "") for operation in plan.operations])
 
@@ -129,9 +135,15 @@ class Spares:
                 # The fork made this process's pages shared: have the faults now, not at the next launch.
                 rehearse(self._layout, self._filters)
 
-    def take(self, request: LaunchRequest, plan: Plan, stdio: tuple[int, int, int]) -> Child | None:
-        """Hand a launch to the spare; None where there is none that fits."""
-        if not fits(plan, self._layout):
+    def take(self, request: LaunchRequest, fields: Message, stdio: tuple[int, int, int]) -> Child | None:
+        """Hand a launch to the spare; None where there is none that fits.
+
+        Args:
+            request: What is to be launched.
+            fields: The same as it came from the daemon.
+            stdio: See launcher.fork_plan.
+        """
+        if not fits(request, self._layout):
             return None
         if self._due is None:
             self._due = self._loop.after(REPLACE_S, self.prepare)
@@ -140,9 +152,9 @@ class Spares:
             return None
         self._loop.remove(child.pidfd)
         try:
-            hand_over(child, request, plan, stdio)
+            hand_over(child, fields, stdio)
         except OSError:
-            _dismiss(child)
+            dismiss(child)
             return None
         return child
 
@@ -151,15 +163,15 @@ class Spares:
         child, self._child = self._child, None
         if child is not None:
             self._loop.remove(child.pidfd)
-            _dismiss(child)
+            dismiss(child)
 
     def close(self) -> None:
         """Let the spare go."""
         self._on_exit(0)
 
 
-def _dismiss(child: Child) -> None:
-    """Kill a spare, which has nothing to lose, and reap it."""
+def dismiss(child: Child) -> None:
+    """Kill a child that has nothing to lose, and reap it."""
     child.report.close()
     with contextlib.suppress(KernelError):
         syscalls.pidfd_send_signal(child.pidfd, signal.SIGKILL)

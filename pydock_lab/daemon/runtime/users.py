@@ -40,9 +40,10 @@ def resolve(spec: str, extra_groups: Sequence[str], *, passwd: str = "/etc/passw
     user_part, _, group_part = spec.partition(":")
     uid, gid, name, home = 0, 0, "", "/"
     wanted = user_part or "0"
-    entry = next((e for e in _entries(passwd, 7) if e[0] == wanted), None)
+    entries = list(_entries(passwd, 7))
+    entry = next((e for e in entries if e[0] == wanted), None)
     if entry is None and wanted.isdigit():
-        entry = next((e for e in _entries(passwd, 7) if e[2] == wanted), None)
+        entry = next((e for e in entries if e[2] == wanted), None)
     if entry is not None:
         name, uid, gid, home = entry[0], int(entry[2]), int(entry[3]), entry[5] or "/"
     elif wanted.removeprefix("-").isdigit():

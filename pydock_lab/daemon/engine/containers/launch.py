@@ -54,6 +54,7 @@ class Launcher:
             upper=str(directory / "diff"),
             work=str(directory / "work"),
             userxattr=self._config.rootless,
+            volatile=container.record.host_config["AutoRemove"],
         )
 
     def request(self, container: Container, attachments: list[Attachment]) -> LaunchRequest:
