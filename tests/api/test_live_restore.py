@@ -112,6 +112,12 @@ def test_what_ended_meanwhile_is_known(life: Life) -> None:
     run(life.now, "run", "-d", "--rm", "--name", "gone", *mount, "busybox", "sh", "-c", wait)
     run(life.now, "run", "-d", "--restart", "always", "--name", "again", *mount, "busybox", "sh", "-c",
         f"echo up; {wait}; rm /gate/closed 2>/dev/null && exit 1; sleep 1000")  # fmt: skip
+    run(life.now, "run", "-d", "--restart", "on-failure", "--name", "tries", "busybox", "sh", "-c", "echo x; exit 3")
+    state = "{{.State.Status}} {{.State.ExitCode}}"
+    # It waits for its next start when the daemon ends.
+    eventually(lambda: int(run(life.now, "inspect", "-f", "{{.RestartCount}}", "tries")) > 3)
+    eventually(lambda: run(life.now, "inspect", "-f", state, "tries") == "restarting 3")
+    tries = len(run(life.now, "logs", "tries"))
     pids = run(life.now, "inspect", "-f", "{{.State.Pid}}", "ended", "gone").split()
     (gate / "closed").touch()
     life.go("stop")
@@ -123,6 +129,8 @@ def test_what_ended_meanwhile_is_known(life: Life) -> None:
     assert second.docker("inspect", "gone").returncode == 1
     eventually(lambda: run(second, "inspect", "-f", "{{.State.Status}}", "again") == "running")
     eventually(lambda: run(second, "logs", "again") == "up\nup")
+    eventually(lambda: run(second, "inspect", "-f", state, "tries") == "restarting 3")
+    assert len(run(second, "logs", "tries")) > tries
 
 
 def test_an_exit_is_kept_when_the_keeper_has_ended_too(life: Life) -> None:

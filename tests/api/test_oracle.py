@@ -24,6 +24,7 @@ _NORMAL = (
     (re.compile(r"(failed to create (task for container|shim task): )+"), ""),
     # runc names its own step before the reason; the reason is what a learner reads.
     (re.compile(r"OCI runtime (create|exec) failed: (runc|pydock)( create| exec)? failed: "), "OCI runtime failed: "),
+    (re.compile(r"/(docker|pydock)/(?=ID/)"), "/CGROUP/"),
 )
 
 # What Docker words otherwise since 20.10, the distribution's version: both wordings become one.

@@ -15,7 +15,7 @@ RIGHTS = {
     "cap-add by its full name, in any case": "run --rm --cap-add cap_net_admin busybox grep CapEff /proc/self/status",
     "cap-drop ALL, then one back": "run --rm --cap-drop ALL --cap-add CHOWN busybox grep CapEff /proc/self/status",
     "an unknown capability": "run --rm --cap-add NO_SUCH busybox true",
-    "an unknown capability to drop": "run --rm --cap-drop NO_SUCH busybox true",
+    "an unknown capability to drop": "create --cap-drop NO_SUCH busybox true",
     "user and capabilities": """
         run --rm -u 1000 busybox grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status
         run --rm -u 1000 --cap-add NET_ADMIN busybox grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status
@@ -38,6 +38,14 @@ RIGHTS = {
         run --rm --security-opt apparmor=unconfined busybox echo runs
         run --rm --security-opt nosuch=1 busybox true
         run --rm --security-opt nosuch busybox true
+        create --security-opt credentialspec=1 busybox true
+        create --security-opt no-new-privileges=x busybox true
+        create --name open --security-opt apparmor=unconfined --pid host busybox
+        inspect -f '{{json .HostConfig.SecurityOpt}}' open
+        rm open
+        create --name open --ipc host busybox
+        inspect -f '{{json .HostConfig.SecurityOpt}}' open
+        rm open
     """,
     "systempaths": """
         run --rm --security-opt systempaths=unconfined busybox sh -c 'test -w /proc/sys/kernel && echo writable'
@@ -50,18 +58,28 @@ RIGHTS = {
         run --rm --device-cgroup-rule 'c 1:* rmw' busybox echo runs
         run --rm --device-cgroup-rule 'nonsense' busybox true
         run --rm --device-read-bps /dev/no-such:1mb busybox true
+        run --rm --device-read-bps /dev/null:1mb busybox true
     """,
-    "gpus": "run --rm --gpus all busybox true",
+    "gpus": """
+        create --name gg --gpus all busybox true
+        start -a gg
+        rm gg
+    """,
     "sysctl": """
         run --rm --sysctl net.core.somaxconn=77 busybox cat /proc/sys/net/core/somaxconn
         run --rm --sysctl kernel.msgmax=4096 busybox cat /proc/sys/kernel/msgmax
         run --rm --sysctl kernel.no_such=1 busybox true
+        run --rm --sysctl net.no_such=1 busybox true
         run --rm --sysctl vm.swappiness=1 busybox true
     """,
     "groups": """
         run --rm --group-add 55 --group-add 66 busybox id -G
         run --rm --group-add root busybox id -G
         run --rm --group-add no-such-group busybox true
+        create --name uu -u no-such-user busybox true
+        start -a uu
+        inspect -f '{{.State.ExitCode}} {{.State.Status}}' uu
+        rm uu
         run --rm -u 7 busybox id
         run --rm -u 7:8 busybox id
         run --rm -u root busybox id
@@ -73,7 +91,10 @@ RIGHTS = {
 }
 
 NAMESPACES = {
-    "pid host": "run --rm --pid host busybox sh -c 'test $(cat /proc/1/comm) != sh && echo other'",
+    "pid host": """
+        run --rm --pid host busybox sh -c 'test $(cat /proc/1/comm) != sh && echo other'
+        run --rm --pid host --init busybox sh -c 'test $(cat /proc/$PPID/comm) != docker-init && echo other'
+    """,
     "pid of a container": """
         run -d --name one busybox sleep 1234
         run --rm --pid container:one busybox cat /proc/1/cmdline
@@ -371,6 +392,20 @@ PROCESS = {
         run --rm --log-opt max-size=1k --log-opt max-file=0 busybox true
         run --rm --log-opt mode=non-blocking busybox echo seen
         run --rm --log-opt mode=nonsense busybox true
+        run --rm --log-opt mode=non-blocking --log-opt max-buffer-size=x busybox true
+        run --rm --log-opt max-size=-5 busybox true
+        run --rm --log-opt compress=true --log-opt max-size=1k busybox true
+        run --rm --log-opt compress=x --log-opt max-size=1k --log-opt max-file=2 busybox true
+        run --rm --log-driver local --log-opt max-file=1 busybox true
+        run --rm --log-opt 'tag={{.Nosuch}}' busybox true
+        run --rm --log-opt 'tag={{' busybox true
+        run --name chosen --log-opt labels-regex=^a --log-opt env-regex=Q -l abc=1 -l xyz=2 -e AQ=/ -e R=4 busybox \
+echo x
+        logs --details chosen
+        rm chosen
+        run --name tagged --log-opt 'tag={{.Name}}/{{.ImageName}}/{{ .Command }}' busybox echo seen
+        logs --details tagged
+        rm tagged
         run --name kept --log-opt labels=a,b --log-opt env=E -l a=1 -e E=2 busybox echo seen
         logs --details kept
         rm kept
@@ -401,6 +436,11 @@ PROCESS = {
         inspect -f {{.State.ExitCode}} ss
         rm ss
         create --stop-signal NOSUCH busybox
+        run -d --name ss --stop-signal 77 busybox sleep 1d
+        kill -s 77 ss
+        stop -t 1 ss
+        inspect -f {{.State.ExitCode}} ss
+        rm ss
         run -d --name ss --stop-timeout 0 busybox sleep 1d
         stop ss
         inspect -f {{.State.ExitCode}} ss

@@ -35,9 +35,12 @@ class RestartPolicy:
         self._delay_s = min(self._delay_s, _MAX_DELAY_S)
         return self._delay_s
 
-    def starts_with_daemon(self, *, stopped_by_hand: bool) -> bool:
-        """Return whether a new daemon starts the container that an earlier one left."""
-        return self.name == "always" or (self.name == "unless-stopped" and not stopped_by_hand)
+    def starts_with_daemon(self, exit_code: int, restarts: int, *, stopped_by_hand: bool) -> bool:
+        """Return whether a new daemon starts the container that an earlier one left.
+
+        Only `unless-stopped` asks who stopped it; with `on-failure` the status decides, also of one that a user killed.
+        """
+        return self._wants(exit_code, restarts) and not (self.name == "unless-stopped" and stopped_by_hand)
 
     def _wants(self, exit_code: int, restarts: int) -> bool:
         if self.name in ("always", "unless-stopped"):

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from pydock_lab.daemon.linux import controlfiles
-from pydock_lab.errors import KernelError, LabError
+from pydock_lab.errors import LabError
 
 # Nodes any container may make or use, besides those its config allows: Docker's
 # runtime adds the same. (type, major, minor, access)
@@ -149,14 +149,14 @@ class CgroupV1:
         self._apply_realtime(cpu)
 
     def _apply_realtime(self, cpu: dict[str, Any]) -> None:
-        """Write real-time limits. Raises KernelError: without them a program would take a CPU for itself."""
+        """Write real-time limits. Raises SystemFailure: without them a program would take a CPU for itself."""
         for key, name in (("realtimePeriod", "cpu.rt_period_us"), ("realtimeRuntime", "cpu.rt_runtime_us")):
             if cpu.get(key):
                 path = f"{self.directories.get('cpu', '')}/{name}"
                 try:
                     controlfiles.write(path, cpu[key])
                 except OSError as error:
-                    raise KernelError(f'write "{cpu[key]}"', error.errno or 0, path) from None
+                    raise controlfiles.refused(path, cpu[key], error) from None
 
     def _apply_blkio(self, block: dict[str, Any], warnings: list[str]) -> None:
         directory = self.directories.get("blkio")
@@ -174,7 +174,10 @@ class CgroupV1:
         ):
             for device in block.get(key) or ():
                 value = f"{device['major']}:{device['minor']} {device['rate']}"
-                controlfiles.try_write(f"{directory}/{name}", value, warnings, "Block I/O limit discarded.")
+                try:
+                    controlfiles.write(f"{directory}/{name}", value)
+                except OSError as error:
+                    raise controlfiles.refused(f"{directory}/{name}", value, error) from None
 
     def _apply_devices(self, rules: list[dict[str, Any]]) -> None:
         """Write the device rules in their order, then the runtime's own."""

@@ -125,7 +125,10 @@ class CgroupV2:
         ):
             for device in block.get(key) or ():
                 value = f"{device['major']}:{device['minor']} {word}={device['rate']}"
-                self._write("io.max", value, warnings, "Block I/O limit discarded.")
+                try:
+                    controlfiles.write(f"{self.directory}/io.max", value)
+                except OSError as error:
+                    raise controlfiles.refused(f"{self.directory}/io.max", value, error) from None
 
     def processes(self) -> list[int]:
         """Return every pid in the cgroup and below."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 
+from pydock_lab.errors import SystemFailure
+
 
 def read(path: str) -> str:
     """Return a control file's text, or "" where there is none."""
@@ -47,6 +49,14 @@ def try_write(path: str, value: str | int, warnings: list[str], warning: str) ->
         write(path, value)
     except OSError as error:
         warnings.append(f"{warning} ({os.path.basename(path)}: {os.strerror(error.errno or 0).lower()})")
+
+
+def refused(path: str, value: str | int, error: OSError) -> SystemFailure:
+    """Return the error of a container whose limit the kernel refuses, in runc's words."""
+    reason = os.strerror(error.errno or 0).lower()
+    return SystemFailure(
+        f'error setting cgroup config for procHooks process: failed to write "{value}": write {path}: {reason}'
+    )
 
 
 def remove_tree(path: str) -> None:

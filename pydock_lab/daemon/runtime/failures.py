@@ -39,7 +39,7 @@ def launch_error(failure: Mapping[str, Any], what_failed: str) -> LaunchError:
     kind, message = failure.get("kind"), str(failure["message"])
     steps = [StepRecord(**step) for step in failure.get("steps") or ()]
     if kind == "user":
-        return LaunchError(message, exit_code=125, status=400, steps=steps)
+        return LaunchError(message, exit_code=128, status=400, steps=steps)
     code = {"not_found": 127, "not_executable": 126}.get(str(kind), 128)
     process = "unable to start container process: " if kind != "config" else ""
     if kind not in ("not_found", "not_executable", "config") and "create" in what_failed:

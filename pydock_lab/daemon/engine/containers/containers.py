@@ -121,9 +121,13 @@ class Containers:
         self.launcher.init_layers.sweep(container.record.chain_id for container in self.table)
         await self._volumes.start()
         for container in self.table:
-            policy = RestartPolicy(container.record.host_config["RestartPolicy"])
-            ran_before = container.state.started_at_ns > 0 and not container.state.running
-            if ran_before and policy.starts_with_daemon(stopped_by_hand=container.record.stopped_by_hand):
+            record, state = container.record, container.state
+            policy = RestartPolicy(record.host_config["RestartPolicy"])
+            ran_before = state.started_at_ns > 0 and not state.running
+            if ran_before and policy.starts_with_daemon(
+                state.exit_code, record.restart_count, stopped_by_hand=record.stopped_by_hand
+            ):
+                record.restart_count = 0
                 self.lifecycle.schedule(container, 0)
 
     async def stop_all(self) -> None:
@@ -319,9 +323,11 @@ class Containers:
         """Note the end of a container that an earlier daemon did not see end."""
         end = await self._end_stray(container.id)
         state = container.state
+        # One that waited for its restart has ended before, and how is known.
+        if end is not None or state.status != "restarting":
+            state.exit_code = end.code if end else _KILLED
+            state.finished_at_ns = end.finished_at_ns if end else time.time_ns()
         state.status, state.pid = "exited", 0
-        state.exit_code = end.code if end else _KILLED
-        state.finished_at_ns = end.finished_at_ns if end else time.time_ns()
         await self.networking.disconnect(container, quiet=True)
         self.table.save(container)
         if container.record.host_config["AutoRemove"]:

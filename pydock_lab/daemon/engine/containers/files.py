@@ -12,6 +12,7 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
+from pydock_lab.daemon.engine.containers import sources
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.runtime.client import Runtime
@@ -80,6 +81,9 @@ class ContainerFiles:
             raise InvalidParameter("path cannot be empty")
         absolute = path if path.startswith("/") else f"/{path}"
         pid = container.state.pid if container.state.running else None
+        if pid is None:
+            for point in container.record.mounts:
+                sources.resolve(point)
         try:
             return await self._runtime.archive(
                 operation,

@@ -9,10 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from pydock_lab.daemon.config import DaemonConfig
-from pydock_lab.daemon.engine.containers import limits, logconfig, mounts
+from pydock_lab.daemon.engine.containers import limits, logconfig, mounts, security
 from pydock_lab.daemon.engine.containers.initlayer import InitLayers
 from pydock_lab.daemon.engine.containers.links import links_of
 from pydock_lab.daemon.engine.containers.networking import has_names, network_mode
@@ -72,10 +70,11 @@ class Launcher:
             root=self.overlay(container),
             attachments=attachments,
             resolver=resolver.ADDRESS if has_names(record) else "",
-            log=logconfig.log_of(record.config, host["LogConfig"], self.log_path(container.id)),
+            log=logconfig.log_of(record, self.log_path(container.id)),
             stdin_open=bool(record.config["OpenStdin"]),
             stdin_once=bool(record.config["StdinOnce"]),
-            init="builtin" if host.get("Init") else "",
+            # Where the process is not the first of its namespace there is an init already.
+            init="builtin" if host.get("Init") and not host["PidMode"] else "",
             rootless=self._config.rootless,
             single_id=self._config.single_id,
             console_size=(size[0], size[1]) if any(size or ()) else None,
@@ -107,7 +106,11 @@ class Launcher:
 
     def _oci_config(self, container: Container) -> dict[str, Any]:
         record, config, host = container.record, container.record.config, container.record.host_config
-        seccomp, no_new_privileges = _security(host["SecurityOpt"] or [])
+        profile, no_new_privileges = security.parse(host["SecurityOpt"] or [])
+        for device in host["DeviceRequests"] or ():
+            wanted = " ".join(f"[{' '.join(one)}]" for one in device.get("Capabilities") or ())
+            driver = device.get("Driver") or ""
+            raise InvalidParameter(f'could not select device driver "{driver}" with capabilities: [{wanted}]')
         return oci.default_config(
             [record.path, *record.args],
             env=[*(config["Env"] or []), *self._link_environment(record)],
@@ -130,7 +133,7 @@ class Launcher:
             cap_drop=host["CapDrop"] or [],
             privileged=host["Privileged"],
             no_new_privileges=no_new_privileges,
-            seccomp=seccomp,
+            seccomp=security.profile(profile),
             devices=host["Devices"] or [],
             device_cgroup_rules=host["DeviceCgroupRules"] or [],
             sysctls=host.get("Sysctls") or {},
@@ -185,32 +188,3 @@ def cgroup_path(record: Record) -> str:
     """Return where a container's cgroup is, from the root of the hierarchies."""
     parent: str = record.host_config["CgroupParent"] or "/pydock"
     return f"/{parent.strip('/')}/{record.id}"
-
-
-def _security(options: list[str]) -> tuple[str | dict[str, Any], bool]:
-    """Read `--security-opt`: the seccomp profile and no-new-privileges."""
-    seccomp: str | dict[str, Any] = "default"
-    no_new_privileges = False
-    for option in options:
-        key, _, value = option.replace(":", "=", 1).partition("=") if "=" not in option else option.partition("=")
-        if option == "no-new-privileges":
-            no_new_privileges = True
-        elif key == "no-new-privileges":
-            no_new_privileges = value.lower() == "true"
-        elif key == "seccomp":
-            seccomp = _profile(value)
-        elif key not in ("apparmor", "label", "systempaths"):
-            raise InvalidParameter(f'invalid --security-opt 2: "{option}"')
-    return seccomp, no_new_privileges
-
-
-def _profile(value: str) -> str | dict[str, Any]:
-    if value in ("unconfined", "default", "builtin", ""):
-        return "unconfined" if value == "unconfined" else "default"
-    try:
-        profile = msgspec.json.decode(value)
-    except msgspec.DecodeError as error:
-        raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from None
-    if not isinstance(profile, dict):
-        raise InvalidParameter("Decoding seccomp profile failed: it is not an object")
-    return profile

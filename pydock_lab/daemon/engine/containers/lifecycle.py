@@ -26,7 +26,7 @@ from pydock_lab.daemon.engine.restart import RestartPolicy
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import Exit, Launched
 from pydock_lab.daemon.trace import Trace
-from pydock_lab.errors import Conflict, LabError, NotModified, SystemFailure, Unavailable
+from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotModified, SystemFailure, Unavailable
 
 log = logging.getLogger("pydock.containers")
 
@@ -108,7 +108,10 @@ class Lifecycle:
         if timeout_s is None:
             timeout_s = container.record.config.get("StopTimeout", _DEFAULT_STOP_TIMEOUT_S)
         end = container.next_exit()
-        await self._send(container, number)
+        if signals.can_be_sent(number):
+            await self._send(container, number)
+        else:
+            timeout_s = 0
         try:
             await asyncio.wait_for(asyncio.shield(end), None if timeout_s < 0 else timeout_s)
         except asyncio.TimeoutError:
@@ -122,6 +125,10 @@ class Lifecycle:
             Conflict: it does not run.
         """
         number = signals.parse(signum or "SIGKILL")
+        if not signals.can_be_sent(number):
+            raise InvalidParameter(
+                f"cannot kill container: {container.name}: the linux daemon does not support signal {number}"
+            )
         if container.state.status == "restarting":
             # Between two starts it counts as running, and a kill ends the trying.
             container.record.stopped_by_hand = True

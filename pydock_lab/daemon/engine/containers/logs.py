@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -107,7 +108,8 @@ class _LogReader:
         self._since, self._until = _to_the_second(query.since_ns), _to_the_second(query.until_ns + 1)
         self._rest = b""
         self._files = _open_files(path)
-        self._left = -1 if query.end is None else self._cut(*query.end)
+        # How much of the newest file is to be read, -1 for all that comes.
+        self._left = self._newest_size() if query.end is None else self._cut(*query.end)
         if query.tail >= 0:
             self._skip_to_tail(query.tail)
         self.past_until = False
@@ -180,7 +182,8 @@ class _LogReader:
     def _decorate(self, line: Line) -> str:
         message = line.log
         if self._query.details:
-            message = ",".join(f"{key}={value}" for key, value in sorted(line.attrs.items())) + " " + message
+            pairs = (f"{quote_plus(key)}={quote_plus(value)}" for key, value in sorted(line.attrs.items()))
+            message = f"{','.join(pairs)} {message}"
         if self._query.timestamps:
             moment, _, fraction = line.time.rstrip("Z").partition(".")
             message = f"{moment}.{fraction.ljust(9, '0')}Z {message}"
@@ -196,6 +199,10 @@ class _LogReader:
                 return size
         return -1
 
+    def _newest_size(self) -> int:
+        """Return what there is now, where nobody follows: what is written while it is read is not of the past."""
+        return -1 if self._query.follow or not self._files else os.fstat(self._files[-1].fileno()).st_size
+
     def _rotated(self, file: BinaryIO) -> bool:
         try:
             return not os.path.samestat(os.fstat(file.fileno()), self._path.stat())
@@ -206,7 +213,10 @@ class _LogReader:
         """Move the files so that `count` records are left, reading backwards from the newest end."""
         wanted = count
         for index in range(len(self._files) - 1, -1, -1):
-            wanted = _seek_back(self._files[index], wanted)
+            newest = index == len(self._files) - 1
+            wanted = _seek_back(self._files[index], wanted, self._left if newest else -1)
+            if newest and self._left >= 0:
+                self._left = max(0, self._left - self._files[index].tell())
             if wanted <= 0:
                 for file in self._files[:index]:
                     file.close()
@@ -257,9 +267,9 @@ def _names(path: Path) -> Iterator[Path]:
         number += 1
 
 
-def _seek_back(file: BinaryIO, count: int) -> int:
-    """Place a file before its last `count` lines; return how many lines are still missing."""
-    position = file.seek(0, os.SEEK_END)
+def _seek_back(file: BinaryIO, count: int, size: int = -1) -> int:
+    """Place a file before the last `count` lines of its first `size` bytes; return how many lines are missing."""
+    position = file.seek(0, os.SEEK_END) if size < 0 else file.seek(size)
     if count <= 0:
         return 0
     newlines = 0

@@ -49,7 +49,7 @@ def plan(
             points[point.destination] = point
     taken = {_destination(path) for path in host.get("Tmpfs") or {}}
     for spec in host["Binds"] or []:
-        _place(points, taken, parse_bind(spec))
+        _place(points, taken, parse_bind(spec, host["VolumeDriver"] or "local"))
     for mount in host.get("Mounts") or []:
         _place(points, taken, parse_mount(mount))
     for path in config["Volumes"] or {}:
@@ -62,14 +62,14 @@ def plan(
     return sorted(points.values(), key=lambda point: point.destination)
 
 
-def parse_bind(spec: str) -> MountPoint:
-    """Read one `-v` argument: `[SOURCE:]DESTINATION[:MODE]`. Raises InvalidParameter."""
+def parse_bind(spec: str, driver: str = "local") -> MountPoint:
+    """Read one `-v` argument, `[SOURCE:]DESTINATION[:MODE]`; a volume is the driver's. Raises InvalidParameter."""
     parts = spec.split(":")
     if len(parts) > 3 or not all(parts):
         raise InvalidParameter(f"invalid volume specification: '{spec}'")
     mode = parts[2] if len(parts) == 3 else ""
     if len(parts) == 1:
-        return MountPoint("volume", _destination(spec), name=secrets.token_hex(32), driver="local", anonymous=True)
+        return MountPoint("volume", _destination(spec), name=secrets.token_hex(32), driver=driver, anonymous=True)
     if len(parts) == 2 and (parts[1] in _ACCESS or parts[1] in _LABELS):
         raise InvalidParameter(f"invalid volume specification: '{spec}'")
     source, destination = parts[0], parts[1]
@@ -96,7 +96,7 @@ def parse_bind(spec: str) -> MountPoint:
         point.create_source = True
         point.propagation = next((word for word in words if word in _PROPAGATIONS), "rprivate")
     else:
-        point.name, point.driver = source, "local"
+        point.name, point.driver = source, driver
         point.mode = mode or "z"
         point.copy = "nocopy" not in words
     return point

@@ -12,8 +12,9 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
-from pydock_lab.daemon.engine.containers import logconfig, mounts, ports, signals
+from pydock_lab.daemon.engine.containers import logconfig, mounts, ports, security, signals
 from pydock_lab.daemon.engine.containers.request import Config, CreateBody, HostConfig, RestartPolicy
+from pydock_lab.daemon.linux import capabilities
 from pydock_lab.daemon.runtime.oci import MASKED_PATHS, READONLY_PATHS
 from pydock_lab.errors import InvalidParameter
 
@@ -145,7 +146,9 @@ def complete_host_config(asked: HostConfig) -> dict[str, Any]:
         host["NetworkMode"] = "bridge"
     if host["Privileged"]:
         host["MaskedPaths"], host["ReadonlyPaths"] = None, None
-        host["SecurityOpt"] = host["SecurityOpt"] or ["label=disable"]
+    host["SecurityOpt"] = security.completed(host)
+    security.parse(host["SecurityOpt"] or [])
+    capabilities.combine(host["CapAdd"] or (), host["CapDrop"] or ())
     ports.check_bindings(host["PortBindings"])
     check_restart_policy(cast(RestartPolicy, host["RestartPolicy"]), auto_remove=host["AutoRemove"])
     logconfig.check(host["LogConfig"])
@@ -178,10 +181,6 @@ def _check_modes(host: dict[str, Any]) -> None:
         mounts.check_tmpfs(options)
     if host["Isolation"] not in ("", "default"):
         raise InvalidParameter(f"invalid isolation: \"{host['Isolation']}\" - linux only supports 'default'")
-    for request in host["DeviceRequests"] or ():
-        wanted = " ".join(f"[{' '.join(one)}]" for one in request.get("Capabilities") or ())
-        driver = request.get("Driver") or ""
-        raise InvalidParameter(f'could not select device driver "{driver}" with capabilities: [{wanted}]')
     if host["Runtime"] not in ("runc", "io.containerd.runc.v2"):
         raise InvalidParameter(f"unknown or invalid runtime name: {host['Runtime']}")
     if host["NetworkMode"] in ("container", "container:"):

@@ -8,16 +8,13 @@ from pydock_lab.errors import InvalidParameter
 
 
 def parse(text: str) -> int:
-    """Return the number of `SIGTERM`, `term`, `15`, `RTMIN+3`.
+    """Return the number of `SIGTERM`, `term`, `15`, `RTMIN+3`; of numbers any but 0, as Docker keeps them.
 
     Raises:
         InvalidParameter: `Invalid signal: …`.
     """
-    if text.isdigit():
-        number = int(text)
-        if not 1 <= number <= signal.SIGRTMAX:
-            raise InvalidParameter(f"Invalid signal: {text}")
-        return number
+    if text.isdigit() and int(text):
+        return int(text)
     name = text.upper().removeprefix("SIG")
     base, sign, offset = name.partition("+") if "+" in name else name.partition("-")
     if sign and base in ("RTMIN", "RTMAX") and offset.isdigit():
@@ -28,3 +25,8 @@ def parse(text: str) -> int:
     if not isinstance(known, signal.Signals):
         raise InvalidParameter(f"Invalid signal: {text}")
     return int(known)
+
+
+def can_be_sent(number: int) -> bool:
+    """Return whether Linux has the signal and leaves it to programs (glibc keeps the first two real-time ones)."""
+    return 1 <= number <= signal.SIGSYS or signal.SIGRTMIN <= number <= signal.SIGRTMAX

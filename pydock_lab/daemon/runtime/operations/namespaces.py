@@ -13,7 +13,7 @@ from pydock_lab.daemon.linux import controlfiles, netlink, syscalls
 from pydock_lab.daemon.runtime.channel import Message, send_message
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation, Skip
 from pydock_lab.daemon.runtime.operations.rootfs import inside
-from pydock_lab.errors import KernelError
+from pydock_lab.errors import SystemFailure
 
 DNS_PORT = 53
 _RESOLVER_BACKLOG = 64
@@ -339,7 +339,8 @@ class SetSysctls(Operation):
                 controlfiles.write(f"{root}/{name.replace('.', '/')}", value)
             except OSError as error:
                 if name not in ("net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start"):
-                    raise KernelError("write sysctl", error.errno or 0, name) from None
+                    place = f"/proc/sys/{name.replace('.', '/')}"
+                    raise SystemFailure(f"open {place}: {os.strerror(error.errno or 0).lower()}") from None
                 refused.append(name)
         return {"refused": refused} if refused else None
 

@@ -72,6 +72,19 @@ async def test_tail_over_rotated_files(tmp_path: Path) -> None:
     assert [text for _, text in await read(path, LogQuery(tail=6))] == [f"line {n}\n" for n in range(6, 12)]
 
 
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 9])
+async def test_tail_of_what_was_there(tmp_path: Path, count: int) -> None:
+    """What is written while the log is read is not counted and not shown."""
+    path = tmp_path / "log"
+    (tmp_path / "log.1").write_text("".join(record(n) for n in range(3)))
+    path.write_text("".join(record(n) for n in range(3, 7)))
+    end = (path.stat().st_ino, path.stat().st_size)
+    with path.open("a") as file:
+        file.write(record(7) + record(8))
+    found = await read(path, LogQuery(tail=count, end=end))
+    assert [text for _, text in found] == [f"line {n}\n" for n in range(max(0, 7 - count), 7)]
+
+
 async def test_a_span_of_time(log: Path) -> None:
     since, until = parse_time_ns("2024-01-01T00:00:10Z"), parse_time_ns("2024-01-01T00:00:13Z")
     found = await read(log, LogQuery(since_ns=since, until_ns=until))

@@ -30,7 +30,7 @@ def test_signals(text: str, number: int) -> None:
     assert signals.parse(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "SIGNOPE", "0", "99", "RTMIN-9", "_DFL"])
+@pytest.mark.parametrize("text", ["", "SIGNOPE", "0", "-9", "RTMIN-9", "_DFL"])
 def test_bad_signals(text: str) -> None:
     with pytest.raises(InvalidParameter, match="Invalid signal: "):
         signals.parse(text)
@@ -120,7 +120,8 @@ def test_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("10m", 10 << 20), ("1g", 1 << 30), ("512k", 512 << 10), ("7", 7), ("-1", 0)]
+    ("text", "size"),
+    [("10m", 10 << 20), ("1g", 1 << 30), ("512k", 512 << 10), ("7", 7), ("1.5kb", 1536), ("2MiB", 2 << 20)],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
@@ -164,7 +165,14 @@ def test_on_failure_counts() -> None:
 
 
 def test_who_starts_with_the_daemon() -> None:
-    assert RestartPolicy({"Name": "always"}).starts_with_daemon(stopped_by_hand=True)
-    assert not RestartPolicy({"Name": "unless-stopped"}).starts_with_daemon(stopped_by_hand=True)
-    assert RestartPolicy({"Name": "unless-stopped"}).starts_with_daemon(stopped_by_hand=False)
-    assert not RestartPolicy({"Name": "on-failure"}).starts_with_daemon(stopped_by_hand=False)
+    def starts(name: str, exit_code: int, restarts: int = 0, *, by_hand: bool = False, retries: int = 0) -> bool:
+        policy = RestartPolicy({"Name": name, "MaximumRetryCount": retries})
+        return policy.starts_with_daemon(exit_code, restarts, stopped_by_hand=by_hand)
+
+    assert starts("always", 0, by_hand=True)
+    assert starts("unless-stopped", 0)
+    assert not starts("unless-stopped", 0, by_hand=True)
+    assert starts("on-failure", 137, by_hand=True)
+    assert not starts("on-failure", 0)
+    assert not starts("on-failure", 1, restarts=2, retries=2)
+    assert not starts("no", 1)
