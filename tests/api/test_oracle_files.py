@@ -48,6 +48,8 @@ SESSIONS = {
     "content of a directory out": "cp box:/made/. HOST/directory; LIST",
     "link out": "cp box:/made/to-file HOST/out; LIST",
     "what a link out points to": "cp -L box:/made/to-file HOST/out; LIST",
+    "link into /proc out": "cp box:/etc/mtab HOST/out; LIST",
+    "into a bind before the start": "create --name cold -v HOST/made:/b busybox; cp HOST/file cold:/b/; LIST; rm cold",
     "nothing out": "cp box:/none HOST/out",
     "to a directory that is not there": "cp box:/made/file HOST/none/",
     "relative paths": "cp HOST/file box:tmp/new; exec box cat /tmp/new; cp box:made/file HOST/out; LIST",

@@ -468,7 +468,8 @@ echo x
         create --restart no:1 busybox
         create --restart on-failure:nonsense busybox
         create --restart on-failure:-1 busybox
-        run --name rr --restart on-failure:2 busybox false
+        create --name rr --restart on-failure:2 busybox false
+        start rr
         wait rr
         wait rr
         wait rr
@@ -506,6 +507,9 @@ AFTERWARDS = {
         exec uu {_MEMORY}.soft_limit_in_bytes
         update -m 1g uu
         update -m 1m uu
+        update -m 32m --memory-swap -1 uu
+        update -m 16m uu
+        update -m 32m --memory-swap 48m uu
         update --cpus 0.5 uu
         exec uu cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us
         update --cpu-shares 99 uu
@@ -526,6 +530,9 @@ AFTERWARDS = {
         update --cpus 1 no-such
         inspect -f {{{{.HostConfig.Memory}}}}/{{{{.HostConfig.MemorySwap}}}}\
 /{{{{.HostConfig.NanoCpus}}}}/{{{{.HostConfig.CpuShares}}}} uu
+        rm -f uu
+        run -d --name uu busybox sleep 1d
+        update -m 64m uu
         rm -f uu
         run -d --rm --name uu busybox sleep 1d
         update --restart always uu
@@ -663,6 +670,8 @@ AFTERWARDS = {
         ps --filter network=nonsense --format {{.Names}}
         ps -a --filter expose=80 --filter name=^/p[123]$ --format {{.Names}}
         ps -a --filter publish=80 --format {{.Names}}
+        ps -a --filter publish=80-x
+        ps -a --filter 'name=[' --format {{.Names}}
         ps -a --filter health=none --filter name=^/p[123]$ --format {{.Names}}
         ps -a --filter health=nonsense
         ps -a --filter is-task=true --format {{.Names}}

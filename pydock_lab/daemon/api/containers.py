@@ -152,7 +152,8 @@ class _Containers:
     async def post_update(self, request: web.Request) -> web.StreamResponse:
         """`docker update`."""
         changes = decode_update(await json_body(request))
-        return json_response({"Warnings": await to_end(self._containers.update(self._find(request), changes))})
+        warnings = await to_end(self._containers.update(self._find(request), changes))
+        return json_response({"Warnings": warnings or None})
 
     async def post_prune(self, request: web.Request) -> web.StreamResponse:
         """`docker container prune`."""

@@ -59,12 +59,13 @@ class _Streams:
             client.hold()
             container = self._containers.get(request.match_info["name"])
             keys = parse_detach_keys(request.query.get("detachKeys", ""))
-            self._check_attachable(container)
+            self._check_attachable(container, request.match_info["name"])
             # Told first: with the answer in hand the client starts the container.
             self._engine.events.publish("container", "attach", container.id, container.event_attributes())
             await client.accept(hijack.content_type(container.tty, requested_version(request)))
             hold = None
-            if flag(request, "stream"):
+            # Who asks for nothing has it all at once.
+            if flag(request, "stream") and any(flag(request, name) for name in ("stdin", "stdout", "stderr")):
                 hold = await to_end(
                     self._engine.runtime.attach(
                         container.id,
@@ -92,7 +93,7 @@ class _Streams:
     async def get_attach_websocket(self, request: web.Request) -> web.StreamResponse:
         """Attach through a WebSocket, as browsers do: raw bytes both ways, without frames of Docker's own."""
         container = self._containers.get(request.match_info["name"])
-        self._check_attachable(container)
+        self._check_attachable(container, request.match_info["name"])
         keys = parse_detach_keys(request.query.get("detachKeys", ""))
         response = web.WebSocketResponse()
         await response.prepare(request)
@@ -170,11 +171,11 @@ class _Streams:
         return response
 
     @staticmethod
-    def _check_attachable(container: Container) -> None:
+    def _check_attachable(container: Container, name: str) -> None:
         if container.state.status == "paused":
-            raise Conflict(f"container {container.id} is paused, unpause the container before attach")
+            raise Conflict(f"container {name} is paused, unpause the container before attach")
         if container.state.status == "restarting":
-            raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+            raise Conflict(f"container {name} is restarting, wait until the container is running")
 
     async def _replay(
         self, container: Container, client: hijack.Hijack, request: web.Request, hold: Hold | None

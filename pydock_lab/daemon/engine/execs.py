@@ -31,7 +31,7 @@ class ExecConfig(TypedDict, total=False):
     DetachKeys: str
     Tty: bool
     Env: list[str] | None
-    Cmd: list[str] | str | None
+    Cmd: list[str] | None
     Privileged: bool
     User: str
     WorkingDir: str
@@ -220,8 +220,7 @@ class Execs:
 
     def _add(self, container: Container, config: ExecConfig, called: str = "") -> Exec:
         self._check_running(container, called)
-        command = config.get("Cmd")
-        words = [command] if isinstance(command, str) else list(command or [])
+        words = list(config.get("Cmd") or [])
         if not words:
             raise InvalidParameter("No exec command specified")
         self._drop_ended()

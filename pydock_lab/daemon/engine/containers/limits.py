@@ -137,7 +137,7 @@ def check_update(host: dict[str, Any], changes: dict[str, Any]) -> None:
         if changes.get("NanoCpus") and host[key]:
             raise Conflict(f"Conflicting options: Nano CPUs cannot be updated as {shown} has already been set")
     memory = changes.get("Memory") or 0
-    if not changes.get("MemorySwap") and 0 < host["MemorySwap"] < memory:
+    if not changes.get("MemorySwap") and host["MemorySwap"] < memory:
         raise Conflict(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
         )

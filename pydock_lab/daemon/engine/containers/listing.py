@@ -74,19 +74,26 @@ def _matches(container: Container, filters: Filters) -> bool:
     health = (state.health or {}).get("Status", "none")
     checks = (
         filters.any("id", lambda value: record.id.startswith(value)),
-        filters.any("name", lambda value: re.search(value, f"/{record.name}") is not None
-                    or re.search(value, record.name) is not None),
+        filters.any("name", lambda value: _is_named(value, record.name)),
         filters.any("status", lambda value: state.status == value),
         filters.any("health", lambda value: health == value),
         filters.any("exited", lambda value: _exited(container, value)),
         filters.labels(container.labels),
         filters.any("network", lambda value: _on_network(container, value)),
         filters.any("volume", lambda value: any(value in (p.name, p.source, p.destination) for p in record.mounts)),
-        filters.any("publish", lambda value: _has_port(value, _published(container))),
-        filters.any("expose", lambda value: _has_port(value, list(record.config.get("ExposedPorts") or {}))),
+        filters.any("publish", lambda value: _has_port("publish", value, _published(container))),
+        filters.any("expose", lambda value: _has_port("expose", value, list(record.config.get("ExposedPorts") or {}))),
         not filters.flag("is-task", default=False),
     )  # fmt: skip
     return all(checks)
+
+
+def _is_named(pattern: str, name: str) -> bool:
+    """A pattern may mean the name with its slash; one that is no regular expression means nothing, as in dockerd."""
+    try:
+        return re.search(pattern, f"/{name}") is not None or re.search(pattern, name) is not None
+    except re.error:
+        return False
 
 
 def _exited(container: Container, value: str) -> bool:
@@ -108,10 +115,12 @@ def _published(container: Container) -> list[str]:
     return [f"{entry['PublicPort']}/{entry['Type']}" for entry in listed if "PublicPort" in entry]
 
 
-def _has_port(value: str, there: list[str]) -> bool:
+def _has_port(key: str, value: str, there: list[str]) -> bool:
     span, _, protocol = value.partition("/")
     first, _, last = span.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
-        raise InvalidParameter(f"invalid filter: {value}")
+    for number in (first, last or first):
+        if not number.isdigit():
+            why = f'strconv.ParseUint: parsing "{number}": invalid syntax'
+            raise InvalidParameter(f"error while looking up for {key} {value}: {why}")
     wanted = range(int(first), int(last or first) + 1)
     return any(port.split("/")[1] == (protocol or "tcp") and int(port.split("/")[0]) in wanted for port in there)

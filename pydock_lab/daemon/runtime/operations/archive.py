@@ -88,7 +88,7 @@ class TransferFiles(Operation):
         try:
             read_tar(fd, target, keep_kind=bool(self.options.get("no_overwrite_dir_non_dir")), owner=owner)
         except InvalidParameter as error:
-            raise CannotStart(error.message) from None
+            raise CannotStart(f"Error processing tar file(exit status 1): {error.message}") from None
         except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise CannotStart(f"archive is damaged: {error}") from None
 
@@ -150,7 +150,16 @@ def _resolve(path: str) -> str:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise CannotStart(f"evalSymlinksInScope: too many links in {path.rstrip('/')}") from None
+        return _lenient(path)
+
+
+def _lenient(path: str) -> str:
+    """Follow what links there are; where one can't be read (/proc/self of a process outside) the rest stays."""
+    try:
         return os.path.realpath(path)
+    except OSError:
+        directory, name = os.path.split(path)
+        return os.path.join(_lenient(directory), name)
 
 
 def write_tar(fd: int, top: str, name: str, *, skip: set[str] | None = None) -> None:
