@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from pydock_lab import __version__
+from pydock_lab.daemon.api.buildkit import BUILDKIT, BuildKit
 from pydock_lab.daemon.api.router import API_VERSION, VersionedRouter, check_version
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.errors import LabError, NotModified
@@ -30,6 +31,7 @@ NOUNS = (
     "exec",
     "images",
     "build",
+    "buildkit",
     "volumes",
     "networks",
     "lab.routes",
@@ -120,6 +122,8 @@ def make_app(engine: Engine) -> web.Application:
     app = web.Application(
         middlewares=[_tracing(engine), docker_errors], router=VersionedRouter(), client_max_size=2**62
     )
+    app[BUILDKIT] = buildkit = BuildKit(engine)
+    app.on_shutdown.append(buildkit.close)
     for noun in NOUNS:
         app.add_routes(import_module(f"pydock_lab.daemon.api.{noun}").routes(engine))
     app.on_response_prepare.append(_add_headers)

@@ -30,17 +30,19 @@ import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
+from pydock_lab.daemon.api.buildkit import BUILDKIT
 from pydock_lab.daemon.builder.builder import RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.pruning import MOUNTS, STEPS, Pruned
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.dockerfile.typed import duration_ns
-from pydock_lab.errors import DockerfileError, InvalidParameter, NotImplementedYet, SystemFailure
+from pydock_lab.errors import DockerfileError, InvalidParameter, SystemFailure
 from pydock_lab.spec.platform import Platform
 
 _TRUE = ("1", "true", "True", "TRUE", "t", "T")
 _BUILDER_V2 = "2"
+_SESSION = "client-session"
 _AGES = ("until", "unused-for")
 
 T = TypeVar("T")
@@ -65,6 +67,8 @@ class BuildRoutes:
     async def post_build(self, request: web.Request) -> web.StreamResponse:
         """Build an image from the tar in the body; a client that goes away cancels its build."""
         options = read_options(request)
+        if request.query.get("version", "") == _BUILDER_V2:
+            return await self._build_in_session(request, options)
         build = self._builder.begin(options)
         try:
             await _receive(request, build)
@@ -74,6 +78,18 @@ class BuildRoutes:
             # Also a client that has gone: nothing of the build may go on or stay.
             await asyncio.shield(asyncio.ensure_future(build.cancel()))
             raise
+
+    async def _build_in_session(self, request: web.Request, options: BuildOptions) -> web.StreamResponse:
+        """Build for a client that serves its context itself (docker 20.10 with DOCKER_BUILDKIT=1)."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        messages = request.app[BUILDKIT].build(options, request.query.get("session", ""))
+        async with contextlib.aclosing(messages):
+            async for message in messages:
+                if not response.prepared:
+                    await response.prepare(request)
+                await response.write(msgspec.json.encode(message) + b"\r\n")
+        await response.write_eof()
+        return response
 
     async def post_prune(self, request: web.Request) -> web.Response:
         """Forget the build cache and remove what only it holds."""
@@ -143,7 +159,7 @@ def read_options(request: web.Request) -> BuildOptions:
         registry_auth=_registry_auth(request),
         build_id=query.get("buildid", ""),
         cgroup_parent=query.get("cgroupparent", ""),
-        remote=query.get("remote", ""),
+        remote=query.get("remote", "").removeprefix(_SESSION),
         extras=_flag(query, "extras"),
         contexts=_json(query, "buildcontexts", dict[str, str]) or {},
         ssh=_json(query, "ssh", dict[str, str]) or {},
@@ -154,13 +170,8 @@ def read_options(request: web.Request) -> BuildOptions:
 
 def _refuse(query: Any) -> None:
     """Say plainly what this engine does not do."""
-    if query.get("version", "") == _BUILDER_V2:
-        raise NotImplementedYet(
-            "this engine has no BuildKit: unset DOCKER_BUILDKIT or set DOCKER_BUILDKIT=0",
-            hint="docker build without the buildx plugin uses the classic builder, which this engine has",
-        )
-    if query.get("remote", "") == "client-session":
-        raise NotImplementedYet("building from a client session needs BuildKit, which this engine does not have")
+    if query.get("remote", "") == _SESSION and query.get("version", "") != _BUILDER_V2:
+        raise InvalidParameter("the classic builder takes no context from a session: version=2 is BuildKit's")
     isolation = query.get("isolation", "")
     if isolation.lower() not in ("", "default"):
         raise InvalidParameter(f'Unsupported isolation: "{isolation}"')

@@ -12,7 +12,7 @@ import socket
 
 from aiohttp import web
 
-_HIJACKS = re.compile(rb"POST [^ ]*/(?:attach|exec/[^/ ]+/start)[? ]")
+_HIJACKS = re.compile(rb"POST [^ ]*/(?:attach|exec/[^/ ]+/start|grpc|session)[? ]")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 

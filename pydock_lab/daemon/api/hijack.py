@@ -1,4 +1,4 @@
-"""Taking the connection of a request away from aiohttp: attach and exec.
+"""Taking the connection of a request away from aiohttp: attach, exec, and what becomes HTTP/2.
 
 Docker's clients ask with `Connection: Upgrade, Upgrade: tcp` (or not at all,
 the old way) and then speak raw bytes in both directions. The socket goes to
@@ -25,6 +25,7 @@ from pydock_lab.daemon.runtime.streams import HEAD_POLL_S, HEAD_POLLS
 from pydock_lab.errors import SystemFailure
 
 RAW = "application/vnd.docker.raw-stream"
+_READ_AHEAD = 1 << 20
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 
 
@@ -86,6 +87,18 @@ class Hijack:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n"
         self._accepted = True
         await asyncio.get_running_loop().sock_sendall(self._socket, f"{head}\r\n".encode())
+
+    async def upgrade(self, protocol: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Answer the request and go on in another protocol, in this process: return the connection's two ends."""
+        head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        self._accepted = True
+        await asyncio.get_running_loop().sock_sendall(self._socket, head.encode())
+        own = socket.socket(fileno=self._socket.detach())
+        own.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=own, limit=_READ_AHEAD)
+        if self.early:
+            reader.feed_data(self.early)
+        return reader, writer
 
     async def send(self, data: bytes) -> None:
         """Write raw bytes to the client."""

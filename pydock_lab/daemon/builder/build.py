@@ -11,17 +11,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from pydock_lab.daemon.builder import remote
 from pydock_lab.daemon.builder.arguments import BuildArguments
-from pydock_lab.daemon.builder.context import BuildContext, is_tar
+from pydock_lab.daemon.builder.context import BuildContext
 from pydock_lab.daemon.builder.draft import ARCHITECTURES, Draft
 from pydock_lab.daemon.builder.imagecache import ImageCache
 from pydock_lab.daemon.builder.options import BuildOptions
-from pydock_lab.daemon.builder.output import Output
+from pydock_lab.daemon.builder.output import Message, Output
 from pydock_lab.daemon.builder.record import BuildRecord
 from pydock_lab.daemon.builder.sources import SourceTree
 from pydock_lab.daemon.builder.stage import EPOCH, Job, StageBuild
-from pydock_lab.daemon.builder.threads import finished
+from pydock_lab.daemon.builder.supply import Supply
 from pydock_lab.daemon.builder.trees import IMAGE_CONTEXT, Trees
 from pydock_lab.daemon.builder.turns import Turn, Turns
 from pydock_lab.daemon.builder.workshop import Workshop
@@ -30,7 +29,7 @@ from pydock_lab.dockerfile.instructions import Arg, From, Instruction, Label
 from pydock_lab.dockerfile.lint import Finding, check_program
 from pydock_lab.dockerfile.stages import Program, Stage, read_program, read_triggers
 from pydock_lab.dockerfile.substitution import substitute
-from pydock_lab.errors import DockerfileError, InvalidParameter, SystemFailure
+from pydock_lab.errors import DockerfileError, InvalidParameter, LabError
 from pydock_lab.spec.platform import Platform
 
 SCRATCH = "scratch"
@@ -45,11 +44,19 @@ class Build:
         record: Takes down what happens.
         output: Says what happens.
         scratch: An existing directory on the layers' file system, of this build alone.
+        supply: Where the Dockerfile and the context come from.
     """
 
     def __init__(
-        self, workshop: Workshop, options: BuildOptions, record: BuildRecord, output: Output, scratch: Path
+        self,
+        workshop: Workshop,
+        options: BuildOptions,
+        record: BuildRecord,
+        output: Output,
+        scratch: Path,
+        supply: Supply,
     ) -> None:
+        self._supply = supply
         self._shop = workshop
         self._options = options
         self._record = record
@@ -57,7 +64,6 @@ class Build:
         self._scratch = scratch
         self._arguments = BuildArguments(options.build_args, _platform_arguments())
         self._built: dict[int, asyncio.Future[Draft]] = {}
-        self._secrets: dict[str, bytes] = {}
         self._program: Program
         self._context: BuildContext
         self._tree: SourceTree
@@ -67,19 +73,18 @@ class Build:
         """The name under which layers are kept while no image holds them yet."""
         return f"build:{self._record.id}"
 
-    async def run(self, tar: Path) -> str:
+    async def run(self) -> str:
         """Build; return the image's id.
-
-        Args:
-            tar: The context as it came, compressed or not.
 
         Raises:
             LabError: in Docker's words; StepFailedError for a command that failed.
         """
-        await self._read(tar)
+        await self._read()
         needed = await self._needed()
         target = needed[-1]
         self._record.plan(self._program, needed, self._arguments.for_from)
+        self._context = await self._supply.context(needed)
+        self._tree = self._context.tree()
         labels = [
             Label(pairs=((name, value),), text=f"LABEL {name}={value}", start_line=target.base.start_line)
             for name, value in sorted(self._options.labels.items())
@@ -119,39 +124,17 @@ class Build:
                     stages[stage.index] = replace(stage, triggers=read_triggers(triggers, stage))
             self._program = replace(program, stages=tuple(stages))
 
-    async def _read(self, tar: Path) -> None:
-        """Look through the context, read the Dockerfile."""
-        self._context, source = await finished(asyncio.to_thread(self._read_context, tar))
-        self._tree = self._context.tree()
+    async def _read(self) -> None:
+        """Read the Dockerfile."""
+        source, ignore = await self._supply.dockerfile()
         self._record.document["dockerfile"] = source.decode(errors="replace")
         self._program = read_program(source)
-        findings = check_program(self._program, self._context.ignore)
+        findings = check_program(self._program, ignore)
         self._record.document["checks"] = [finding.document for finding in findings]
         for argument in self._program.arguments:
             expanded = substitute(argument, self._arguments.for_from, self._program.escape)
             assert isinstance(expanded, Arg)
             self._arguments.declare_global(expanded)
-
-    def _read_context(self, tar: Path) -> tuple[BuildContext, bytes]:
-        options, root = self._options, self._scratch / "context"
-        if remote.is_git(options.remote) or options.remote.startswith("github.com/"):
-            context = BuildContext(remote.clone(remote.GitSource.read(options.remote), root))
-        else:
-            if options.remote:
-                downloads = self._scratch / "remote"
-                downloads.mkdir()
-                try:
-                    tar = remote.download(options.remote, downloads, name="context")
-                except InvalidParameter as error:
-                    message = f"error downloading remote context {options.remote}: {error.message}"
-                    raise SystemFailure(message, hint=error.hint) from None
-                if not is_tar(tar):
-                    root.mkdir()
-                    return BuildContext(root), tar.read_bytes()
-            context = BuildContext.from_tar(tar, root, options, rootless=self._shop.config.rootless)
-        if options.extras:
-            self._secrets = context.take_extras()
-        return context, context.read_dockerfile(options)
 
     def _job(self, total: int) -> Job:
         options = self._options
@@ -168,7 +151,7 @@ class Build:
             epoch=epoch,
             holder=self.holder,
             image_cache=ImageCache(self._shop.images, options.cache_from) if options.cache_from else None,
-            secrets=self._secrets,
+            supply=self._supply,
             total=total,
         )
 
@@ -233,14 +216,26 @@ class Build:
 
     async def _image(self, name: str, platform: str, output: Output) -> Image:
         """Find an image, or pull it."""
-        options = self._options
-        return await self._shop.resolve_or_pull(
-            name,
-            pull=options.pull,
-            auth=options.registry_auth,
-            progress=output.send,
-            platform=platform or options.platform or None,
-        )
+        options, watcher = self._options, self._record.watcher
+
+        def progress(message: Message) -> None:
+            output.send(message)
+            watcher.pulling(name, message)
+
+        watcher.resolving(name)
+        try:
+            image = await self._shop.resolve_or_pull(
+                name,
+                pull=options.pull,
+                auth=options.registry_auth | await self._supply.credentials(name),
+                progress=progress,
+                platform=platform or options.platform or None,
+            )
+        except LabError as error:
+            watcher.resolved(name, error)
+            raise
+        watcher.resolved(name, None)
+        return image
 
     def _base_name(self, stage: Stage) -> tuple[str, str]:
         """Return the image that a stage is built on, and its platform or ""."""

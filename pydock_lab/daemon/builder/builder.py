@@ -25,7 +25,8 @@ from pydock_lab.daemon.builder.intermediate import Intermediates
 from pydock_lab.daemon.builder.mailbox import Mailbox
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Message, Output, short
-from pydock_lab.daemon.builder.record import BuildRecord
+from pydock_lab.daemon.builder.record import BuildRecord, Watcher
+from pydock_lab.daemon.builder.supply import Supply, TarSupply
 from pydock_lab.daemon.builder.workshop import (
     Resolve,
     ShareNetwork,
@@ -63,21 +64,29 @@ class RunningBuild:
 
     Attributes:
         id: 64 hex digits; `/lab/builds/{id}` follows it.
-        tar: Where the client's context is to be written before `start`.
+        scratch: A directory of this build alone, removed when it has ended.
+        tar: Where the client's context is to be written before `start`, unless that is given a supply.
+        result: The image's id, once the build has succeeded; or why it failed.
     """
 
     def __init__(self, builder: Builder, options: BuildOptions, scratch: Path) -> None:
         self.id = scratch.name.removeprefix(_PREFIX)
+        self.scratch = scratch
         self.tar = scratch / "context.tar"
+        self.result: str | LabError = ""
         self._builder = builder
         self._options = options
-        self._scratch = scratch
         self._messages: Mailbox[Message | LabError | None] = Mailbox()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to build; the context lies in `tar`."""
-        self._task = asyncio.create_task(self._run(), name=f"build {short(self.id)}")
+    def start(self, supply: Supply | None = None, watcher: Watcher | None = None) -> None:
+        """Begin to build.
+
+        Args:
+            supply: What the client has; where None, the context lies in `tar`.
+            watcher: Is told of each step.
+        """
+        self._task = asyncio.create_task(self._run(supply, watcher), name=f"build {short(self.id)}")
 
     async def messages(self) -> AsyncGenerator[list[Message], None]:
         """Yield the messages of Docker's stream, all that are waiting at a time, until the build has ended.
@@ -107,11 +116,11 @@ class RunningBuild:
 
     async def remove_scratch(self) -> None:
         """Remove all that is half-made."""
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.scratch, ignore_errors=True)
 
-    async def _run(self) -> None:
+    async def _run(self, supply: Supply | None, watcher: Watcher | None) -> None:
         try:
-            await self._builder.carry_out(self, self._options, self._scratch, self._messages)
+            await self._builder.carry_out(self, self._options, self._messages, supply, watcher)
         finally:
             self._messages.put(None)
 
@@ -248,30 +257,34 @@ class Builder:
         self,
         build: RunningBuild,
         options: BuildOptions,
-        scratch: Path,
         messages: Mailbox[Message | LabError | None],
+        supply: Supply | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         """Run a build to its end, whatever that is, and clean up after it."""
-        record = BuildRecord(build.id, tags=list(options.tags), dockerfile="", target=options.target)
+        record = BuildRecord(build.id, tags=list(options.tags), dockerfile="", target=options.target, watcher=watcher)
         self._live[build.id] = record
         self._documents.put(build.id, {**record.document, "stages": [], "steps": []})
         voice = _Voice(messages, quiet=options.quiet)
         output = Output(voice.send, messages.room, remove=options.remove, reasons=options.reasons)
-        work = Build(self._shop, options, record, output, scratch)
+        supply = supply or TarSupply(build.tar, build.scratch, options, rootless=self._shop.config.rootless)
+        work = Build(self._shop, options, record, output, build.scratch, supply)
         try:
-            image_id = await work.run(build.tar)
+            build.result = image_id = await work.run()
             self._tag(options, image_id, voice)
             record.close("succeeded", image=image_id)
         except asyncio.CancelledError:
             record.close("canceled")
             raise
         except LabError as error:
+            build.result = error
             record.close("failed", error=error_document(error))
             voice.fail(error)
         except Exception as error:
             log.exception("build %s failed", build.id)
+            build.result = failure = LabError(f"{type(error).__name__}: {error}")
             record.close("failed", error={"message": str(error), "hint": None, "line": 0, "text": ""})
-            voice.fail(LabError(f"{type(error).__name__}: {error}"))
+            voice.fail(failure)
         finally:
             await asyncio.shield(self._finish(build, record, work.holder))
 

@@ -105,6 +105,20 @@ class TarIndex(Rootfs):
         found = {path[below:]: digest for path, digest in self._digests.items() if path.startswith(f"{top}/")}
         return {"": self._digests[top], **found}
 
+    def enter(self, path: str, mode: int, digest: str, link: str = "") -> None:
+        """Enter what is known of a path without a tar.
+
+        Args:
+            path: Below the root, links resolved; its directories come before it.
+            mode: Kind and permissions.
+            digest: See digests.py.
+            link: Where a symbolic link leads to.
+        """
+        self._link_up(path)
+        self._modes[path], self._digests[path] = mode, digest
+        if link:
+            self._links[path] = link
+
     def remove(self, path: str) -> None:
         """Hide a file."""
         self._drop(path)

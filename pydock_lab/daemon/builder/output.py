@@ -103,7 +103,7 @@ class Output:
 class RunOutput:
     """Turns the bytes of a RUN step into messages; stderr is red, as the classic builder has it."""
 
-    def __init__(self, output: Output, keep: Callable[[str], None]) -> None:
+    def __init__(self, output: Output, keep: Callable[[str, int], None]) -> None:
         self._output = output
         self._keep = keep
         self._decoders = {number: codecs.getincrementaldecoder("utf-8")("replace") for number in (1, 2)}
@@ -121,5 +121,5 @@ class RunOutput:
 
     def _say(self, stream: int, text: str) -> None:
         if text:
-            self._keep(text)
+            self._keep(text, stream)
             self._output.say(f"\x1b[91m{text}\x1b[0m" if stream == 2 else text)

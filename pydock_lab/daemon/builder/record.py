@@ -13,15 +13,45 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydock_lab.dockerfile.stages import Program, Stage
+from pydock_lab.errors import LabError
 
 _TAIL_LINES = 40
+
+
+class Watcher:
+    """Whoever wants to know of each step as it happens; this one does not.
+
+    A step is known by its document, which the record goes on to fill in.
+    """
+
+    def resolving(self, name: str) -> None:
+        """An image is looked for, and pulled where it is not here."""
+
+    def pulling(self, name: str, message: dict[str, Any]) -> None:
+        """A message of that pull, as `docker pull` shows them."""
+
+    def resolved(self, name: str, error: LabError | None) -> None:
+        """The image is here, or can't be had."""
+
+    def planned(self, program: Program, needed: list[Stage], env: dict[str, str]) -> None:
+        """All is known of the stages that will be built, the target last; `env` are the ARGs that FROM sees."""
+
+    def began(self, step: dict[str, Any]) -> None:
+        """A step begins."""
+
+    def said(self, step: dict[str, Any], text: str, stream: int) -> None:
+        """A RUN step has written to stdout (1) or stderr (2)."""
+
+    def ended(self, step: dict[str, Any], error: dict[str, Any] | None) -> None:
+        """A step has ended: its `state` says how, `error` why where it failed."""
 
 
 class StepRecord:
     """One step's document, from its beginning to its end."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, document: dict[str, Any], watcher: Watcher) -> None:
         self.document = document
+        self._watcher = watcher
         self._started = time.monotonic_ns()
 
     @property
@@ -43,22 +73,27 @@ class StepRecord:
         """Add what is known by now."""
         self.document.update(fields)
 
-    def output(self, text: str) -> None:
-        """Keep the end of what the step prints."""
+    def output(self, text: str, stream: int) -> None:
+        """Keep the end of what the step prints, to stdout (1) or stderr (2)."""
+        self._watcher.said(self.document, text, stream)
         kept = (self.document["output"] + text).splitlines(keepends=True)
         self.document["output"] = "".join(kept[-_TAIL_LINES:])[-8192:]
 
-    def end(self, state: str) -> None:
+    def end(self, state: str, error: dict[str, Any] | None = None) -> None:
         """The step has ended: done, cached, failed or canceled; one that has ended stays as it is."""
         if self.document["state"] == "running":
             duration_ns = time.monotonic_ns() - self._started - self.document["waited_ns"]
             self.note(state=state, duration_ns=duration_ns)
+            self._watcher.ended(self.document, error)
 
 
 class BuildRecord:
     """One build's document and how it grows."""
 
-    def __init__(self, build_id: str, *, tags: list[str], dockerfile: str, target: str) -> None:
+    def __init__(
+        self, build_id: str, *, tags: list[str], dockerfile: str, target: str, watcher: Watcher | None = None
+    ) -> None:
+        self.watcher = watcher or Watcher()
         self.document: dict[str, Any] = {
             "id": build_id,
             "state": "running",
@@ -98,6 +133,7 @@ class BuildRecord:
                     "image": "",
                 }
             )
+        self.watcher.planned(program, needed, env)
 
     def begin(self, number: int, stage: int | None, instruction: str, text: str, lines: tuple[int, int]) -> StepRecord:
         """A step begins; the document lists steps by number, though stages are built at the same time."""
@@ -120,16 +156,18 @@ class BuildRecord:
                 "container": "",
                 "exit_code": None,
                 "output": "",
-            }
+            },
+            self.watcher,
         )
         place = bisect.bisect_right([other.number for other in self._steps], number)
         self._steps.insert(place, step)
         self.document["steps"].insert(place, step.document)
+        self.watcher.began(step.document)
         return step
 
     def close(self, state: str, *, image: str = "", error: dict[str, Any] | None = None) -> None:
         """The build has ended: succeeded, failed or canceled."""
         for step in self._steps:
-            step.end({"succeeded": "done"}.get(state, state))
+            step.end({"succeeded": "done"}.get(state, state), error)
         duration = time.monotonic_ns() - self._started
         self.document.update(state=state, image=image, error=error, duration_ns=duration)

@@ -50,15 +50,15 @@ class RunMounts:
 
     Args:
         find: Finds the tree behind `from`; "" is the build context.
-        secrets: Id → content.
-        agents: Id → socket of an ssh agent.
+        secrets: Gives a secret's content by its id, None where there is none.
+        agents: Gives the socket of an ssh agent by its id, None where there is none.
         private: A directory of this build for secrets, on memory where there is some; made when needed.
     """
 
     caches: CacheMounts
     find: Callable[[str], Awaitable[SourceTree]]
-    secrets: dict[str, bytes]
-    agents: dict[str, str]
+    secrets: Callable[[str], Awaitable[bytes | None]]
+    agents: Callable[[str], Awaitable[str | None]]
     private: Path
     rootless: bool = False
 
@@ -91,7 +91,7 @@ class RunMounts:
             elif mount.type == BIND:
                 await self._bind(mount, target, scratch / f"bind-{number}", result)
             else:
-                self._agent(mount, target, number, result)
+                await self._agent(mount, target, number, result)
         return result
 
     async def _cache(self, mount: Mount, target: str, stack: AsyncExitStack, result: Mounted) -> None:
@@ -108,7 +108,7 @@ class RunMounts:
 
     async def _secret(self, mount: Mount, target: str, result: Mounted) -> None:
         secret_id = mount.id or mount.source or posixpath.basename(mount.target)
-        content = self.secrets.get(secret_id)
+        content = await self.secrets(secret_id)
         if content is None:
             if mount.required:
                 raise InvalidParameter(
@@ -155,9 +155,9 @@ class RunMounts:
 
         await finished(asyncio.to_thread(copy))
 
-    def _agent(self, mount: Mount, target: str, number: int, result: Mounted) -> None:
+    async def _agent(self, mount: Mount, target: str, number: int, result: Mounted) -> None:
         agent_id = mount.id or _DEFAULT_AGENT
-        path = self.agents.get(agent_id)
+        path = await self.agents(agent_id)
         if path is None:
             if mount.required:
                 raise InvalidParameter(

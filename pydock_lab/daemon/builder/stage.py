@@ -32,6 +32,7 @@ from pydock_lab.daemon.builder.record import BuildRecord, StepRecord
 from pydock_lab.daemon.builder.rootfs import Rootfs, WritableRootfs
 from pydock_lab.daemon.builder.runmounts import RunMounts
 from pydock_lab.daemon.builder.sources import SourceTree
+from pydock_lab.daemon.builder.supply import Supply
 from pydock_lab.daemon.builder.threads import finished
 from pydock_lab.daemon.builder.workshop import StepFailedError, Workshop
 from pydock_lab.daemon.store.images import Image
@@ -56,6 +57,7 @@ class Job:
         epoch: SOURCE_DATE_EPOCH in seconds, or "".
         holder: The name under which layers are kept while no image holds them yet.
         image_cache: `--cache-from`, or None where all that was built here counts.
+        supply: Gives what the client has besides the context: secrets, ssh agents.
         total: Number of steps.
     """
 
@@ -68,7 +70,7 @@ class Job:
     epoch: str
     holder: str
     image_cache: ImageCache | None
-    secrets: dict[str, bytes]
+    supply: Supply
     total: int
 
 
@@ -351,8 +353,8 @@ class StageBuild:
         return RunMounts(
             caches=self._shop.cache_mounts,
             find=self._find_tree,
-            secrets=job.secrets,
-            agents=job.options.ssh,
+            secrets=job.supply.secret,
+            agents=job.supply.agent,
             private=self._shop.config.exec_root / "builds" / job.record.id,
             rootless=self._shop.config.rootless,
         )

@@ -1,0 +1,80 @@
+"""BuildKit's house: the sessions that are open, the builds that run, and the builder that carries them out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from pydock_lab.daemon.builder.builder import Builder, RunningBuild
+from pydock_lab.daemon.builder.options import BuildOptions
+from pydock_lab.daemon.builder.supply import Supply
+from pydock_lab.daemon.builder.workshop import Resolve
+from pydock_lab.daemon.buildkit.contexts import Contexts
+from pydock_lab.daemon.buildkit.job import Job, Jobs
+from pydock_lab.daemon.buildkit.options import read_options
+from pydock_lab.daemon.buildkit.protos.control import Exporter
+from pydock_lab.daemon.buildkit.sessions import Session, Sessions
+from pydock_lab.daemon.buildkit.supply import SessionSupply
+from pydock_lab.daemon.store.images import Image
+from pydock_lab.errors import NotImplementedYet
+
+_IMAGE_EXPORTERS = ("", "moby", "image", "docker")
+
+
+class House:
+    """One daemon's.
+
+    Args:
+        builder: Carries builds out.
+        contexts: Keeps clients' directories.
+        resolve: Finds images, or pulls them.
+    """
+
+    def __init__(self, builder: Builder, contexts: Contexts, resolve: Resolve) -> None:
+        self.builder = builder
+        self.sessions = Sessions()
+        self.jobs = Jobs()
+        self._contexts = contexts
+        self._resolve = resolve
+
+    def begin(self, ref: str, session: str, exporters: Sequence[Exporter]) -> Job:
+        """Enter a build that a client has asked for.
+
+        Raises:
+            NotImplementedYet: its result is to go where this engine can't bring it.
+        """
+        for exporter in exporters:
+            if exporter.type not in _IMAGE_EXPORTERS:
+                raise NotImplementedYet(f"exporter {exporter.type!r} is not supported")
+        names = [name for exporter in exporters for name in exporter.attrs.get("name", "").split(",") if name]
+        job = Job(ref, self.builder, session=session, tags=tuple(names))
+        self.jobs.add(job)
+        return job
+
+    async def start(self, job: Job, frontend: str, attributes: dict[str, str]) -> None:
+        """Begin to build as a frontend's attributes say; return when the Dockerfile is read. Raises LabError."""
+        await self.build(job, read_options(frontend, attributes, job.tags))
+
+    async def build(self, job: Job, options: BuildOptions) -> None:
+        """Begin to build; return when the Dockerfile is read. Raises LabError."""
+        session = await self.sessions.get(job.session)
+
+        def supply(build: RunningBuild, stack: contextlib.AsyncExitStack) -> Supply | None:
+            return self._supply(session, options, job, build, stack)
+
+        await job.start(options, supply)
+
+    def _supply(
+        self, session: Session, options: BuildOptions, job: Job, build: RunningBuild, stack: contextlib.AsyncExitStack
+    ) -> Supply | None:
+        if options.remote:
+            return None  # the builder fetches it itself
+        return SessionSupply(session, self._contexts, options.dockerfile, job.progress, build.scratch, stack)
+
+    async def export(self, job: Job, exporters: Sequence[Exporter]) -> dict[str, str]:
+        """Wait for a build's image; return what the exporter answers. Raises LabError."""
+        return job.export(await job.image())
+
+    async def find_image(self, name: str) -> Image:
+        """Find an image, or pull it. Raises LabError."""
+        return await self._resolve(name)

@@ -1,0 +1,157 @@
+"""One build of a BuildKit client, from its solve request to the exporter's answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from pydock_lab.daemon.builder.builder import Builder, RunningBuild
+from pydock_lab.daemon.builder.options import BuildOptions
+from pydock_lab.daemon.builder.supply import Supply
+from pydock_lab.daemon.builder.workshop import StepFailedError
+from pydock_lab.daemon.buildkit.grpc import UNKNOWN, Anything, GrpcError
+from pydock_lab.daemon.buildkit.progress import Progress
+from pydock_lab.daemon.buildkit.protos.control import Position, Range, Source, SourceInfo
+from pydock_lab.errors import LabError, NotFound
+from pydock_lab.spec import reference
+
+_PATIENCE_S = 5
+_KEPT = 64
+_SOURCE = "github.com/moby/buildkit/errdefs.Source+json"
+
+MakeSupply = Callable[[RunningBuild, contextlib.AsyncExitStack], Supply | None]
+
+
+class Job:
+    """A build and its progress.
+
+    Args:
+        ref: As its client named it.
+        builder: Carries it out.
+
+    Attributes:
+        session: Id of the session that serves it.
+        tags: Names for the image.
+        returned: What the client, leading the build itself, makes its result: the result's id, "" for none.
+    """
+
+    def __init__(self, ref: str, builder: Builder, *, session: str = "", tags: tuple[str, ...] = ()) -> None:
+        self.ref = ref
+        self.session = session
+        self.tags = tags
+        self.result_id = ""
+        self.progress = Progress(ref)
+        self.returned: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._builder = builder
+        self._options = BuildOptions()
+        self._build: RunningBuild | None = None
+        self._ending: asyncio.Task[str] | None = None
+
+    async def start(self, options: BuildOptions, make_supply: MakeSupply) -> None:
+        """Begin to build; return when the Dockerfile is read and its images are here.
+
+        Raises:
+            LabError: it can't be read, or an image can't be had.
+        """
+        self._options = options
+        self._build = self._builder.begin(options)
+        self.result_id = secrets.token_hex(12)
+        self._ending = asyncio.create_task(self._run(self._build, make_supply), name=f"solve {self.ref}")
+        steps: list[asyncio.Future[Any]] = [self._ending, self.progress.planning]
+        await asyncio.wait(steps, return_when=asyncio.FIRST_COMPLETED)
+        if self._ending.done():
+            self._ending.result()
+
+    async def _run(self, build: RunningBuild, make_supply: MakeSupply) -> str:
+        async with contextlib.AsyncExitStack() as stack:
+            build.start(make_supply(build, stack), self.progress)
+            with contextlib.suppress(LabError):  # `result` has it
+                async for _ in build.messages():
+                    pass
+        if isinstance(build.result, LabError):
+            raise self._told(build, build.result)
+        return build.result
+
+    async def image(self) -> str:
+        """Wait for the end of the build; return the image's id.
+
+        Raises:
+            GrpcError: it has failed, with the place in the Dockerfile.
+        """
+        if self._ending is None:
+            raise NotFound(f"nothing is built for {self.ref}")
+        return await asyncio.shield(self._ending)
+
+    def export(self, image_id: str) -> dict[str, str]:
+        """Show that the image is in the store, under its names; return what the exporter answers."""
+        names = [str(reference.parse(tag)) for tag in self.tags]
+        with self.progress.doing("exporting to image") as vertex:
+            self.progress.note(vertex, "exporting layers")
+            self.progress.note(vertex, f"writing image {image_id}")
+            for name in names:
+                self.progress.note(vertex, f"naming to {name}")
+        answer = {"containerimage.digest": image_id, "containerimage.config.digest": image_id}
+        return answer | ({"image.name": ",".join(names)} if names else {})
+
+    async def close(self) -> None:
+        """The client has its answer or has gone: what still runs ends."""
+        if self._build is not None and self._ending is not None and not self._ending.done():
+            await asyncio.shield(asyncio.ensure_future(self._build.cancel()))
+        if self._ending is not None:
+            await asyncio.gather(self._ending, return_exceptions=True)
+        if not self.returned.done():
+            self.returned.cancel()
+        self.progress.close()
+
+    def _told(self, build: RunningBuild, error: LabError) -> GrpcError:
+        """Return a failure in BuildKit's words, with the place in the Dockerfile."""
+        document = self._builder.record(build.id)
+        line = int((document.get("error") or {}).get("line") or 0)
+        message = error.message
+        if isinstance(error, StepFailedError) and (failure := document.get("failure")):
+            line = failure["line"]
+            message = f'process "{failure["command"]}" did not complete successfully: exit code: {error.code}'
+        if error.hint:
+            message += f"\n{error.hint}"
+        return GrpcError(UNKNOWN, message, (self._place(document["dockerfile"], line),) if line else ())
+
+    def _place(self, dockerfile: str, line: int) -> Anything:
+        info = SourceInfo(self._options.dockerfile, dockerfile.encode(), "Dockerfile")
+        source = Source(info, [Range(Position(line), Position(line))])
+        return Anything(_SOURCE, source.encode())
+
+
+class Jobs:
+    """The builds of BuildKit's clients, and the progress of the latest that have ended."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._news = asyncio.Event()
+
+    def add(self, job: Job) -> None:
+        """A client has begun one."""
+        for ref in list(self._jobs)[: max(0, len(self._jobs) - _KEPT)]:
+            del self._jobs[ref]
+        self._jobs[job.ref] = job
+        self._news.set()
+
+    async def get(self, ref: str) -> Job:
+        """Return a job; who follows it may ask a moment before it is there.
+
+        Raises:
+            NotFound: it does not come.
+        """
+
+        async def come() -> Job:
+            while ref not in self._jobs:
+                self._news.clear()
+                await self._news.wait()
+            return self._jobs[ref]
+
+        try:
+            return await asyncio.wait_for(come(), _PATIENCE_S)
+        except asyncio.TimeoutError:
+            raise NotFound(f"no such job {ref}") from None
