@@ -88,7 +88,8 @@ class BuildRoutes:
                 if not response.prepared:
                     await response.prepare(request)
                 await response.write(msgspec.json.encode(message) + b"\r\n")
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # the CLI goes as soon as it has heard of a failure
+            await response.write_eof()
         return response
 
     async def post_prune(self, request: web.Request) -> web.Response:

@@ -39,6 +39,9 @@ class Watcher:
     def began(self, step: dict[str, Any]) -> None:
         """A step begins."""
 
+    def waits(self, step: dict[str, Any], *, over: bool) -> None:
+        """A step has to wait for another stage; or the wait is over."""
+
     def said(self, step: dict[str, Any], text: str, stream: int) -> None:
         """A RUN step has written to stdout (1) or stderr (2)."""
 
@@ -64,9 +67,11 @@ class StepRecord:
         """While another stage has to be done first, which is no part of the step's duration."""
         started = time.monotonic_ns()
         self.note(waiting=True)
+        self._watcher.waits(self.document, over=False)
         try:
             yield
         finally:
+            self._watcher.waits(self.document, over=True)
             self.note(waiting=False, waited_ns=self.document["waited_ns"] + time.monotonic_ns() - started)
 
     def note(self, **fields: Any) -> None:

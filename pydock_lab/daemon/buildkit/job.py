@@ -8,13 +8,13 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from pydock_lab.daemon.builder.builder import Builder, RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.supply import Supply
-from pydock_lab.daemon.builder.workshop import StepFailedError
-from pydock_lab.daemon.buildkit.grpc import UNKNOWN, Anything, GrpcError
-from pydock_lab.daemon.buildkit.progress import Progress
-from pydock_lab.daemon.buildkit.protos.control import Position, Range, Source, SourceInfo
+from pydock_lab.daemon.buildkit.grpc import CANCELED, UNKNOWN, Anything, GrpcError
+from pydock_lab.daemon.buildkit.progress import Progress, told
 from pydock_lab.errors import LabError, NotFound
 from pydock_lab.spec import reference
 
@@ -73,6 +73,8 @@ class Job:
                     pass
         if isinstance(build.result, LabError):
             raise self._told(build, build.result)
+        if not build.result:
+            raise GrpcError(CANCELED, "context canceled")
         return build.result
 
     async def image(self) -> str:
@@ -109,19 +111,17 @@ class Job:
     def _told(self, build: RunningBuild, error: LabError) -> GrpcError:
         """Return a failure in BuildKit's words, with the place in the Dockerfile."""
         document = self._builder.record(build.id)
-        line = int((document.get("error") or {}).get("line") or 0)
-        message = error.message
-        if isinstance(error, StepFailedError) and (failure := document.get("failure")):
-            line = failure["line"]
-            message = f'process "{failure["command"]}" did not complete successfully: exit code: {error.code}'
+        failure = document.get("failure") or document.get("error") or {}
+        line, message = int(failure.get("line") or 0), told(error.message)
         if error.hint:
             message += f"\n{error.hint}"
         return GrpcError(UNKNOWN, message, (self._place(document["dockerfile"], line),) if line else ())
 
     def _place(self, dockerfile: str, line: int) -> Anything:
-        info = SourceInfo(self._options.dockerfile, dockerfile.encode(), "Dockerfile")
-        source = Source(info, [Range(Position(line), Position(line))])
-        return Anything(_SOURCE, source.encode())
+        """Name a line, so that the client shows it with those around it; as JSON, as the type's name says."""
+        info = {"filename": self._options.dockerfile, "data": dockerfile.encode(), "language": "Dockerfile"}
+        place = {"start": {"line": line}, "end": {"line": line}}
+        return Anything(_SOURCE, msgspec.json.encode({"info": info, "ranges": [place]}))
 
 
 class Jobs:

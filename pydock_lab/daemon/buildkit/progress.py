@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from pydock_lab.spec import reference
 
 _MAKE_FILES = ("RUN", "COPY", "ADD", "WORKDIR")
 _COMPLETE = ("Pull complete", "Already exists")
+_FAILED = re.compile(r"The command '(.*)' returned a non-zero code: (\d+)", re.DOTALL)
 _EVERY_S = 0.1
 
 
@@ -42,7 +44,7 @@ class Progress(Watcher):
         self._said: list[StatusResponse] = []
         self._news = asyncio.Event()
         self._over = False
-        self._vertices: dict[str, Vertex] = {}
+        self._count = 0
         self._steps: dict[int, Vertex] = {}
         self._names: dict[int, _Names] = {}
         self._last: dict[int, str] = {}
@@ -70,7 +72,7 @@ class Progress(Watcher):
     @contextmanager
     def doing(self, name: str) -> Iterator[Vertex]:
         """Show something that the engine does for the build, for the time of a `with` block."""
-        vertex = self._begin(name)
+        vertex = self._begin(self._make(name, []))
         try:
             yield vertex
         except BaseException as error:
@@ -106,7 +108,7 @@ class Progress(Watcher):
         """`[internal] load metadata for …`, once for each image."""
         full = _full(name)
         if full not in self._images:
-            self._images[full] = self._begin(f"[internal] load metadata for {full}")
+            self._images[full] = self._begin(self._make(f"[internal] load metadata for {full}", []))
 
     def pulling(self, name: str, message: dict[str, Any]) -> None:
         """What a pull says of a layer, as a bar; what it says besides, as a log."""
@@ -133,14 +135,20 @@ class Progress(Watcher):
             self.planning.set_result(None)
 
     def began(self, step: dict[str, Any]) -> None:
-        """A step begins: it has a vertex if it makes files."""
+        """A step begins: it has a vertex if it makes files, which shows when the step has not to wait."""
         stage = step["stage"]
         if stage is None or (name := self._names[stage].of(step)) is None:
             return
         inputs = [self._last[stage]] if stage in self._last else []
-        vertex = self._begin(name, inputs=inputs)
-        self._steps[id(step)] = vertex
+        vertex = self._steps[id(step)] = self._make(name, inputs)
         self._last[stage] = vertex.digest
+        if step["instruction"] != "FROM":  # that shows once the image is here
+            asyncio.get_running_loop().call_soon(self._show, step)
+
+    def waits(self, step: dict[str, Any], *, over: bool) -> None:
+        """A step's vertex shows when all is there that it reads."""
+        if over:
+            self._show(step)
 
     def said(self, step: dict[str, Any], text: str, stream: int) -> None:
         """RUN has printed something."""
@@ -154,15 +162,27 @@ class Progress(Watcher):
         if vertex is None:
             return
         state = step["state"]
-        why = str((error or {}).get("message", "")) if state == "failed" else ""
+        if vertex.started is None:
+            if state == "canceled":
+                return
+            self._begin(vertex)
+        why = told(str((error or {}).get("message", ""))) if state == "failed" else ""
         self._end(vertex, cached=state == "cached", error="context canceled" if state == "canceled" else why)
+
+    def _show(self, step: dict[str, Any]) -> None:
+        vertex = self._steps.get(id(step))
+        if vertex is not None and vertex.started is None and not step["waiting"]:
+            self._begin(vertex)
 
     # -- vertices
 
-    def _begin(self, name: str, *, inputs: list[str] | None = None) -> Vertex:
-        number = len(self._vertices)
-        digest = f"sha256:{hashlib.sha256(f'{self._ref} {number} {name}'.encode()).hexdigest()}"
-        vertex = self._vertices[digest] = Vertex(digest, inputs or [], name, started=Timestamp.now())
+    def _make(self, name: str, inputs: list[str]) -> Vertex:
+        digest = hashlib.sha256(f"{self._ref} {self._count} {name}".encode()).hexdigest()
+        self._count += 1
+        return Vertex(f"sha256:{digest}", inputs, name)
+
+    def _begin(self, vertex: Vertex) -> Vertex:
+        vertex.started = Timestamp.now()
         self.say(StatusResponse([replace(vertex)]))
         return vertex
 
@@ -220,6 +240,13 @@ class _Names:
         self._count += 1
         width = int(1 + math.log10(self._total)) if self._total else 1
         return f"[{self._stage}{self._count:>{width}}/{self._total}] {text}"
+
+
+def told(message: str) -> str:
+    """Say in BuildKit's words that a command has failed; other messages are its own already."""
+    if failed := _FAILED.fullmatch(message):
+        return f'process "{failed[1]}" did not complete successfully: exit code: {failed[2]}'
+    return message
 
 
 def _full(name: str) -> str:

@@ -134,14 +134,6 @@ class SourceInfo(Message):
 
 
 @dataclass
-class Source(Message):
-    """Where in a file an error comes from (solver/errdefs/errdefs.proto)."""
-
-    info: Annotated[SourceInfo | None, 1] = None
-    ranges: Annotated[list[Range], 2] = field(default_factory=list)
-
-
-@dataclass
 class VertexWarning(Message):
     """What a build check has found."""
 
