@@ -48,27 +48,20 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     at, end = 0, len(data)
     try:
         while at < end:
-            key = shift = 0
-            while True:
-                byte = data[at]
-                at += 1
-                key |= (byte & 0x7F) << shift
-                if byte < 0x80:
-                    break
-                shift += 7
+            # Most numbers are one byte long: those are read here, the others by a call.
+            key = data[at]
+            at += 1
+            if key >= 0x80:
+                key, at = _read_varint(data, at - 1)
             kind = key & 7
             if kind in _WIDTHS:
                 yield key >> 3, data[at : at + _WIDTHS[kind]]
                 at += _WIDTHS[kind]
                 continue
-            value = shift = 0
-            while True:
-                byte = data[at]
-                at += 1
-                value |= (byte & 0x7F) << shift
-                if byte < 0x80:
-                    break
-                shift += 7
+            value = data[at]
+            at += 1
+            if value >= 0x80:
+                value, at = _read_varint(data, at - 1)
             if kind == _VARINT:
                 yield key >> 3, value
             elif kind == _BYTES and at + value <= end:
@@ -78,6 +71,16 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
                 raise InvalidParameter("proto: cannot parse invalid wire-format data")
     except IndexError:
         raise InvalidParameter("proto: unexpected EOF") from None
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at a place, and the place behind it."""
+    value = shift = 0
+    while (byte := data[at]) >= 0x80:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        at += 1
+    return value | byte << shift, at + 1
 
 
 class Message:
@@ -98,47 +101,46 @@ class Message:
         """
         message, known = cls(), _columns(cls)
         for number, raw in fields(data):
-            if (column := known.get(number)) is not None:
-                column.read(message, raw)
+            if (column := known.get(number)) is None:
+                continue
+            if column.repeated:
+                column.add(message, raw)
+            else:
+                setattr(message, column.name, column.value(raw))
         return message
 
 
 @dataclass
 class _Column:
-    """One field of a message."""
+    """One field of a message.
+
+    Attributes:
+        value: Makes what a field holds of what stands on the wire.
+        mapped: The same for the values of a map, else None.
+    """
 
     name: str
     number: int
-    kind: Any
-    repeated: bool
-    mapped: Any
+    value: Callable[[int | bytes], Any]
+    repeated: bool = False
+    mapped: Callable[[int | bytes], Any] | None = None
 
     def write(self, value: Any) -> bytes:
         """Write a field that has a value, with its number, as often as it occurs."""
         if self.mapped is not None:
-            return b"".join(self._entry(key, item) for key, item in value.items())
-        return b"".join(map(self._one, value)) if self.repeated else self._one(value)
-
-    def read(self, message: Message, raw: int | bytes) -> None:
-        """Take one occurrence over into the message."""
-        if self.mapped is not None:
-            key, item = _default(str), _default(self.mapped)
-            for number, part in fields(_as_bytes(raw)):
-                if number == 1:
-                    key = _value(str, part)
-                elif number == 2:
-                    item = _value(self.mapped, part)
-            getattr(message, self.name)[key] = item
-        elif self.repeated:
-            getattr(message, self.name).append(_value(self.kind, raw))
-        else:
-            setattr(message, self.name, _value(self.kind, raw))
-
-    def _one(self, value: Any) -> bytes:
+            entries = (_field(1, key) + _field(2, item) for key, item in value.items())
+            return b"".join(_field(self.number, entry) for entry in entries)
+        if self.repeated:
+            return b"".join(_field(self.number, item) for item in value)
         return _field(self.number, value)
 
-    def _entry(self, key: str, value: Any) -> bytes:
-        return _field(self.number, _field(1, key) + _field(2, value))
+    def add(self, message: Message, raw: int | bytes) -> None:
+        """Add one occurrence of what may occur often."""
+        if self.mapped is None:
+            getattr(message, self.name).append(self.value(raw))
+            return
+        entry = dict(fields(_bytes(raw)))
+        getattr(message, self.name)[_text(entry.get(1, b""))] = self.mapped(entry.get(2, b""))
 
 
 def _field(number: int, value: Any) -> bytes:
@@ -151,31 +153,29 @@ def _field(number: int, value: Any) -> bytes:
     return varint(number << 3 | _BYTES) + varint(len(content)) + content
 
 
-def _value(kind: Any, raw: int | bytes) -> Any:
-    if kind is int:
-        return _as_number(raw)
-    if kind is bool:
-        return bool(_as_number(raw))
-    content = _as_bytes(raw)
-    if kind is str:
-        return content.decode(errors="surrogateescape")
-    return content if kind is bytes else kind.decode(content)
-
-
-def _as_number(raw: int | bytes) -> int:
+def _number(raw: int | bytes) -> int:
     if not isinstance(raw, int):
         raise InvalidParameter("proto: cannot parse invalid wire-format data")
     return raw if raw < _NEGATIVE >> 1 else raw - _NEGATIVE
 
 
-def _as_bytes(raw: int | bytes) -> bytes:
+def _bytes(raw: int | bytes) -> bytes:
     if isinstance(raw, int):
         raise InvalidParameter("proto: cannot parse invalid wire-format data")
     return raw
 
 
-def _default(kind: Callable[[], Any]) -> Any:
-    return kind()
+def _text(raw: int | bytes) -> str:
+    return _bytes(raw).decode(errors="surrogateescape")
+
+
+def _flag(raw: int | bytes) -> bool:
+    return bool(_number(raw))
+
+
+def _reader(kind: Any) -> Callable[[int | bytes], Any]:
+    plain: dict[Any, Callable[[int | bytes], Any]] = {int: _number, bool: _flag, str: _text, bytes: _bytes}
+    return plain.get(kind) or (lambda raw: kind.decode(_bytes(raw)))
 
 
 _PLANS: dict[type, dict[int, _Column]] = {}
@@ -195,12 +195,12 @@ def _read_columns(kind: type[Message]) -> Iterator[_Column]:
         inner, number = get_args(hint)[:2]
         origin, arguments = get_origin(inner), get_args(inner)
         if origin is list:
-            yield _Column(name, number, arguments[0], repeated=True, mapped=None)
+            yield _Column(name, number, _reader(arguments[0]), repeated=True)
         elif origin is dict:
-            yield _Column(name, number, None, repeated=True, mapped=arguments[1])
+            yield _Column(name, number, _bytes, repeated=True, mapped=_reader(arguments[1]))
         else:
             present = [part for part in arguments if part is not type(None)] if _is_union(origin) else [inner]
-            yield _Column(name, number, present[0], repeated=False, mapped=None)
+            yield _Column(name, number, _reader(present[0]))
 
 
 def _is_union(origin: Any) -> bool:

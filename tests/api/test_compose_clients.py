@@ -67,7 +67,7 @@ class Theirs:
 
 COMPOSE_1, COMPOSE_2 = shutil.which("docker-compose"), Path(sys.executable).with_name("docker-compose-2")
 _HAS_1 = pytest.mark.skipif(not COMPOSE_1, reason="machine: no docker-compose")
-_HAS_2 = pytest.mark.skipif(not COMPOSE_2.exists(), reason="machine: no Compose 2 (tools/compose2 fetches it)")
+_HAS_2 = pytest.mark.skipif(not COMPOSE_2.exists(), reason="machine: no Compose 2 (tools/trixie fetches it)")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.conftest import Daemon
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(not COMPOSE_2.exists(), reason="machine: no Compose 2 (tools/compose2 fetches it)"),
+    pytest.mark.skipif(not COMPOSE_2.exists(), reason="machine: no Compose 2 (tools/trixie fetches it)"),
 ]
 
 FILE = """
