@@ -2,10 +2,10 @@
 
 Source: Docker Engine API 1.47, ImageBuild, BuildPrune; moby api/server/router/build.
 
-BuildKit's own protocol (`/session` and `/grpc`: gRPC over HTTP/2) is not spoken: the
-docker CLI falls back to this one where the buildx plugin is missing, or with
-DOCKER_BUILDKIT=0. What the classic protocol has no words for, `pydock build` says in
-parameters of our own, which other engines don't know:
+BuildKit's own protocol is gRPC (api/buildkit.py). Docker 20.10 begins such a build here, with
+`version=2`: the context is in its session, and the stream carries BuildKit's progress. What the
+classic protocol has no words for, `pydock build` says in parameters of our own, which other
+engines don't know:
 
     nocachefilter   JSON list: stages that are built anew (--no-cache-filter)
     buildcontexts   JSON object: name → `docker-image://IMAGE` or a git URL (--build-context)
@@ -82,7 +82,8 @@ class BuildRoutes:
     async def _build_in_session(self, request: web.Request, options: BuildOptions) -> web.StreamResponse:
         """Build for a client that serves its context itself (docker 20.10 with DOCKER_BUILDKIT=1)."""
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        messages = request.app[BUILDKIT].build(options, request.query.get("session", ""))
+        outputs = _json(request.query, "outputs", list[dict[str, Any]]) or []
+        messages = request.app[BUILDKIT].door.build(options, request.query.get("session", ""), outputs)
         async with contextlib.aclosing(messages):
             async for message in messages:
                 if not response.prepared:

@@ -8,14 +8,12 @@ Source: moby api/server/router/session, router/grpc; moby/buildkit session/manag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from pydock_lab.daemon.api.hijack import Hijack
-from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.errors import InvalidParameter
 
@@ -38,11 +36,7 @@ class BuildKit:
         from pydock_lab.daemon.buildkit.door import Door
 
         engine = self._engine
-        return Door(engine.builder, engine.config.data_root, engine.images.resolve_or_pull)
-
-    def build(self, options: BuildOptions, session: str) -> AsyncGenerator[dict[str, Any], None]:
-        """Build what a session's client has asked for; yield the messages of its stream."""
-        return self.door.build(options, session)
+        return Door(engine.builder, engine.config.data_root, engine.images.resolve_or_pull, engine.layers)
 
     async def close(self, app: web.Application) -> None:
         """Let the clients go: the daemon stops."""

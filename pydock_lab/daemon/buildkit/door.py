@@ -18,7 +18,9 @@ from pydock_lab.daemon.buildkit.grpc import server
 from pydock_lab.daemon.buildkit.house import House
 from pydock_lab.daemon.buildkit.http2 import Connection
 from pydock_lab.daemon.buildkit.job import Job
+from pydock_lab.daemon.buildkit.protos.control import Exporter
 from pydock_lab.daemon.buildkit.sessions import Session
+from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import InvalidParameter, LabError
 
 _TRACE, _IMAGE_ID = "moby.buildkit.trace", "moby.image.id"
@@ -31,10 +33,11 @@ class Door:
         builder: Carries builds out.
         data_root: The daemon's.
         resolve: Finds images, or pulls them.
+        layers: Of the images.
     """
 
-    def __init__(self, builder: Builder, data_root: Path, resolve: Resolve) -> None:
-        self._house = House(builder, Contexts(data_root / "contexts"), resolve)
+    def __init__(self, builder: Builder, data_root: Path, resolve: Resolve, layers: LayerStore) -> None:
+        self._house = House(builder, Contexts(data_root / "contexts"), resolve, layers)
         self._serve = server(Services(self._house).methods())
         self._connections: set[Connection] = set()
 
@@ -68,28 +71,47 @@ class Door:
             self._house.sessions.remove(session)
             running.cancel()
 
-    async def build(self, options: BuildOptions, session: str) -> AsyncGenerator[dict[str, Any], None]:
+    async def build(
+        self, options: BuildOptions, session: str, outputs: list[dict[str, Any]]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Build for a client of `POST /build?version=2`; yield the messages of its stream.
 
         The progress is `moby.buildkit.trace`: BuildKit's own messages, base64.
+
+        Args:
+            options: What was asked for.
+            session: Id of the client's session.
+            outputs: `Type` and `Attrs` of each exporter; none is an image.
         """
-        job = self._house.begin(options.build_id or secrets.token_hex(32), session, [])
+        exporters = [Exporter(str(entry.get("Type", "")), entry.get("Attrs") or {}) for entry in outputs]
+        job = self._house.begin(options.build_id or secrets.token_hex(32), session, exporters)
         job.tags = options.tags
-        work = asyncio.create_task(self._build(options, job))
+        work = asyncio.create_task(self._build(options, job, exporters or [Exporter("moby")]))
+        held: list[dict[str, Any]] = []  # a quiet build tells its progress only if it fails
         try:
             async for response in job.progress.follow():
-                yield {"id": _TRACE, "aux": base64.b64encode(response.encode()).decode()}
-            yield {"id": _IMAGE_ID, "aux": {"ID": await work}}
+                message = {"id": _TRACE, "aux": base64.b64encode(response.encode()).decode()}
+                if options.quiet:
+                    held.append(message)
+                else:
+                    yield message
+            image_id = (await work).get("containerimage.digest", "")
+            if options.quiet:
+                yield {"stream": f"{image_id}\n"}
+            elif image_id:
+                yield {"id": _IMAGE_ID, "aux": {"ID": image_id}}
         except LabError as error:
+            for message in held:
+                yield message
             yield {"errorDetail": {"message": error.message}, "error": error.message}
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
-    async def _build(self, options: BuildOptions, job: Job) -> str:
+    async def _build(self, options: BuildOptions, job: Job, exporters: list[Exporter]) -> dict[str, str]:
         try:
             await self._house.build(job, options)
-            return str((await self._house.export(job, []))["containerimage.digest"])
+            return await self._house.export(job, exporters)
         finally:
             await job.close()
 

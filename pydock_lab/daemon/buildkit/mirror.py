@@ -210,3 +210,12 @@ def _mode(go: int) -> int | None:
         return None
     special = (stat.S_ISUID if go & _SETUID else 0) | (stat.S_ISGID if go & _SETGID else 0)
     return kind | special | (stat.S_ISVTX if go & _STICKY else 0) | go & 0o777
+
+
+def go_mode(mode: int) -> int | None:
+    """Turn a mode of stat(2) into Go's os.FileMode; None for what no context holds."""
+    kind = next((bits for bits, kind in _KINDS.items() if kind == stat.S_IFMT(mode)), None)
+    if kind is None:
+        return None
+    special = (_SETUID if mode & stat.S_ISUID else 0) | (_SETGID if mode & stat.S_ISGID else 0)
+    return kind | special | (_STICKY if mode & stat.S_ISVTX else 0) | mode & 0o777

@@ -49,6 +49,7 @@ class Progress(Watcher):
         self._names: dict[int, _Names] = {}
         self._last: dict[int, str] = {}
         self._images: dict[str, Vertex] = {}
+        self._bases: dict[str, str] = {}
         self._layers: dict[str, VertexStatus] = {}
         self.planning: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -139,10 +140,17 @@ class Progress(Watcher):
         stage = step["stage"]
         if stage is None or (name := self._names[stage].of(step)) is None:
             return
+        if step["instruction"] == "FROM":
+            image = name.partition(" FROM ")[2]
+            if image in self._bases:
+                self._last[stage] = self._bases[image]  # another stage shows it
+                return
         inputs = [self._last[stage]] if stage in self._last else []
         vertex = self._steps[id(step)] = self._make(name, inputs)
         self._last[stage] = vertex.digest
-        if step["instruction"] != "FROM":  # that shows once the image is here
+        if step["instruction"] == "FROM":
+            self._bases[image] = vertex.digest  # it shows once the image is here
+        else:
             asyncio.get_running_loop().call_soon(self._show, step)
 
     def waits(self, step: dict[str, Any], *, over: bool) -> None:
