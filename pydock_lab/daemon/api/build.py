@@ -33,7 +33,7 @@ from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.buildkit import BUILDKIT
 from pydock_lab.daemon.builder.builder import RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
-from pydock_lab.daemon.builder.pruning import MOUNTS, STEPS, Pruned
+from pydock_lab.daemon.builder.pruning import LOCALS, MOUNTS, STEPS, Pruned
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.dockerfile.typed import duration_ns
@@ -194,7 +194,7 @@ def read_pruned(request: web.Request) -> Pruned:
         return Pruned(
             until_ns=_unused_since_ns(filters),
             ids=tuple(text.removeprefix("sha256:") for text in filters.values("id")),
-            types=tuple(filters.values("type")) or (STEPS, MOUNTS),
+            types=tuple(filters.values("type")) or (STEPS, MOUNTS, LOCALS),
             keep_bytes=max(keep),
         )
     except InvalidParameter as error:

@@ -36,7 +36,7 @@ class BuildKit:
         from pydock_lab.daemon.buildkit.door import Door
 
         engine = self._engine
-        return Door(engine.builder, engine.config.data_root, engine.images.resolve_or_pull, engine.layers)
+        return Door(engine.builder, engine.images.resolve_or_pull, engine.layers)
 
     async def close(self, app: web.Application) -> None:
         """Let the clients go: the daemon stops."""

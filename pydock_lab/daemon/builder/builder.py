@@ -23,6 +23,7 @@ from pydock_lab.daemon.builder.cache import BuildCache
 from pydock_lab.daemon.builder.cachemounts import CacheMounts
 from pydock_lab.daemon.builder.intermediate import Intermediates
 from pydock_lab.daemon.builder.mailbox import Mailbox
+from pydock_lab.daemon.builder.mirrors import Mirrors
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.output import Message, Output, short
 from pydock_lab.daemon.builder.record import BuildRecord, Watcher
@@ -126,7 +127,11 @@ class RunningBuild:
 
 
 class Builder:
-    """All builds of one daemon."""
+    """All builds of one daemon.
+
+    Attributes:
+        mirrors: Directories that clients have sent file by file, kept from build to build.
+    """
 
     def __init__(
         self,
@@ -146,6 +151,7 @@ class Builder:
         self._documents = database.table("builds")
         self._cache = BuildCache(database.table("build_cache"))
         self._cache_mounts = CacheMounts(config.data_root / "cachemounts")
+        self.mirrors = Mirrors(config.data_root / "contexts")
         self._shop = Workshop(
             config,
             runtime,
@@ -232,13 +238,13 @@ class Builder:
 
     def usage(self) -> list[dict[str, Any]]:
         """Return what `docker system df` counts as build cache: Docker's BuildCache each; blocks."""
-        return self._cache_mounts.documents()
+        return self._cache_mounts.documents() + self.mirrors.documents()
 
     async def prune(self, wanted: pruning.Pruned = EVERYTHING) -> dict[str, Any]:
         """Forget cached steps and remove what only they hold (`POST /build/prune`); see pruning.py."""
         ended = [document for key, document in self._documents.items() if key not in self._live]
         running = [record.document for record in self._live.values()]
-        report = await pruning.prune(self._shop, self._remove_image, ended, running, wanted)
+        report = await pruning.prune(self._shop, self.mirrors, self._remove_image, ended, running, wanted)
         self._events.publish("builder", "prune", "", {"reclaimed": str(report["SpaceReclaimed"])})
         return report
 

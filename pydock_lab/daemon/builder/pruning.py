@@ -2,8 +2,8 @@
 
 Kept are images that have a name, results of builds, what containers use, and
 all that those were built on. What goes: stages that no result was built on
-(the compiler of a multi-stage build), the steps of builds that failed, and the
-directories of `RUN --mount=type=cache`.
+(the compiler of a multi-stage build), the steps of builds that failed, the
+directories of `RUN --mount=type=cache`, and those of clients (mirrors.py).
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydock_lab.daemon.builder.mirrors import Mirrors
 from pydock_lab.daemon.builder.workshop import Workshop
 from pydock_lab.errors import LabError
 
 RemoveImage = Callable[[str], Awaitable[Any]]
-STEPS, MOUNTS = "regular", "exec.cachemount"
-"""BuildKit's words for the two kinds of what the cache holds."""
+STEPS, MOUNTS, LOCALS = "regular", "exec.cachemount", "source.local"
+"""BuildKit's words for the kinds of what the cache holds."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Pruned:
     Attributes:
         until_ns: Steps that are older than this alone, nanoseconds since the epoch.
         ids: What begins with one of these alone, `sha256:` left out.
-        types: STEPS, MOUNTS or both.
+        types: STEPS, MOUNTS, LOCALS or some of them.
         keep_bytes: So much of the cache may stay; what was made last does.
     """
 
     until_ns: int | None = None
     ids: tuple[str, ...] = ()
-    types: tuple[str, ...] = (STEPS, MOUNTS)
+    types: tuple[str, ...] = (STEPS, MOUNTS, LOCALS)
     keep_bytes: int = 0
 
     @property
@@ -51,6 +52,7 @@ class Pruned:
 
 async def prune(
     shop: Workshop,
+    mirrors: Mirrors,
     remove_image: RemoveImage,
     builds: Iterable[dict[str, Any]],
     running: Iterable[dict[str, Any]],
@@ -60,6 +62,7 @@ async def prune(
 
     Args:
         shop: The daemon's rooms.
+        mirrors: Of clients' directories; `keep_bytes` does not count them, they are few.
         remove_image: Removes an image, or raises where somebody needs it.
         builds: Records of builds that have ended.
         running: Records of those that have not; their images stay.
@@ -91,6 +94,10 @@ async def prune(
             break
         unneeded = left  # children first: a parent can go once they have gone
     caches = await asyncio.to_thread(shop.cache_mounts.prune, mounts)
+    if not wanted.keep_bytes:
+        sizes = await asyncio.to_thread(mirrors.sizes)
+        old = {key: size for key, size in sizes.items() if wanted.takes(LOCALS, key, mirrors.used_ns(key))}
+        caches |= await asyncio.to_thread(mirrors.prune, old)
     freed = max(0, before - shop.layers.total_size()) + sum(caches.values())
     return {"CachesDeleted": [*steps, *caches] or None, "SpaceReclaimed": freed}
 

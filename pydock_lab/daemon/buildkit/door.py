@@ -6,13 +6,11 @@ import asyncio
 import base64
 import secrets
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 from pydock_lab.daemon.builder.builder import Builder
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.workshop import Resolve
-from pydock_lab.daemon.buildkit.contexts import Contexts
 from pydock_lab.daemon.buildkit.control import Services
 from pydock_lab.daemon.buildkit.grpc import server
 from pydock_lab.daemon.buildkit.house import House
@@ -31,13 +29,12 @@ class Door:
 
     Args:
         builder: Carries builds out.
-        data_root: The daemon's.
         resolve: Finds images, or pulls them.
         layers: Of the images.
     """
 
-    def __init__(self, builder: Builder, data_root: Path, resolve: Resolve, layers: LayerStore) -> None:
-        self._house = House(builder, Contexts(data_root / "contexts"), resolve, layers)
+    def __init__(self, builder: Builder, resolve: Resolve, layers: LayerStore) -> None:
+        self._house = House(builder, resolve, layers)
         self._serve = server(Services(self._house).methods())
         self._connections: set[Connection] = set()
 

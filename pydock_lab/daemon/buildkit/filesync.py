@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Sequence
 from urllib.parse import quote_plus
 
+from pydock_lab.daemon.builder.mirror import Known, Mirror
+from pydock_lab.daemon.buildkit.filemode import unix_mode
 from pydock_lab.daemon.buildkit.grpc import Call, GrpcError, calling
 from pydock_lab.daemon.buildkit.http2 import Headers
-from pydock_lab.daemon.buildkit.mirror import Mirror
 from pydock_lab.daemon.buildkit.protos.session import DATA, DIFF_COPY, ERROR, FIN, REQUEST, STAT, Packet, Stat
 from pydock_lab.daemon.buildkit.sessions import Session
 from pydock_lab.errors import InvalidParameter, LabError
@@ -63,6 +65,14 @@ def _listed(key: str, values: Sequence[str]) -> Headers:
     if all(value.isascii() for value in values):
         return [(key, value) for value in values]
     return [*((key, quote_plus(value)) for value in values), (f"{key}-encoded", "1")]
+
+
+def _known(said: Stat) -> Known | None:
+    """Return what a client says of a path; None for what is no part of a context: devices and sockets."""
+    mode = unix_mode(said.mode)
+    if mode is None:
+        return None
+    return Known(mode, 0 if stat.S_ISDIR(mode) else said.size, said.modified_ns, said.linkname)
 
 
 class _File:
@@ -127,13 +137,13 @@ class _Receiver:
             raise LabError(f"error from sender: {packet.data.decode(errors='replace')}")
         return packet.type == FIN
 
-    async def _stat(self, stat: Stat | None) -> None:
-        if stat is None:
+    async def _stat(self, said: Stat | None) -> None:
+        if said is None:
             self._listing = False
             await self._finish()
             return
-        if self._mirror.list(stat):
-            self._wanted[self._count] = stat.path
+        if (known := _known(said)) is not None and self._mirror.list(said.path, known):
+            self._wanted[self._count] = said.path
             await self._call.send(Packet(REQUEST, id=self._count))
         self._count += 1
 

@@ -10,7 +10,6 @@ from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.supply import Supply
 from pydock_lab.daemon.builder.workshop import Resolve
 from pydock_lab.daemon.buildkit import output
-from pydock_lab.daemon.buildkit.contexts import Contexts
 from pydock_lab.daemon.buildkit.job import Job, Jobs
 from pydock_lab.daemon.buildkit.options import read_options
 from pydock_lab.daemon.buildkit.protos.control import Exporter
@@ -29,16 +28,14 @@ class House:
 
     Args:
         builder: Carries builds out.
-        contexts: Keeps clients' directories.
         resolve: Finds images, or pulls them.
         layers: Of the images.
     """
 
-    def __init__(self, builder: Builder, contexts: Contexts, resolve: Resolve, layers: LayerStore) -> None:
+    def __init__(self, builder: Builder, resolve: Resolve, layers: LayerStore) -> None:
         self.builder = builder
         self.sessions = Sessions()
         self.jobs = Jobs()
-        self._contexts = contexts
         self._resolve = resolve
         self._layers = layers
 
@@ -74,7 +71,7 @@ class House:
     ) -> Supply | None:
         if options.remote:
             return None  # the builder fetches it itself
-        return SessionSupply(session, self._contexts, options.dockerfile, job.progress, build.scratch, stack)
+        return SessionSupply(session, self.builder.mirrors, options.dockerfile, job.progress, build.scratch, stack)
 
     async def export(self, job: Job, exporters: Sequence[Exporter]) -> dict[str, str]:
         """Wait for a build's image and bring it where it is to go; return what is said of it. Raises LabError."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydock_lab.daemon.builder.export import merged_tar
 from pydock_lab.daemon.builder.rootfs import Place, Rootfs
+from pydock_lab.daemon.buildkit.filemode import go_mode
 from pydock_lab.daemon.buildkit.grpc import Call, GrpcError, calling
-from pydock_lab.daemon.buildkit.mirror import go_mode
 from pydock_lab.daemon.buildkit.protos.session import DATA, ERROR, FIN, REQUEST, SEND, STAT, BytesMessage, Packet, Stat
 from pydock_lab.daemon.buildkit.sessions import Session
 from pydock_lab.errors import InvalidParameter, LabError

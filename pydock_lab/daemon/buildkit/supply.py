@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydock_lab.daemon.builder.context import BuildContext
+from pydock_lab.daemon.builder.mirror import Mirror
+from pydock_lab.daemon.builder.mirrors import Mirrors
 from pydock_lab.daemon.builder.remote import is_git, is_url
-from pydock_lab.daemon.buildkit.contexts import Contexts
 from pydock_lab.daemon.buildkit.filesync import receive
-from pydock_lab.daemon.buildkit.mirror import Mirror
 from pydock_lab.daemon.buildkit.progress import Progress
 from pydock_lab.daemon.buildkit.sessions import Session
 from pydock_lab.dockerfile.ignore import Ignore
@@ -31,7 +31,7 @@ class SessionSupply:
 
     Args:
         session: The client.
-        contexts: Directories that earlier builds have received.
+        mirrors: Directories that earlier builds have received.
         filename: The Dockerfile, in the client's `dockerfile` directory.
         progress: Shows what is transferred.
         scratch: An existing directory of this build alone.
@@ -41,14 +41,14 @@ class SessionSupply:
     def __init__(
         self,
         session: Session,
-        contexts: Contexts,
+        mirrors: Mirrors,
         filename: str,
         progress: Progress,
         scratch: Path,
         stack: contextlib.AsyncExitStack,
     ) -> None:
         self._session = session
-        self._contexts = contexts
+        self._mirrors = mirrors
         self._filename = filename
         self._progress = progress
         self._scratch = scratch
@@ -92,7 +92,7 @@ class SessionSupply:
             empty.mkdir()
             return BuildContext(empty)
         mirror = await self._stack.enter_async_context(
-            self._contexts.use(self._session.shared_key, _CONTEXT, self._scratch)
+            self._mirrors.use(self._session.shared_key, _CONTEXT, self._scratch)
         )
         with self._progress.doing("[internal] load build context") as vertex:
             with self._progress.transferring(vertex, "transferring context:") as transfer:

@@ -12,16 +12,18 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from pydock_lab.daemon.buildkit.mirror import Mirror
+from pydock_lab.daemon.builder.mirror import Mirror
+from pydock_lab.spec import timestamps
 
 _KEPT = 16
 _BLOCK = 512  # of st_blocks, whatever the file system's are
 
 
-class Contexts:
+class Mirrors:
     """All that are kept below one data root.
 
     Args:
@@ -55,23 +57,38 @@ class Contexts:
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of what is kept, by its key; blocks."""
-        return {
-            key: sum(path.lstat().st_blocks * 512 for path in (self._root / key).rglob("*")) for key in self._keys()
-        }
+        return {key: _size(self._root / key) for key in self._keys()}
 
     def used_ns(self, key: str) -> int:
-        """When one was used last, nanoseconds since the epoch."""
+        """Return when one was used last, nanoseconds since the epoch."""
         try:
             return (self._root / key).stat().st_mtime_ns
         except FileNotFoundError:
             return 0
 
-    def remove(self, key: str) -> bool:
-        """Remove one unless a build uses it; blocks."""
-        if key in self._used:
-            return False
-        shutil.rmtree(self._root / key, ignore_errors=True)
-        return True
+    def documents(self) -> list[dict[str, Any]]:
+        """Return them as `docker system df` lists them: Docker's BuildCache; blocks."""
+        return [
+            {
+                "ID": key,
+                "Type": "source.local",
+                "Description": "local source for context",
+                "InUse": key in self._used,
+                "Shared": False,
+                "Size": size,
+                "CreatedAt": timestamps.render(self.used_ns(key)),
+                "LastUsedAt": timestamps.render(self.used_ns(key)),
+                "UsageCount": 1,
+            }
+            for key, size in self.sizes().items()
+        ]
+
+    def prune(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Remove those of some that no build uses; return their keys and bytes; blocks."""
+        gone = {key: size for key, size in sizes.items() if key not in self._used}
+        for key in gone:
+            shutil.rmtree(self._root / key, ignore_errors=True)
+        return gone
 
     def _keys(self) -> list[str]:
         try:

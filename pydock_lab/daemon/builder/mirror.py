@@ -18,12 +18,7 @@ import msgspec
 
 from pydock_lab.daemon.builder.digests import metadata_digest
 from pydock_lab.daemon.builder.index import TarIndex
-from pydock_lab.daemon.buildkit.protos.session import Stat
 from pydock_lab.errors import InvalidParameter
-
-_DIRECTORY, _LINK, _PIPE, _SETUID, _SETGID, _STICKY = (1 << bit for bit in (31, 27, 25, 23, 22, 20))
-_KINDS = {_DIRECTORY: stat.S_IFDIR, _LINK: stat.S_IFLNK, _PIPE: stat.S_IFIFO, 0: stat.S_IFREG}
-_KIND_BITS = _DIRECTORY | _LINK | _PIPE | 1 << 26 | 1 << 24 | 1 << 21 | 1 << 19
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -75,7 +70,7 @@ class Mirror:
             self.root.mkdir(parents=True, mode=0o755)
             self.root.chmod(0o755)
 
-    def list(self, said: Stat) -> bool:
+    def list(self, path: str, new: Known) -> bool:
         """Take what the client says of the next path; return whether its content is to be asked for.
 
         Paths come in order, a directory before what is in it.
@@ -83,13 +78,9 @@ class Mirror:
         Raises:
             InvalidParameter: the path leads out of the directory, or through something that is none.
         """
-        mode, path = _mode(said.mode), said.path
-        if mode is None:
-            return False  # devices and sockets are no part of a context
         self._check(path)
-        new = Known(mode, 0 if stat.S_ISDIR(mode) else said.size, said.modified_ns, said.linkname)
-        old = self.known.get(path)
         self._listed[path] = new
+        mode, old = new.mode, self.known.get(path)
         if old is not None and old.alike(new):
             new.digest = old.digest
             return False
@@ -98,14 +89,14 @@ class Mirror:
         if old is not None and not (stat.S_ISDIR(old.mode) and stat.S_ISDIR(mode)):
             self._drop(path, old)
         if stat.S_ISREG(mode):
-            if said.linkname:
+            if new.link:
                 self._hard_links.append(path)  # what it is a link to may not have come yet
-            return not said.linkname
+            return not new.link
         if stat.S_ISDIR(mode):
             real.mkdir(exist_ok=True)
             real.chmod(stat.S_IMODE(mode))
         elif stat.S_ISLNK(mode):
-            real.symlink_to(said.linkname)
+            real.symlink_to(new.link)
         else:
             os.mkfifo(real)
             real.chmod(stat.S_IMODE(mode))
@@ -201,21 +192,3 @@ class Mirror:
         new.digest = f"sha256:{digest.hexdigest()}"
         if not stat.S_ISDIR(new.mode):
             os.utime(real, ns=(new.modified_ns, new.modified_ns), follow_symlinks=False)
-
-
-def _mode(go: int) -> int | None:
-    """Turn Go's os.FileMode into a mode of stat(2); None for what no context holds."""
-    kind = _KINDS.get(go & _KIND_BITS)
-    if kind is None:
-        return None
-    special = (stat.S_ISUID if go & _SETUID else 0) | (stat.S_ISGID if go & _SETGID else 0)
-    return kind | special | (stat.S_ISVTX if go & _STICKY else 0) | go & 0o777
-
-
-def go_mode(mode: int) -> int | None:
-    """Turn a mode of stat(2) into Go's os.FileMode; None for what no context holds."""
-    kind = next((bits for bits, kind in _KINDS.items() if kind == stat.S_IFMT(mode)), None)
-    if kind is None:
-        return None
-    special = (_SETUID if mode & stat.S_ISUID else 0) | (_SETGID if mode & stat.S_ISGID else 0)
-    return kind | special | (_STICKY if mode & stat.S_ISVTX else 0) | mode & 0o777
