@@ -202,7 +202,7 @@ def test_docker_py(client: docker.DockerClient, busybox: str, context: Path) -> 
 @pytest.mark.parametrize(
     ("query", "status", "message"),
     [
-        ("version=2", 501, "no BuildKit"),
+        ("remote=client-session", 400, "version=2"),
         ("remote=http://127.0.0.1:9/x", 500, "error downloading remote context http://127.0.0.1:9/x: "),
         ("platform=foobar", 400, '"foobar": unknown operating system or architecture'),
         ("squash=1", 400, "squash"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydock_lab.dockerfile.stages import Program, Stage
@@ -36,8 +36,8 @@ class Watcher:
     def planned(self, program: Program, needed: list[Stage], env: dict[str, str]) -> None:
         """All is known of the stages that will be built, the target last; `env` are the ARGs that FROM sees."""
 
-    def began(self, step: dict[str, Any]) -> None:
-        """A step begins."""
+    def began(self, step: dict[str, Any], scope: Mapping[str, str]) -> None:
+        """A step begins; `scope` is what variables mean to it."""
 
     def waits(self, step: dict[str, Any], *, over: bool) -> None:
         """A step has to wait for another stage; or the wait is over."""
@@ -140,7 +140,15 @@ class BuildRecord:
             )
         self.watcher.planned(program, needed, env)
 
-    def begin(self, number: int, stage: int | None, instruction: str, text: str, lines: tuple[int, int]) -> StepRecord:
+    def begin(
+        self,
+        number: int,
+        stage: int | None,
+        instruction: str,
+        text: str,
+        lines: tuple[int, int],
+        scope: Mapping[str, str] | None = None,
+    ) -> StepRecord:
         """A step begins; the document lists steps by number, though stages are built at the same time."""
         step = StepRecord(
             {
@@ -167,7 +175,7 @@ class BuildRecord:
         place = bisect.bisect_right([other.number for other in self._steps], number)
         self._steps.insert(place, step)
         self.document["steps"].insert(place, step.document)
-        self.watcher.began(step.document)
+        self.watcher.began(step.document, scope or {})
         return step
 
     def close(self, state: str, *, image: str = "", error: dict[str, Any] | None = None) -> None:

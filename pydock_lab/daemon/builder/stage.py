@@ -149,11 +149,11 @@ class StageBuild:
             await self._step(instruction, planner, first=draft.parent == base)
         output.result(draft.parent)
         for number, instruction in enumerate(stage.instructions):
-            self._begin(instruction)
+            self._begin(instruction, planner)
             await self._step(instruction, planner, first=number == 0)
             output.result(draft.parent)
         for label in self._labels:
-            self._begin(label)
+            self._begin(label, planner)
             await self._step(label, planner, first=False, literal=True)
             output.result(draft.parent)
         if draft.parent:
@@ -161,12 +161,15 @@ class StageBuild:
             self._job.record.document["stages"][stage.index]["image"] = draft.parent
         return draft
 
-    def _begin(self, instruction: Instruction) -> None:
+    def _begin(self, instruction: Instruction, planner: Planner | None = None) -> None:
         self._number += 1
         self._output.step(self._number, self._job.total, instruction.text)
         lines = (instruction.start_line, instruction.end_line)
         record = self._job.record
-        self._record = record.begin(self._number, self._stage.index, instruction.keyword, instruction.text, lines)
+        scope = {} if planner is None else planner.arguments.scope(planner.draft.env)
+        self._record = record.begin(
+            self._number, self._stage.index, instruction.keyword, instruction.text, lines, scope
+        )
 
     async def _step(self, instruction: Instruction, planner: Planner, *, first: bool, literal: bool = False) -> None:
         """Prepare one step, then take it from the cache or make it; a `$` in a `literal` one is a dollar sign."""

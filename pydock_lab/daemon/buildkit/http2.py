@@ -152,6 +152,10 @@ class Connection:
         self._h2 = H2Connection(
             H2Configuration(client_side=handler is None, header_encoding="utf-8", validate_inbound_headers=False)
         )
+        # The preface comes before all else, whoever is the first to send.
+        self._h2.initiate_connection()
+        self._h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES})
+        self._h2.increment_flow_control_window(4 * _WINDOW_BYTES)
         self._streams: dict[int, Stream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._flushes = False
@@ -159,9 +163,6 @@ class Connection:
 
     async def run(self) -> None:
         """Serve until the other side closes; then end all that goes on on it."""
-        self._h2.initiate_connection()
-        self._h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES})
-        self._h2.increment_flow_control_window(4 * _WINDOW_BYTES)
         self._flush()
         try:
             while data := await self._reader.read(_READ_BYTES):

@@ -9,12 +9,12 @@ Source: moby/buildkit frontend/dockerfile/dockerfile2llb/convert.go for the name
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from pydock_lab.daemon.buildkit.protos.control import StatusResponse, Timestamp,
 from pydock_lab.dockerfile.expansion import Lexer
 from pydock_lab.dockerfile.instructions import Onbuild
 from pydock_lab.dockerfile.stages import Program, Stage, read_triggers
-from pydock_lab.errors import InvalidParameter, LabError
+from pydock_lab.errors import DockerfileError, InvalidParameter, LabError
 from pydock_lab.spec import reference
 
 _MAKE_FILES = ("RUN", "COPY", "ADD", "WORKDIR")
@@ -70,7 +70,7 @@ class Progress(Watcher):
         self._over = True
         self._news.set()
 
-    @contextmanager
+    @contextlib.contextmanager
     def doing(self, name: str) -> Iterator[Vertex]:
         """Show something that the engine does for the build, for the time of a `with` block."""
         vertex = self._begin(self._make(name, []))
@@ -81,7 +81,7 @@ class Progress(Watcher):
             raise
         self._end(vertex)
 
-    @contextmanager
+    @contextlib.contextmanager
     def transferring(self, vertex: Vertex, what: str) -> Iterator[_Transfer]:
         """Show how much has come, for the time of a `with` block."""
         transfer = _Transfer(self, VertexStatus(what, vertex.digest, "transferring", started=Timestamp.now()))
@@ -135,10 +135,10 @@ class Progress(Watcher):
         if not self.planning.done():
             self.planning.set_result(None)
 
-    def began(self, step: dict[str, Any]) -> None:
+    def began(self, step: dict[str, Any], scope: Mapping[str, str]) -> None:
         """A step begins: it has a vertex if it makes files, which shows when the step has not to wait."""
         stage = step["stage"]
-        if stage is None or (name := self._names[stage].of(step)) is None:
+        if stage is None or (name := self._names[stage].of(step, scope)) is None:
             return
         if step["instruction"] == "FROM":
             image = name.partition(" FROM ")[2]
@@ -225,6 +225,7 @@ class _Names:
 
     def __init__(self, program: Program, stage: Stage, env: dict[str, str]) -> None:
         self._stage = f"{stage.name or f'stage-{stage.index}'} " if len(program.stages) > 1 else ""
+        self._words = Lexer(program.escape, raw_quotes=True, raw_escapes=True, keep_unset=True)
         self._image = Lexer(program.escape).expand(stage.base.image, env)
         base = program.base_of(stage, env)
         self._from_image = base is None and self._image != "scratch"
@@ -236,7 +237,7 @@ class _Names:
         self._total = self._from_image + sum(keyword in _MAKE_FILES for keyword in keywords)
         self._count = 0
 
-    def of(self, step: dict[str, Any]) -> str | None:
+    def of(self, step: dict[str, Any], scope: Mapping[str, str]) -> str | None:
         """Return the name of the next step's vertex, None where it has none."""
         keyword, text = step["instruction"], step["text"]
         if keyword == "FROM":
@@ -245,6 +246,9 @@ class _Names:
             text = f"FROM {_full(self._image)}"
         elif keyword not in _MAKE_FILES:
             return None
+        else:
+            with contextlib.suppress(DockerfileError):
+                text = self._words.expand(text, scope)
         self._count += 1
         width = int(1 + math.log10(self._total)) if self._total else 1
         return f"[{self._stage}{self._count:>{width}}/{self._total}] {text}"
