@@ -94,10 +94,20 @@ class BuildContext:
         tar: What the client sent.
         root: The directory that the tar is, or will be, unpacked into.
         index: What the tar holds, or None where `root` holds it already.
+        kept: `root` stays when the build has ended.
     """
 
-    def __init__(self, root: Path, *, tar: Path | None = None, index: TarIndex | None = None, rootless: bool = False):
+    def __init__(
+        self,
+        root: Path,
+        *,
+        tar: Path | None = None,
+        index: TarIndex | None = None,
+        rootless: bool = False,
+        kept: bool = False,
+    ) -> None:
         self.root = root
+        self._kept = kept
         self._tar = tar
         self._index = index
         self._rootless = rootless
@@ -240,7 +250,7 @@ class BuildContext:
             self._unpacked()
             return Rootfs([root])
 
-        return SourceTree(index, is_context=True, unpack=unpack)
+        return SourceTree(index, is_context=True, unpack=unpack, kept=self._kept)
 
     def _unpacked(self) -> None:
         """Unpack the tar unless that is done."""

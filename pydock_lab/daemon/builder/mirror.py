@@ -154,8 +154,9 @@ class Mirror:
 
     def _check(self, path: str) -> None:
         parent, _, name = path.rpartition("/")
-        there = self._listed.get(parent)
-        if name in ("", ".", "..") or "\0" in path or (parent and (there is None or not stat.S_ISDIR(there.mode))):
+        inside = self._listed.get(parent) if parent else Known(stat.S_IFDIR, 0, 0)
+        below_root = not path.startswith("/") and inside is not None and stat.S_ISDIR(inside.mode)
+        if not below_root or name in ("", ".", "..") or "\0" in path:
             raise InvalidParameter(f"invalid path in build context: {path!r}")
         if path in self._listed:
             raise InvalidParameter(f"path appears twice in build context: {path!r}")

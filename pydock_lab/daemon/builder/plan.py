@@ -229,7 +229,7 @@ class Planner:
             ownership = Ownership(None if keep_owner else owner, mode)
             copiers = {lent: Copier(target, ownership, lent=lent) for lent in (False, True)}
             for each in found:
-                copier = copiers[each.tree.is_context]
+                copier = copiers[each.tree.is_context and not each.tree.kept]
                 files = each.tree.files()
                 place = files.resolve(each.source.place.path, follow=False)
                 if each.unpack and place is not None and not place.is_directory and contexts.is_tar(place.real[0]):

@@ -51,12 +51,14 @@ class SourceTree:
         is_context: Owners don't count, and errors speak of the build context.
         unpack: Makes the files and returns them, where `rootfs` only knows of them; blocks.
         known: Path → digests that need not be taken again; is added to.
+        kept: The files stay when the build has ended: nothing may share their bytes.
     """
 
     rootfs: Rootfs
     is_context: bool
     unpack: Callable[[], Rootfs] | None = None
     known: dict[str, dict[str, str]] = field(default_factory=dict)
+    kept: bool = False
 
     def files(self) -> Rootfs:
         """Return the tree with its files really there; may block for long."""

@@ -213,7 +213,9 @@ class Connection:
     def send(self, stream: Stream, view: memoryview) -> int:
         """Send as much of the data as may go; return how much."""
         try:
-            size = min(len(view), self._h2.local_flow_control_window(stream.number), self._h2.max_outbound_frame_size)
+            size: int = min(
+                len(view), self._h2.local_flow_control_window(stream.number), self._h2.max_outbound_frame_size
+            )
             if size > 0:
                 self._h2.send_data(stream.number, bytes(view[:size]))
         except H2Error as error:

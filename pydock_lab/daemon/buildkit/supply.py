@@ -104,7 +104,7 @@ class SessionSupply:
                     exclude=self._ignored,
                     progress=transfer.came,
                 )
-        return BuildContext(mirror.root, index=await asyncio.to_thread(mirror.index))
+        return BuildContext(mirror.root, index=await asyncio.to_thread(mirror.index), kept=True)
 
     async def secret(self, secret_id: str) -> bytes | None:
         """Ask for a secret."""
