@@ -97,7 +97,7 @@ def told(output: str) -> set[str]:
     """What the progress says, without numbers, times, sizes and digests, in no order: steps are done side by side."""
     lines = set()
     for line in output.splitlines():
-        line = re.sub(r"^#\d+ ([\d.]+ )?", "", line)
+        line = re.sub(r"^#\d+ ([\d.]+ )?|( [\d.]+s)?( done)?$", "", line)
         if re.match(r"(DONE|transferring|sha256:|exporting layers|writing image|building with|\.\.\.|$)", line):
             continue
         lines.add(line.replace("docker.io/library/busybox:latest", "docker.io/library/busybox"))
