@@ -179,6 +179,13 @@ def pidfd_open(pid: int) -> int:
     return syscall(NR_PIDFD_OPEN, "pidfd_open", pid, 0)
 
 
+def pid_of(pidfd: int) -> int:
+    """Return the number that the process of a pidfd has in this pid namespace; -1 where it has ended."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="utf-8") as file:
+        fields = dict(line.split(None, 1) for line in file)
+    return int(fields["Pid:"])
+
+
 def pidfd_send_signal(pidfd: int, signum: int) -> None:
     """Signal the process a pidfd stands for; it can't hit another that took its number."""
     syscall(NR_PIDFD_SEND_SIGNAL, "pidfd_send_signal", pidfd, signum, None, 0)

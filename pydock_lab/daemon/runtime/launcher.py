@@ -7,6 +7,7 @@ works, and by the OCI command, which has nothing else to do.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import socket
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pydock_lab.daemon.linux import cgroups, syscalls
 from pydock_lab.daemon.linux.netlink import Netlink
 from pydock_lab.daemon.runtime.operations.base import Context, Outcome, carry_out
+from pydock_lab.daemon.runtime.operations.identity import become_root
 from pydock_lab.daemon.runtime.operations.namespaces import ForkInside
 from pydock_lab.daemon.runtime.plan import Plan
 from pydock_lab.errors import KernelError
@@ -71,7 +73,7 @@ def fork_plan(
             # Both belong to this network namespace; the child will be in another.
             context.netlink, context.bridge_indexes = netlink, indexes
             if container >= 0 and not returns:
-                syscalls.setns(container, syscalls.CLONE_NEWPID)
+                _join_pid_namespace(container)
                 ForkInside().execute(context)
             become(plan, context)
 
@@ -123,6 +125,20 @@ def _may_return() -> bool:
     finally:
         os.close(own)
     return True
+
+
+def _join_pid_namespace(container: int) -> None:
+    """Let this process's children be born into a container's pid namespace.
+
+    A plain user may do that only from within the user namespace that he made for the container.
+    """
+    try:
+        syscalls.setns(container, syscalls.CLONE_NEWPID)
+    except KernelError as error:
+        if error.errno != errno.EPERM:
+            raise
+        syscalls.setns(container, syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWPID)
+        become_root()
 
 
 @contextlib.contextmanager

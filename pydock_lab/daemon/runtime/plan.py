@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, mounts
-from pydock_lab.daemon.runtime.operations import devices, identity, namespaces, rootfs
+from pydock_lab.daemon.runtime.operations import devices, identity, namespaces, outside, rootfs
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Operation
 from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
 from pydock_lab.daemon.runtime.sysctls import check_sysctls
@@ -63,25 +63,32 @@ def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
     kinds = linux.get("namespaces") or []
     new = [kind["type"] for kind in kinds if not kind.get("path")]
     plan = Plan(id=request.id, terminal=bool(process.get("terminal")), cgroup_path=linux.get("cgroupsPath") or "")
-    # The cgroup namespace has to wait until the process is in its cgroup, and the mount namespace
-    # until the host's mounts are to be seen as they are at that moment (see spare.py).
-    born_in = [kind for kind in new if kind not in ("cgroup", "mount")]
-    plan.clone_flags = sum(namespaces.KINDS[kind][0] for kind in born_in)
     plan.bridges = [attachment.bridge for attachment in request.attachments]
     add = plan.operations.append
-    add(namespaces.CloneNamespaces(born_in))
-    joined = [kind for kind in kinds if kind.get("path")]
+    # The cgroup namespace has to wait until the process is in its cgroup, and the mount namespace
+    # until the host's mounts are to be seen as they are at that moment (see spare.py).
+    born_in = [kind for kind in new if kind not in ("cgroup", "mount", "user")]
+    user = next((kind for kind in kinds if kind["type"] == "user"), None)
+    joined = [kind for kind in kinds if kind.get("path") and kind is not user]
+    if user is None:
+        plan.clone_flags = sum(namespaces.KINDS[kind][0] for kind in born_in)
+    add(namespaces.CloneNamespaces([] if user else born_in))
     for kind in joined:
         add(namespaces.JoinNamespace(kind["type"], kind["path"]))
-    if any(kind["type"] == "pid" for kind in joined):
+    if any(kind["type"] == "pid" for kind in joined) and user is None:
         # A process never changes its own pid namespace, only that of its children (setns(2)).
         add(namespaces.ForkInside())
+    in_cgroup = bool(plan.cgroup_path and layout.version)
+    cgroup = namespaces.CreateCgroup(plan.cgroup_path, linux.get("resources") or {}, request.rootless)
+    if user is not None:
+        # A cgroup is of the host: it has to be made and entered before.
+        plan.operations += [*([cgroup] if in_cgroup else []), *_user_namespace(linux, user.get("path") or "", born_in)]
     if "network" in new:
         add(namespaces.BringUpLoopback())
-    if plan.cgroup_path and layout.version:
-        add(namespaces.CreateCgroup(plan.cgroup_path, linux.get("resources") or {}, request.rootless))
-        if "cgroup" in new:
-            add(namespaces.UnshareCgroupNamespace())
+    if in_cgroup and user is None:
+        add(cgroup)
+    if in_cgroup and "cgroup" in new:
+        add(namespaces.UnshareCgroupNamespace())
     for attachment in request.attachments:
         add(namespaces.AttachToBridge(**vars(attachment)))
     if request.resolver:
@@ -97,6 +104,17 @@ def build_plan(request: LaunchRequest, layout: cgroups.Layout) -> Plan:
     if init == "self":
         plan.operations[-1] = identity.ExecuteUnderInit(list(process["args"]))
     return plan
+
+
+def _user_namespace(linux: Config, path: str, born_in: list[str]) -> list[Operation]:
+    """Return what moves into a user namespace; the other namespaces are made from there, so that it owns them."""
+    maps = ([], []) if path else (list(linux.get("uidMappings") or ()), list(linux.get("gidMappings") or ()))
+    operations: list[Operation] = [outside.EnterUserNamespace(*maps, path)]
+    if "pid" in born_in:
+        operations.append(namespaces.ForkInside(born_in))
+    elif born_in:
+        operations.append(namespaces.UnshareNamespaces(born_in))
+    return operations
 
 
 def find_init(wanted: str) -> str:
@@ -129,11 +147,13 @@ def build_exec_plan(request: ExecRequest, init_pid: int, seccomp: Config | None,
     plan = Plan(id=request.id, terminal=bool(process.get("terminal")), cgroup_path=cgroup_path)
     if cgroup_path:
         plan.operations.append(namespaces.EnterCgroup(cgroup_path))
-    plan.operations.append(namespaces.JoinContainer(init_pid))
+    # The container may have a user namespace, from within which no limit can be raised.
+    plan.operations += [_limits(process), namespaces.JoinContainer(init_pid)]
     if plan.terminal:
         rows, columns = request.console_size or (0, 0)
         plan.operations.append(devices.OpenPty(rows, columns, console=False))
-    plan.operations += _identity(plan, process, None if request.privileged else seccomp, single_id=request.single_id)
+    become = _identity(plan, process, None if request.privileged else seccomp, single_id=request.single_id)
+    plan.operations += [operation for operation in become if not isinstance(operation, identity.SetLimits)]
     return plan
 
 
@@ -154,9 +174,9 @@ def _root(request: LaunchRequest, layout: cgroups.Layout) -> list[Operation]:
         target = os.path.join(request.bundle, config["root"]["path"])
         operations.append(rootfs.BindRootfs(target, target))
     nodes = config.get("linux", {}).get("devices") or []
-    if request.rootless:
+    if request.rootless or any(entry["type"] == "user" for entry in config.get("linux", {}).get("namespaces") or ()):
         paths = [path for path, _, _ in devices.DEFAULT_NODES] + [node["path"] for node in nodes]
-        operations.append(devices.CloneDevices(paths))
+        operations.append(devices.CloneDevices(list(dict.fromkeys(paths))))
     operations += clones if not shared else []
     operations.append(rootfs.PivotRoot(target))
     made = False
@@ -295,7 +315,7 @@ def _identity(plan: Plan, process: Config, seccomp: Config | None, *, single_id:
         identity.ResolveUser(
             user.get("username", ""), list(user.get("groups") or ()), list(process.get("env") or ()), numbers
         ),
-        identity.SetLimits(list(process.get("rlimits") or ()), process.get("oomScoreAdj")),
+        _limits(process),
         identity.SetStdio(plan.terminal),
         identity.JoinKeyring(f"_ses.{plan.id}"),
         *([identity.ForbidNewPrivileges()] if forbids else []),
@@ -306,3 +326,7 @@ def _identity(plan: Plan, process: Config, seccomp: Config | None, *, single_id:
         *(install if forbids else []),
         identity.Execute(args),
     ]
+
+
+def _limits(process: Config) -> Operation:
+    return identity.SetLimits(list(process.get("rlimits") or ()), process.get("oomScoreAdj"))

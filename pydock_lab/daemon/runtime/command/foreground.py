@@ -1,4 +1,7 @@
-"""Stay with a process in the foreground: its terminal shown on ours, our signals passed on, its status ours.
+"""Stay with a process in the foreground: its terminal or pipes shown on ours, our signals passed on, its status ours.
+
+A process without a terminal gets pipes, not our own stdio: they can be given to
+its user, who may then open /dev/stdout again, and nothing of the caller's changes hands.
 
 Source: what `runc run` does without `--detach`.
 """
@@ -16,16 +19,76 @@ from collections.abc import Iterator
 from types import FrameType
 
 from pydock_lab.daemon.linux import pty, syscalls
+from pydock_lab.daemon.runtime.channel import close_all
+from pydock_lab.daemon.runtime.command.launch import Console
 
+_CHUNK_BYTES = 65536
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def attend(pid: int, master: int) -> int:
+class Pipes:
+    """The pipes of a process without a terminal."""
+
+    def __init__(self) -> None:
+        self._input, self._output, self._errors = (os.pipe2(os.O_CLOEXEC) for _ in range(3))
+
+    @property
+    def theirs(self) -> tuple[int, int, int]:
+        """What are to be the process's fds 0, 1 and 2."""
+        return self._input[0], self._output[1], self._errors[1]
+
+    def copy(self) -> None:
+        """Copy our stdin in, and its output out, until nobody holds the other ends of stdout and stderr."""
+        close_all(self.theirs)
+        stdin, pending = self._input[1], b""
+        os.set_blocking(stdin, False)
+        outputs = {self._output[0]: 1, self._errors[0]: 2}
+        while outputs:
+            reads = [*outputs, *([0] if stdin >= 0 and not pending else [])]
+            readable, writable, _ = select.select(reads, [stdin] if pending else [], [])
+            if 0 in readable and not (pending := _read(0)):
+                close_all([stdin])
+                stdin = -1
+            if writable:
+                try:
+                    pending = pending[os.write(stdin, pending) :]
+                except OSError:  # EPIPE: it reads no more
+                    close_all([stdin])
+                    stdin, pending = -1, b""
+            for fd in outputs.keys() & readable:
+                if not (chunk := _read(fd)) or not _write(outputs[fd], chunk):
+                    os.close(fd)
+                    del outputs[fd]
+        close_all([stdin])
+
+
+def _read(fd: int) -> bytes:
+    """Read a chunk; nothing where there is no such fd."""
+    try:
+        return os.read(fd, _CHUNK_BYTES)
+    except OSError:
+        return b""
+
+
+def _write(fd: int, data: bytes) -> bool:
+    """Write it all; False where nobody reads it."""
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except OSError:
+            return False
+    return True
+
+
+def attend(pid: int, console: Console, pipes: Pipes | None) -> int:
     """Wait for a child; return its exit status, 128 + signal where one ended it.
 
     Args:
         pid: A child of this process.
-        master: Of its pty, or -1 where it has our stdio.
+        console: Its terminal, if it has one.
+        pipes: Else its stdio.
     """
     pidfd = syscalls.pidfd_open(pid)
 
@@ -35,9 +98,11 @@ def attend(pid: int, master: int) -> int:
 
     for signum in FORWARDED:
         signal.signal(signum, forward)
-    if master >= 0:
-        with _raw(master):
-            _relay(master, pidfd)
+    if console.master >= 0:
+        with _raw(console.master):
+            _relay(console.master, pidfd)
+    elif pipes is not None:
+        pipes.copy()
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return code if code >= 0 else 128 - code
 

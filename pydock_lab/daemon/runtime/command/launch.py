@@ -13,12 +13,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, syscalls
 from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
+from pydock_lab.daemon.runtime.command import mappings
 from pydock_lab.daemon.runtime.command.state import State, Store, process_start
 from pydock_lab.daemon.runtime.filters import Filters
 from pydock_lab.daemon.runtime.launcher import Child, fork_plan
@@ -35,15 +36,23 @@ Config = dict[str, Any]
 
 @dataclass
 class Console:
-    """Where a process's terminal goes.
+    """Where a process's terminal goes, or what it has in its place.
 
     Attributes:
         path: Of the `--console-socket`, or "" to keep the master here.
         master: fd of the pty's master once it is there and was kept, else -1.
+        stdio: fds of a process without a terminal.
     """
 
     path: str = ""
     master: int = -1
+    stdio: tuple[int, int, int] = (0, 1, 2)
+
+    def give(self, owner: tuple[int, int]) -> None:
+        """Give pipes that were made for a process to its user."""
+        for fd in self.stdio:
+            if fd > 2:
+                os.fchown(fd, *owner)
 
     def take(self, name: str, master: int) -> None:
         """Pass a master on, as containerd's and podman's monitors expect it, or keep it."""
@@ -71,8 +80,8 @@ def read_config(bundle: str) -> Config:
     if not config.get("root"):
         raise InvalidParameter("root must be specified")
     linux = config.setdefault("linux", {})
-    if any(entry["type"] == "user" for entry in linux.get("namespaces") or ()):
-        raise InvalidParameter("user namespaces are not supported")
+    mappings.check(linux, os.geteuid())
+    mappings.check_user(config["process"].get("user") or {}, linux)
     linux["cgroupsPath"] = cgroup_path(linux.get("cgroupsPath") or "")
     return config
 
@@ -85,8 +94,18 @@ def cgroup_path(path: str) -> str:
     return f"/{path.strip('/')}" if path else ""
 
 
-def create(store: Store, id: str, bundle: str, console: Console, *, preserved: int = 0) -> State:
+def create(
+    store: Store, id: str, bundle: str, console: Console, *, preserved: int = 0, rootless: bool = False
+) -> State:
     """Create a container: everything but the program runs.
+
+    Args:
+        store: Where it is noted.
+        id: Its name there.
+        bundle: Directory of its config.json.
+        console: Takes its terminal.
+        preserved: How many of our fds after stdio the program inherits.
+        rootless: We are nobody on the host: what takes a power over cgroups is left out.
 
     Raises:
         LabError: it can't be; nothing of it is left.
@@ -105,7 +124,7 @@ def create(store: Store, id: str, bundle: str, console: Console, *, preserved: i
         os.mkfifo(os.path.join(directory, "exec.fifo"), 0o600)
         # For both directions, so that opening it does not wait for somebody at the other end.
         fifo = os.open(os.path.join(directory, "exec.fifo"), os.O_RDWR | os.O_CLOEXEC)
-        plan = build_plan(LaunchRequest(id, bundle, config), layout)
+        plan = build_plan(LaunchRequest(id, bundle, config, rootless=rootless), layout)
         _add_lifecycle(plan, state, fifo, preserved)
 
         def outside(child: Child) -> None:
@@ -114,7 +133,8 @@ def create(store: Store, id: str, bundle: str, console: Console, *, preserved: i
             for name in ("prestart", "createRuntime"):
                 run_hooks(name, hooks.get(name) or (), state.document("creating"))
 
-        child = fork_plan(plan, (0, 1, 2), Filters().compile(plan), layout, mortal=False)
+        console.give(mappings.root(config["linux"]))
+        child = fork_plan(plan, console.stdio, Filters().compile(plan), layout, mortal=False)
         os.close(fifo)
         state.pid = follow(child, console, outside)
         state.start_time = process_start(state.pid)
@@ -139,7 +159,8 @@ def _add_lifecycle(plan: Plan, state: State, fifo: int, preserved: int) -> None:
     if hooks.get("prestart") or hooks.get("createRuntime"):
         before_pivot.append(AwaitHooks([name for name in ("prestart", "createRuntime") if hooks.get(name)]))
     if hooks.get("createContainer"):
-        before_pivot.append(RunHooks("createContainer", hooks["createContainer"], document))
+        creating = {**document, "status": "creating"}
+        before_pivot.append(RunHooks("createContainer", hooks["createContainer"], creating))
     plan.operations[at:at] = before_pivot
     args = list(state.config["process"]["args"])
     plan.operations[-1] = ExecuteWhenStarted(args, preserved, fifo, hooks.get("startContainer") or [], document)
@@ -149,12 +170,14 @@ def execute(state: State, process: Config, console: Console, *, preserved: int =
     """Start a further process in a running container; return its pid."""
     layout = cgroups.detect()
     linux = state.config["linux"]
+    mappings.check_user(process.get("user") or {}, linux)
     request = ExecRequest(f"{state.id}-exec", state.id, process)
     plan = build_exec_plan(request, state.pid, linux.get("seccomp"), state.cgroup)
     plan.operations[-1] = Execute(list(process["args"]), preserved)
     init = syscalls.pidfd_open(state.pid)
     try:
-        child = fork_plan(plan, (0, 1, 2), Filters().compile(plan), layout, mortal=False, container=init)
+        console.give(mappings.root(linux))
+        child = fork_plan(plan, console.stdio, Filters().compile(plan), layout, mortal=False, container=init)
     finally:
         os.close(init)
     return follow(child, console)
@@ -171,7 +194,7 @@ def follow(child: Child, console: Console, outside: Callable[[Child], None] = la
     Raises:
         LabError: the plan failed.
     """
-    pid, ready = child.pid, False
+    forked, ready = [child.pid], False
     with contextlib.closing(child.report):
         while not ready:
             try:
@@ -179,25 +202,33 @@ def follow(child: Child, console: Console, outside: Callable[[Child], None] = la
             except ConnectionResetError:
                 message, fds = None, []
             if message is None:
-                os.waitpid(child.pid, 0)
+                _reap(forked)
                 raise LabError("unable to start container process: the process ended before it could report")
             if "pty" in message:
                 console.take(message["pty"], fds.pop())
             elif "child" in message:
-                # The one that was forked here only prepared; it passes its own child on and ends.
-                os.waitpid(child.pid, 0)
-                pid = child.pid = message["child"]
+                # The one that was forked here only prepared; its own child, which is ours too, is the process.
+                os.close(child.pidfd)
+                child.pid, child.pidfd = message["child"], fds.pop()
+                forked.append(child.pid)
             elif "hooks" in message:
                 _answer_hooks(child, outside)
             close_all(fds)
             if "error" in message:
-                os.waitpid(pid, 0)
+                _reap(forked)
                 kind = message["error"].get("kind")
-                during = "" if kind in ("not_found", "not_executable") else "error during container init: "
+                during = "" if kind in ("not_found", "not_executable", "user") else "error during container init: "
                 raise LabError(f"unable to start container process: {during}{message['error']['message']}")
             ready = "outcomes" in message
+    _reap(forked[:-1])
     os.close(child.pidfd)
-    return pid
+    return child.pid
+
+
+def _reap(pids: Sequence[int]) -> None:
+    """Wait for the ends of children."""
+    for pid in pids:
+        os.waitpid(pid, 0)
 
 
 def _answer_hooks(child: Child, outside: Callable[[Child], None]) -> None:

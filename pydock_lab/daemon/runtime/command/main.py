@@ -1,4 +1,4 @@
-"""The command line of `pydock-runtime`: runc's verbs and flags.
+"""`pydock-runtime`: what each verb makes of its flags, and what it prints.
 
     dockerd --add-runtime pydock=/path/to/pydock-runtime
     podman --runtime /path/to/pydock-runtime run …
@@ -15,22 +15,26 @@ import sys
 import time
 from typing import Any
 
+from pydock_lab.daemon.linux import cgroups, idmaps
 from pydock_lab.daemon.runtime.command import verbs
-from pydock_lab.daemon.runtime.command.launch import Config, Console, create, execute
+from pydock_lab.daemon.runtime.command.arguments import parser
+from pydock_lab.daemon.runtime.command.launch import Config, Console, create, execute, read_config
 from pydock_lab.daemon.runtime.command.state import OCI_VERSION, State, Store
 from pydock_lab.errors import LabError
 
-DEFAULT_ROOT = "/run/pydock-runtime"
+# What a caller sees when a process could not be run in a container; its own statuses are smaller.
+EXEC_FAILED = 255
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit status."""
-    flags = _parser().parse_args(argv)
+    grammar = parser(_VERBS)
+    flags = grammar.parse_args(argv)
     if flags.version:
         _show(f"pydock-runtime version 0.1.0\nspec: {OCI_VERSION}")
         return 0
     if not flags.verb:
-        _parser().print_help()
+        grammar.print_help()
         return 0
     try:
         if flags.systemd_cgroup and not os.path.isdir("/run/systemd/system"):
@@ -38,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(flags.run(Store(os.path.abspath(flags.root)), flags) or 0)
     except (LabError, OSError) as error:
         _report(flags, error.message if isinstance(error, LabError) else str(error))
-        return 1
+        return EXEC_FAILED if flags.verb == "exec" else 1
 
 
 def _report(flags: argparse.Namespace, message: str) -> None:
@@ -52,78 +56,6 @@ def _report(flags: argparse.Namespace, message: str) -> None:
             log.write(entry if flags.log_format == "json" else text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pydock-runtime", description="Run containers as the OCI runtime-spec says.")
-    parser.add_argument("--root", default=DEFAULT_ROOT, help="directory of the containers' states")
-    parser.add_argument("--log", default="", help="file for errors")
-    parser.add_argument("--log-format", choices=["text", "json"], default="text")
-    parser.add_argument("--debug", action="store_true")
-    parser.add_argument("--systemd-cgroup", action="store_true")
-    parser.add_argument("--rootless", default="auto", help="ignored")
-    parser.add_argument("--criu", default="", help="ignored")
-    parser.add_argument("-v", "--version", action="store_true")
-    verb = parser.add_subparsers(dest="verb", metavar="VERB")
-    for name, run in (("create", _create), ("run", _run)):
-        launching = verb.add_parser(name)
-        launching.add_argument("-b", "--bundle", default=".")
-        launching.add_argument("--no-pivot", action="store_true", help="ignored: pivot_root is always used")
-        launching.add_argument("--no-new-keyring", action="store_true", help="ignored")
-        _add_process_flags(launching, run)
-        if name == "run":
-            launching.add_argument("-d", "--detach", action="store_true")
-            launching.add_argument("--keep", action="store_true")
-    running = verb.add_parser("exec")
-    running.add_argument("-d", "--detach", action="store_true")
-    running.add_argument("-p", "--process", default="")
-    running.add_argument("-t", "--tty", action="store_true")
-    running.add_argument("-e", "--env", action="append", default=[])
-    running.add_argument("-u", "--user", default="")
-    running.add_argument("--cwd", default="")
-    running.add_argument("--no-new-privs", action="store_true")
-    _add_process_flags(running, _exec)
-    running.add_argument("args", nargs=argparse.REMAINDER)
-    for name, run in (("start", _start), ("state", _state), ("pause", _pause), ("resume", _resume)):
-        plain = verb.add_parser(name)
-        plain.add_argument("id")
-        plain.set_defaults(run=run)
-    killing = verb.add_parser("kill")
-    killing.add_argument("-a", "--all", action="store_true")
-    killing.add_argument("id")
-    killing.add_argument("signal", nargs="?", default="TERM")
-    killing.set_defaults(run=lambda store, flags: verbs.kill(
-        store, flags.id, verbs.signal_number(flags.signal), everyone=flags.all))  # fmt: skip
-    deleting = verb.add_parser("delete")
-    deleting.add_argument("-f", "--force", action="store_true")
-    deleting.add_argument("id")
-    deleting.set_defaults(run=lambda store, flags: verbs.delete(store, flags.id, force=flags.force))
-    looking = verb.add_parser("ps")
-    looking.add_argument("-f", "--format", choices=["table", "json"], default="table")
-    looking.add_argument("id")
-    looking.add_argument("options", nargs=argparse.REMAINDER)
-    looking.set_defaults(run=_ps)
-    listing = verb.add_parser("list")
-    listing.add_argument("-f", "--format", choices=["table", "json"], default="table")
-    listing.add_argument("-q", "--quiet", action="store_true")
-    listing.set_defaults(run=_list)
-    updating = verb.add_parser("update")
-    updating.add_argument("-r", "--resources", default="", help="OCI linux.resources: a file, or - for stdin")
-    updating.add_argument("id")
-    updating.set_defaults(run=_update)
-    describing = verb.add_parser("spec")
-    describing.add_argument("-b", "--bundle", default=".")
-    describing.set_defaults(run=_spec)
-    verb.add_parser("features").set_defaults(run=_features)
-    return parser
-
-
-def _add_process_flags(parser: argparse.ArgumentParser, run: Any) -> None:
-    parser.add_argument("--console-socket", default="")
-    parser.add_argument("--pid-file", default="")
-    parser.add_argument("--preserve-fds", type=int, default=0)
-    parser.add_argument("id")
-    parser.set_defaults(run=run)
-
-
 def _write_pid(path: str, pid: int) -> None:
     """Write a pid file at once: a monitor may be waiting for it to appear."""
     if path:
@@ -132,9 +64,22 @@ def _write_pid(path: str, pid: int) -> None:
         os.replace(f"{path}.tmp", path)
 
 
-def _create(store: Store, flags: argparse.Namespace) -> None:
-    state = create(store, flags.id, flags.bundle, Console(flags.console_socket), preserved=flags.preserve_fds)
+def _rootless(flags: argparse.Namespace) -> bool:
+    """True if we are not the host's root, or are not to take ourselves for it."""
+    if flags.rootless == "auto":
+        return os.geteuid() != 0 or idmaps.inside_namespace()
+    return bool(flags.rootless == "true")
+
+
+def _create(store: Store, flags: argparse.Namespace, console: Console) -> State:
+    preserved, rootless = flags.preserve_fds, _rootless(flags)
+    state = create(store, flags.id, flags.bundle, console, preserved=preserved, rootless=rootless)
     _write_pid(flags.pid_file, state.pid)
+    return state
+
+
+def _create_alone(store: Store, flags: argparse.Namespace) -> None:
+    _create(store, flags, Console(flags.console_socket))
 
 
 def _start(store: Store, flags: argparse.Namespace) -> None:
@@ -142,37 +87,40 @@ def _start(store: Store, flags: argparse.Namespace) -> None:
 
 
 def _run(store: Store, flags: argparse.Namespace) -> int:
-    from pydock_lab.daemon.runtime.command.foreground import attend
+    from pydock_lab.daemon.runtime.command.foreground import Pipes, attend
 
-    console = Console(flags.console_socket)
-    state = create(store, flags.id, flags.bundle, console, preserved=flags.preserve_fds)
-    _write_pid(flags.pid_file, state.pid)
+    terminal = read_config(os.path.abspath(flags.bundle))["process"].get("terminal")
+    pipes = None if terminal or flags.detach else Pipes()
+    console = Console(flags.console_socket, stdio=pipes.theirs if pipes else (0, 1, 2))
+    state = _create(store, flags, console)
     verbs.start(store, flags.id)
     if flags.detach:
         return 0
     try:
-        return attend(state.pid, console.master)
+        return attend(state.pid, console, pipes)
     finally:
         if not flags.keep:
             verbs.delete(store, flags.id, force=True)
 
 
 def _exec(store: Store, flags: argparse.Namespace) -> int:
-    from pydock_lab.daemon.runtime.command.foreground import attend
+    from pydock_lab.daemon.runtime.command.foreground import Pipes, attend
 
-    state = store.load(flags.id)
-    status = store.status(state)
-    if status == "stopped":
-        raise LabError("cannot exec in a stopped container")
-    if status == "paused":
-        raise LabError("cannot exec in a paused container")
-    console = Console(flags.console_socket)
     try:
-        pid = execute(state, _process(state, flags), console, preserved=flags.preserve_fds)
+        state = store.load(flags.id)
+        status = store.status(state)
+        if status == "stopped":
+            raise LabError("cannot exec in a stopped container")
+        if status == "paused" and not flags.ignore_paused:
+            raise LabError("cannot exec in a paused container (use --ignore-paused to override)")
+        process = _process(state, flags)
+        pipes = None if process.get("terminal") or flags.detach else Pipes()
+        console = Console(flags.console_socket, stdio=pipes.theirs if pipes else (0, 1, 2))
+        pid = execute(state, process, console, preserved=flags.preserve_fds)
     except LabError as error:
         raise LabError(f"exec failed: {error.message}") from None
     _write_pid(flags.pid_file, pid)
-    return 0 if flags.detach else attend(pid, console.master)
+    return 0 if flags.detach else attend(pid, console, pipes)
 
 
 def _process(state: State, flags: argparse.Namespace) -> Config:
@@ -188,12 +136,27 @@ def _process(state: State, flags: argparse.Namespace) -> Config:
     process.update(args=args, terminal=flags.tty, env=[*(process.get("env") or ()), *flags.env])
     if flags.cwd:
         process["cwd"] = flags.cwd
+    user = dict(process.get("user") or {})
     if flags.user:
-        uid, _, gid = flags.user.partition(":")
-        process["user"] = {"uid": int(uid), "gid": int(gid or 0)}
+        user["uid"], _, gid = flags.user.partition(":")
+        user = {"uid": int(user["uid"]), "gid": int(gid or user.get("gid", 0))}
+    process["user"] = {**user, "additionalGids": [*(user.get("additionalGids") or ()), *flags.additional_gids]}
+    if flags.cap:
+        granted = dict(process.get("capabilities") or {})
+        for kind in ("bounding", "effective", "permitted"):
+            granted[kind] = [*(granted.get(kind) or ()), *flags.cap]
+        process["capabilities"] = granted
     if flags.no_new_privs:
         process["noNewPrivileges"] = True
     return process
+
+
+def _kill(store: Store, flags: argparse.Namespace) -> None:
+    verbs.kill(store, flags.id, verbs.signal_number(flags.signal), everyone=flags.all)
+
+
+def _delete(store: Store, flags: argparse.Namespace) -> None:
+    verbs.delete(store, flags.id, force=flags.force)
 
 
 def _state(store: Store, flags: argparse.Namespace) -> None:
@@ -204,22 +167,25 @@ def _show(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def _entry(store: Store, state: State) -> dict[str, Any]:
+def _entry(store: Store, state: State, owner: str = "") -> dict[str, Any]:
     """Return a state as runc shows it."""
-    status = store.status(state)
-    return {"pid": 0, **state.document(status), "rootfs": state.rootfs, "created": state.created, "owner": ""}
+    document = state.document(store.status(state))
+    known = {"ociVersion": document.pop("ociVersion"), "id": document.pop("id"), "pid": document.pop("pid", 0)}
+    return {**known, **document, "rootfs": state.rootfs, "created": state.created, "owner": owner}
 
 
 def _list(store: Store, flags: argparse.Namespace) -> None:
-    entries = [_entry(store, state) for state in store.all()]
+    entries = [_entry(store, state, store.owner(state)) for state in store.all()]
     if flags.quiet:
         for entry in entries:
             _show(entry["id"])
     elif flags.format == "json":
         _show(json.dumps(entries))
     else:
-        for row in (dict.fromkeys(_COLUMNS), *entries):
-            _show("  ".join(str(row[key] if row[key] is not None else key.upper()).ljust(11) for key in _COLUMNS))
+        rows = [[key.upper() for key in _COLUMNS], *([str(entry[key]) for key in _COLUMNS] for entry in entries)]
+        widths = [max(12, *(len(cell) + 3 for cell in column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            _show("".join(cell.ljust(width) for cell, width in zip(row, [*widths[:-1], 0], strict=True)))
 
 
 _COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
@@ -243,27 +209,38 @@ def _resume(store: Store, flags: argparse.Namespace) -> None:
     verbs.freeze(store, flags.id, frozen=False)
 
 
+def _events(store: Store, flags: argparse.Namespace) -> None:
+    from pydock_lab.daemon.runtime.command import events
+
+    interval_s = events.seconds(flags.interval)
+    state, cgroup = verbs.measured(store, flags.id)
+    documents = [events.stats(state.id, cgroup)] if flags.stats else events.follow(
+        state.id, state.pid, cgroup, interval_s
+    )  # fmt: skip
+    for document in documents:
+        _show(json.dumps(document, separators=(",", ":")))
+        sys.stdout.flush()
+
+
 def _update(store: Store, flags: argparse.Namespace) -> None:
-    if not flags.resources:
-        raise LabError("update needs --resources")
-    if flags.resources == "-":
-        resources = json.load(sys.stdin)
-    else:
-        with open(flags.resources, encoding="utf-8") as file:
-            resources = json.load(file)
-    for warning in verbs.update(store, flags.id, resources):
+    from pydock_lab.daemon.runtime.command import limits
+
+    for warning in verbs.update(store, flags.id, limits.asked(flags)):
         sys.stderr.write(f"level=warning msg={json.dumps(warning)}\n")
 
 
 def _spec(store: Store, flags: argparse.Namespace) -> None:
-    from pydock_lab.daemon.runtime import oci
+    from pydock_lab.daemon.runtime.command import starter
 
+    config = starter.starter(unified=cgroups.detect().version == 2)
+    if flags.plain_user:
+        config = starter.for_plain_user(config, os.geteuid(), os.getegid())
     path = os.path.join(flags.bundle, "config.json")
-    config = oci.default_config(["sh"], hostname="pydock", tty=True, read_only=True, network="none")
-    config["process"]["user"] = {"uid": 0, "gid": 0}
-    config["linux"].pop("seccomp", None)
-    with open(path, "x", encoding="utf-8") as file:
-        file.write(json.dumps(config, indent=4) + "\n")
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(json.dumps(config, indent="\t") + "\n")
+    except FileExistsError:
+        raise LabError("File config.json exists. Remove it first") from None
 
 
 def _features(store: Store, flags: argparse.Namespace) -> None:
@@ -272,7 +249,7 @@ def _features(store: Store, flags: argparse.Namespace) -> None:
 
     options = sorted({*mounts.FLAGS, *mounts.PROPAGATIONS, *mounts.RECURSIVE})
     linux = {
-        "namespaces": sorted(kind for kind in KINDS if kind != "user"),
+        "namespaces": sorted(KINDS),
         "capabilities": list(capabilities.NAMES),
         "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False},
         "seccomp": {"enabled": True},
@@ -283,6 +260,12 @@ def _features(store: Store, flags: argparse.Namespace) -> None:
     versions = {"ociVersionMin": "1.0.0", "ociVersionMax": OCI_VERSION}
     _show(json.dumps({**versions, "hooks": hooks, "mountOptions": options, "linux": linux}, indent=2))
 
+
+_VERBS = {
+    "create": _create_alone, "start": _start, "run": _run, "exec": _exec, "state": _state, "list": _list, "ps": _ps,
+    "kill": _kill, "pause": _pause, "resume": _resume, "update": _update, "events": _events, "delete": _delete,
+    "spec": _spec, "features": _features,
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import shutil
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,14 @@ class Store:
     def status(self, state: State) -> str:
         """Return a container's status now."""
         return state.status(self.directory(state.id))
+
+    def owner(self, state: State) -> str:
+        """Return the name of who created a container; its number where it has no name."""
+        uid = os.stat(self.directory(state.id)).st_uid
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return f"#{uid}"
 
     def all(self) -> list[State]:
         """Return every container."""

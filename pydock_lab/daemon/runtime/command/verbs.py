@@ -10,6 +10,7 @@ import time
 from pydock_lab.daemon.linux import cgroups, syscalls
 from pydock_lab.daemon.runtime.command.state import State, Store, process_start
 from pydock_lab.daemon.runtime.operations.lifecycle import run_hooks
+from pydock_lab.daemon.runtime.pids import same_pid_namespace
 from pydock_lab.errors import Conflict, InvalidParameter, KernelError, LabError, NotFound
 
 _KILL_PATIENCE_S = 10.0
@@ -104,16 +105,32 @@ def freeze(store: Store, id: str, *, frozen: bool) -> None:
     if not frozen and status != "paused":
         raise Conflict("container not paused")
     cgroup = _cgroup(state)
-    if cgroup is None:
-        raise LabError("the container has no cgroup")
-    cgroup.freeze(frozen)
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        if cgroup is not None:
+            return cgroup.freeze(frozen)
+    # A plain user has no cgroups, unless they were delegated to him.
+    raise LabError("cannot toggle freezer: cgroups not configured for container")
 
 
 def processes(store: Store, id: str) -> list[int]:
     """Return the pids of a container."""
     state = store.load(id)
     cgroup = _cgroup(state)
-    return sorted(cgroup.processes()) if cgroup else [state.pid]
+    pids = cgroup.processes() if cgroup else []
+    if not pids and store.status(state) != "stopped":
+        pids = same_pid_namespace(state.pid)  # a plain user's container has no cgroup of its own
+    return sorted(pids)
+
+
+def measured(store: Store, id: str) -> tuple[State, cgroups.Cgroup]:
+    """Return a container that runs, and the cgroup that counts what it uses."""
+    state = store.load(id)
+    cgroup = _cgroup(state)
+    if store.status(state) == "stopped":
+        raise LabError(f"container with id {id} is not running")
+    if cgroup is None or not _exists(cgroup):
+        raise LabError("the container has no cgroup")
+    return state, cgroup
 
 
 def update(store: Store, id: str, resources: cgroups.Resources) -> list[str]:
@@ -122,7 +139,10 @@ def update(store: Store, id: str, resources: cgroups.Resources) -> list[str]:
     cgroup = _cgroup(state)
     if cgroup is None or store.status(state) == "stopped":
         raise Conflict("container not running")
-    return cgroup.apply({key: value for key, value in resources.items() if value and key != "devices"})
+    try:
+        return cgroup.apply({key: value for key, value in resources.items() if value and key != "devices"})
+    except LabError as error:
+        raise LabError(error.message.removeprefix("error setting cgroup config for procHooks process: ")) from None
 
 
 def signal_number(text: str) -> int:
@@ -133,7 +153,11 @@ def signal_number(text: str) -> int:
     try:
         return signal.Signals[name]
     except KeyError:
-        raise InvalidParameter(f"unknown signal {text!r}") from None
+        raise InvalidParameter(f'unknown signal "{text}"') from None
+
+
+def _exists(cgroup: cgroups.Cgroup) -> bool:
+    return any(map(os.path.isdir, cgroup.paths().values()))
 
 
 def _cgroup(state: State) -> cgroups.Cgroup | None:

@@ -10,12 +10,15 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydock_lab.daemon.linux.cgroups import Layout
 from pydock_lab.daemon.linux.netlink import Netlink
 from pydock_lab.daemon.runtime.channel import send_message
 from pydock_lab.errors import KernelError, LabError
+
+if TYPE_CHECKING:
+    from pydock_lab.daemon.runtime.operations.outside import Outside
 
 Findings = dict[str, Any] | None
 
@@ -63,6 +66,8 @@ class Context:
         mortal: The process is to be killed when its parent, the keeper, dies: nobody else could
             read its output or reap it.
         container: pidfd of the init process of the container to be joined, or -1.
+        outside: Does what needs the host's power, when this process is in a user namespace of its own.
+        process: Whose limits are set: 0 for this process, else (outside) the one inside.
         warnings: For the user.
     """
 
@@ -83,6 +88,8 @@ class Context:
     filters: list[bytes] = field(default_factory=list)
     mortal: bool = False
     container: int = -1
+    outside: Outside | None = None
+    process: int = 0
     warnings: list[str] = field(default_factory=list)
 
 
@@ -141,7 +148,7 @@ def carry_out(operations: Sequence[Operation], context: Context, done: Sequence[
         try:
             outcomes.append(perform(operation, context))
         except Exception as error:
-            failure = _describe_failure(error)
+            failure = describe_failure(error)
             outcomes.append((time.perf_counter_ns() - started, None, failure["message"]))
             send_message(context.report, {"outcomes": outcomes, "warnings": context.warnings, "error": failure})
             raise
@@ -151,7 +158,7 @@ def perform(operation: Operation, context: Context) -> Outcome:
     """Execute one operation; one that could not and need not be done is an outcome too."""
     started = time.perf_counter_ns()
     try:
-        findings = operation.execute(context)
+        findings = context.outside.execute(operation, context) if context.outside else operation.execute(context)
     except Skip as skip:
         if skip.warning:
             context.warnings.append(skip.warning)
@@ -159,7 +166,7 @@ def perform(operation: Operation, context: Context) -> Outcome:
     return time.perf_counter_ns() - started, findings, ""
 
 
-def _describe_failure(error: Exception) -> dict[str, Any]:
+def describe_failure(error: Exception) -> dict[str, Any]:
     """Return an error as data for the keeper."""
     if isinstance(error, CannotStart):
         return {"message": error.message, "kind": error.kind}

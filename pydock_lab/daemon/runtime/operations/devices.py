@@ -14,8 +14,9 @@ from typing import Any
 
 from pydock_lab.daemon.linux import mounts, pty, syscalls
 from pydock_lab.daemon.runtime.channel import send_message
-from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation
+from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation
 from pydock_lab.daemon.runtime.operations.rootfs import inside, make_mount_point, place_tree
+from pydock_lab.errors import KernelError
 
 # (path, major, minor); every OCI container has them.
 DEFAULT_NODES = (
@@ -50,7 +51,11 @@ class CloneDevices(Operation):
     def execute(self, context: Context) -> Findings:
         """open_tree(2) of each."""
         for path in self.paths:
-            context.devices[path] = mounts.open_tree(path, recursive=False)
+            try:
+                context.devices[path] = mounts.open_tree(path, recursive=False)
+            except KernelError as error:
+                reason = os.strerror(error.errno).lower()
+                raise CannotStart(f"error creating device nodes: mount {path}:{path}: {reason}") from None
         return None
 
 

@@ -65,7 +65,7 @@ class SetLimits(Operation):
         return f"Set {', '.join(limits + score) or 'no limits'}"
 
     def execute(self, context: Context) -> Findings:
-        """setrlimit(2); without CAP_SYS_RESOURCE a limit is clamped to what there is, with a warning."""
+        """prlimit(2); without CAP_SYS_RESOURCE a limit is clamped to what there is, with a warning."""
         clamped = []
         for limit in self.rlimits:
             kind = getattr(resource, str(limit["type"]), None)
@@ -73,16 +73,17 @@ class SetLimits(Operation):
                 raise CannotStart(f"invalid rlimit type: {limit['type']}")
             soft, hard = (_limit(int(limit[key])) for key in ("soft", "hard"))
             try:
-                resource.setrlimit(kind, (soft, hard))
+                resource.prlimit(context.process, kind, (soft, hard))
             except (PermissionError, ValueError):
-                _, ceiling = resource.getrlimit(kind)
+                _, ceiling = resource.prlimit(context.process, kind)
                 most = ceiling if hard == resource.RLIM_INFINITY or hard > ceiling else hard
-                resource.setrlimit(kind, (min(soft, most) if soft != resource.RLIM_INFINITY else most, most))
+                lower = (min(soft, most) if soft != resource.RLIM_INFINITY else most, most)
+                resource.prlimit(context.process, kind, lower)
                 clamped.append(limit["type"])
                 context.warnings.append(f"{limit['type']} is clamped to {most}: raising it needs CAP_SYS_RESOURCE")
         if self.oom_score_adj is not None:
             try:
-                controlfiles.write("/proc/self/oom_score_adj", self.oom_score_adj)
+                controlfiles.write(f"/proc/{context.process or 'self'}/oom_score_adj", self.oom_score_adj)
             except PermissionError:
                 # Lowering it below what the daemon has needs CAP_SYS_RESOURCE; it stays as it is.
                 clamped.append("oom_score_adj")
@@ -92,6 +93,15 @@ class SetLimits(Operation):
 def _limit(value: int) -> int:
     """Return an rlimit as `resource` wants it; OCI writes infinity as 2^64-1, Docker as -1."""
     return resource.RLIM_INFINITY if value < 0 or value >= 2**63 - 1 else value
+
+
+def become_root() -> None:
+    """Become root of the user namespace that this process has entered; until then it is nobody there."""
+    # A namespace whose owner gave setgroups(2) up keeps the groups he has.
+    with contextlib.suppress(PermissionError):
+        os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
 
 
 @dataclass
@@ -193,18 +203,7 @@ class SetCapabilities(Operation):
             if not bounding >> number & 1:
                 syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
         syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
-        # A user namespace that maps no groups forbids setgroups; then there are none to set.
-        with contextlib.suppress(PermissionError):
-            os.setgroups(context.groups)
-        try:
-            os.setresgid(context.gid, context.gid, context.gid)
-            os.setresuid(context.uid, context.uid, context.uid)
-        except OSError as error:
-            if error.errno == errno.EINVAL:
-                raise CannotStart(
-                    f"setting user {context.uid}:{context.gid}: not mapped in this user namespace"
-                ) from None
-            raise
+        self._become_user(context)
         syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 0)
         # What we do not have ourselves (in a container, say) we can't grant.
         granted = caps.mask(self.granted) & syscalls.capget()
@@ -212,8 +211,27 @@ class SetCapabilities(Operation):
         held = granted if context.uid == 0 else caps.mask(self.ambient)
         syscalls.capset(held, held, caps.mask(self.inheritable) & held)
         for name in self.ambient:
-            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, caps.NUMBERS[name])
+            # What isn't inheritable can't be ambient; `runc spec` writes such a config, and runc lets it pass.
+            if name in self.inheritable:
+                syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, caps.NUMBERS[name])
         return {"bounding": f"{bounding:016x}", "effective": f"{held:016x}"}
+
+    @staticmethod
+    def _become_user(context: Context) -> None:
+        """Set groups and ids; runc's words for those that the user namespace has not mapped."""
+        try:
+            refused = "setgroups: invalid argument"
+            # A user namespace whose owner gave setgroups up has no groups to set.
+            with contextlib.suppress(PermissionError):
+                os.setgroups(context.groups)
+            refused = "cannot set gid to unmapped user in user namespace"
+            os.setresgid(context.gid, context.gid, context.gid)
+            refused = "cannot set uid to unmapped user in user namespace"
+            os.setresuid(context.uid, context.uid, context.uid)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise CannotStart(f"unable to setup user: {refused}", "user") from None
 
 
 @dataclass

@@ -105,6 +105,8 @@ class ExecuteWhenStarted(Execute):
         """`start` writes into the fifo, which `create` has opened: the user may not be allowed to."""
         # `create` is done with us; what comes now nobody reads.
         context.report.close()
+        if context.outside:
+            context.outside.close()
         os.read(self.fifo, 1)
         os.close(self.fifo)
         run_hooks("startContainer", self.hooks, self.state)

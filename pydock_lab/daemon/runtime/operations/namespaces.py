@@ -6,12 +6,13 @@ import contextlib
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydock_lab.daemon.linux import controlfiles, netlink, syscalls
 from pydock_lab.daemon.runtime.channel import Message, send_message
 from pydock_lab.daemon.runtime.operations.base import Context, Findings, Operation, Skip
+from pydock_lab.daemon.runtime.operations.identity import become_root
 from pydock_lab.daemon.runtime.operations.rootfs import inside
 from pydock_lab.errors import SystemFailure
 
@@ -84,14 +85,15 @@ class JoinContainer(Operation):
         return f"Join the namespaces of process {self.pid}"
 
     def execute(self, context: Context) -> Findings:
-        """setns(2) by pidfd; the pid namespace is that of its birth.
+        """setns(2) by pidfd, all at once; the pid namespace is that of its birth.
 
         What it shares with the host is left out: a plain user may not join even where he is.
         """
-        kinds = [(flag, name) for kind, (flag, name) in KINDS.items() if kind not in ("user", "pid")]
-        flags = sum(flag for flag, name in kinds if not self._is_shared(name))
-        if flags:
-            syscalls.setns(context.container, flags)
+        kinds = [kind for kind, (_, name) in KINDS.items() if kind != "pid" and not self._is_shared(name)]
+        if kinds:
+            syscalls.setns(context.container, sum(KINDS[kind][0] for kind in kinds))
+        if "user" in kinds:
+            become_root()
         return None
 
     def _is_shared(self, name: str) -> bool:
@@ -101,21 +103,45 @@ class JoinContainer(Operation):
 
 @dataclass
 class ForkInside(Operation):
-    """Fork once more: a process is born into the pid namespace its parent joined."""
+    """Fork once more: a process is born into the pid namespace its parent joined, or is to make.
 
+    Attributes:
+        namespaces: New ones the process is born in.
+    """
+
+    namespaces: list[str] = field(default_factory=list)
     where = "host"
 
     def describe(self) -> str:
-        """Say so."""
-        return "Fork into the joined pid namespace, as the keeper's own child"
+        """Say where."""
+        where = f"new {', '.join(self.namespaces)} namespaces" if self.namespaces else "the joined pid namespace"
+        return f"Fork into {where}, as the keeper's own child"
 
     def execute(self, context: Context) -> Findings:
         """clone3(2) with CLONE_PARENT: the keeper reaps the new process, this one hands its pidfd over and ends."""
-        pid, pidfd = syscalls.clone3(syscalls.CLONE_PARENT, exit_signal=0)
+        flags = sum(KINDS[kind][0] for kind in self.namespaces)
+        pid, pidfd = syscalls.clone3(syscalls.CLONE_PARENT | flags, exit_signal=0)
         if pid:
             send_message(context.report, {"child": pid}, [pidfd])
             os._exit(0)
-        return None
+        return {"inodes": {kind: _inode(KINDS[kind][1]) for kind in self.namespaces}}
+
+
+@dataclass
+class UnshareNamespaces(Operation):
+    """Move into new namespaces; none of them is a pid namespace, which takes a fork."""
+
+    namespaces: list[str]
+    where = "host"
+
+    def describe(self) -> str:
+        """Say which."""
+        return f"Unshare the {', '.join(self.namespaces)} namespaces"
+
+    def execute(self, context: Context) -> Findings:
+        """unshare(2)."""
+        syscalls.unshare(sum(KINDS[kind][0] for kind in self.namespaces))
+        return {"inodes": {kind: _inode(KINDS[kind][1]) for kind in self.namespaces}}
 
 
 @dataclass

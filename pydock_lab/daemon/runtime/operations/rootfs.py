@@ -43,6 +43,8 @@ class IsolateMounts(Operation):
     def execute(self, context: Context) -> Findings:
         """unshare(2)."""
         syscalls.unshare(syscalls.CLONE_NEWNS)
+        if context.outside:
+            context.outside.follow(context)
         return {"inodes": {"mount": os.stat("/proc/thread-self/ns/mnt").st_ino}}
 
 
@@ -250,7 +252,14 @@ class MountFilesystem(Operation):
             # A user namespace that maps one group only has no group 5.
             data = ",".join(option for option in data.split(",") if not option.startswith("gid="))
         read_only = parsed.flags & mounts.MS_RDONLY
-        syscalls.mount(self.source, target, self.kind, parsed.flags & ~mounts.MS_RDONLY, data)
+        try:
+            syscalls.mount(self.source, target, self.kind, parsed.flags & ~mounts.MS_RDONLY, data)
+        except KernelError as error:
+            tried = f"{self.source}:{self.destination}, flags: {parsed.flags:#x}" + (f", data: {data}" if data else "")
+            raise CannotStart(
+                f'error mounting "{self.source}" to rootfs at "{self.destination}": '
+                f"mount {tried}: {os.strerror(error.errno).lower()}"
+            ) from None
         if read_only:
             # Of the mount, not of the superblock: sysfs and tmpfs may be shared with others.
             mounts.set_attributes(target, mounts.MS_RDONLY)
