@@ -76,12 +76,12 @@ def _in_range(number: int) -> int:
 
 
 def _entries(path: str, fields: int) -> Iterator[list[str]]:
-    """Yield the well-formed lines of a passwd or group file; a missing file has none."""
+    """Yield the well-formed lines of a passwd or group file; one that root inside may not read has none, as in runc."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
                 entry = line.rstrip("\n").split(":")
                 if len(entry) >= fields and entry[2].isdigit() and (fields < 7 or entry[3].isdigit()):
                     yield entry
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return

@@ -23,6 +23,7 @@ from pydock_lab.daemon.runtime.command import mappings
 from pydock_lab.daemon.runtime.command.state import State, Store, process_start
 from pydock_lab.daemon.runtime.filters import Filters
 from pydock_lab.daemon.runtime.launcher import Child, fork_plan
+from pydock_lab.daemon.runtime.oci import DEFAULT_DEVICES
 from pydock_lab.daemon.runtime.operations.base import Operation
 from pydock_lab.daemon.runtime.operations.identity import Execute
 from pydock_lab.daemon.runtime.operations.lifecycle import AwaitHooks, ExecuteWhenStarted, RunHooks, run_hooks
@@ -83,7 +84,18 @@ def read_config(bundle: str) -> Config:
     mappings.check(linux, os.geteuid())
     mappings.check_user(config["process"].get("user") or {}, linux)
     linux["cgroupsPath"] = cgroup_path(linux.get("cgroupsPath") or "")
+    linux["resources"] = {**(linux.get("resources") or {}), "devices": _device_rules(linux)}
     return config
+
+
+def _device_rules(linux: Config) -> list[Config]:
+    """Return the rules for devices: those given, and what every container may use whatever they say."""
+    given = (linux.get("resources") or {}).get("devices") or [{"allow": False, "access": "rwm"}]
+    every = [
+        {"allow": True, "type": kind, "major": major, "minor": minor, "access": "rwm"}
+        for kind, major, minor in DEFAULT_DEVICES
+    ]
+    return [*given, *every]
 
 
 def cgroup_path(path: str) -> str:
