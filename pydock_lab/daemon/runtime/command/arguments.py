@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydock_lab.daemon.linux import idmaps
+
 Run = Callable[..., Any]
 
 # Of `update`: what runc takes as a number, and as bytes with a unit.
@@ -19,9 +21,13 @@ WORDS = ("cpuset-cpus", "cpuset-mems")
 
 
 def default_root() -> str:
-    """Return where states are when nobody says: a plain user's in his own runtime directory."""
+    """Return where states are when nobody says: in a plain user's own runtime directory.
+
+    Podman has made its plain user root of a user namespace before it calls us.
+    """
     own = os.environ.get("XDG_RUNTIME_DIR")
-    return f"{own}/pydock-runtime" if os.geteuid() and own else "/run/pydock-runtime"
+    plain = os.geteuid() != 0 or (idmaps.inside_namespace() and os.environ.get("USER") != "root")
+    return f"{own}/pydock-runtime" if own and plain else "/run/pydock-runtime"
 
 
 def parser(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
