@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -28,6 +30,9 @@ SCRATCH_ID = 64000 + os.getpid() % 1000
 own: at the end of a test, every process of that id is looked for."""
 
 ENGINE_NEEDS = ("aiohttp", "msgspec", "pyroute2", "platformdirs", "isal", "zstandard")
+
+
+Done = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True)
@@ -247,3 +252,110 @@ def _closure(names: Sequence[str]) -> set[str]:
                 found.add(name)
                 queue += [re.split(r"[^A-Za-z0-9._-]", r)[0] for r in requires if "extra ==" not in r]
     return found
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    root = Path(tempfile.mkdtemp(prefix="pd-"))
+    # Who is root in a container's user namespace is somebody else here.
+    root.chmod(0o755)
+    yield root
+    mounted = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
+    deadline = time.monotonic() + 10  # podman tidies up after a container has gone
+    while (running := _processes_about(root)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    shutil.rmtree(root, ignore_errors=True)
+    assert (mounted, running) == ([], [])
+
+
+def _processes_about(root: Path) -> list[str]:
+    """Command lines that name something below a directory."""
+    lines = [_bytes(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return [line.decode(errors="replace") for line in lines if str(root).encode() in line]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # the process has ended
+        return b""
+
+
+@pytest.fixture(scope="module")
+def command(scratch: Path) -> Path:
+    """The command as an executable file, whatever is installed."""
+    path = scratch / "pydock-runtime"
+    source = str(Path(__file__).parents[2])
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {source!r})\n"
+        "from pydock_lab.daemon.runtime.command.main import main\nsys.exit(main())\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def image(scratch: Path) -> Path:
+    """A tar of a busybox root file system."""
+    root = scratch / "image"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(shutil.which("busybox") or "", root / "bin" / "busybox")
+    for name in ("sh", "true", "sleep", "echo", "cat", "id", "ls", "tty", "pwd", "grep", "readlink"):
+        (root / "bin" / name).symlink_to("busybox")
+    subprocess.run(["tar", "-C", str(root), "-cf", str(scratch / "image.tar"), "."], check=True)
+    return scratch / "image.tar"
+
+
+class Bundle:
+    """A bundle, and the command on a root directory of its own."""
+
+    def __init__(self, command: Path, path: Path, rootfs: Path) -> None:
+        self.rootfs = rootfs
+        self.command, self.path = command, path
+        self.id = f"pd-{os.getpid()}-{path.name[:20]}"
+        subprocess.run([str(command), "spec", "-b", str(path)], check=True)
+        self.config = json.loads((path / "config.json").read_text())
+        self.config["root"] = {"path": str(rootfs), "readonly": True}
+        self.config["process"]["terminal"] = False
+
+    def script(self, script: str, **changes: Any) -> None:
+        self.config["process"]["args"] = ["sh", "-c", script]
+        self.config.update(changes)
+        (self.path / "config.json").write_text(json.dumps(self.config))
+
+    def run(self, *arguments: str, by: str = "") -> Done:
+        """Call the command, or another runtime."""
+        command = [by or str(self.command), "--root", str(self.path / f"state{by}"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    def create(self, *flags: str) -> Done:
+        """Without pipes: the created process would keep them open."""
+        command = [str(self.command), "--root", str(self.path / "state"), "create", "-b", str(self.path), *flags]
+        with (self.path / "out").open("w") as out:
+            return subprocess.run([*command, self.id], stdin=subprocess.DEVNULL, stdout=out, stderr=out, text=True)
+
+    @property
+    def output(self) -> str:
+        return (self.path / "out").read_text()
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self.run("state", self.id).stdout)
+        return state
+
+    def wait(self, status: str) -> None:
+        deadline = time.monotonic() + 20
+        while self.state()["status"] != status:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def bundle(command: Path, image: Path, scratch: Path) -> Iterator[Bundle]:
+    made = Bundle(command, Path(tempfile.mkdtemp(dir=scratch)), image.with_suffix(""))
+    made.path.chmod(0o755)
+    yield made
+    made.run("delete", "--force", made.id)
+    assert not (made.path / "state" / made.id).exists()
+    assert list(Path("/sys/fs/cgroup").glob(f"*/{made.id}")) == []

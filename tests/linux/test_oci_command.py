@@ -7,104 +7,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.linux.conftest import Bundle, Done
+
 pytestmark = pytest.mark.root
-
-Done = subprocess.CompletedProcess[str]
-
-
-@pytest.fixture(scope="module")
-def scratch() -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    root = Path(tempfile.mkdtemp(prefix="pd-"))
-    yield root
-    mounted = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
-    shutil.rmtree(root, ignore_errors=True)
-    assert mounted == []
-
-
-@pytest.fixture(scope="module")
-def command(scratch: Path) -> Path:
-    """The command as an executable file, whatever is installed."""
-    path = scratch / "pydock-runtime"
-    source = str(Path(__file__).parents[2])
-    path.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {source!r})\n"
-        "from pydock_lab.daemon.runtime.command.main import main\nsys.exit(main())\n"
-    )
-    path.chmod(0o755)
-    return path
-
-
-@pytest.fixture(scope="module")
-def image(scratch: Path) -> Path:
-    """A tar of a busybox root file system."""
-    root = scratch / "image"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy(shutil.which("busybox") or "", root / "bin" / "busybox")
-    for name in ("sh", "true", "sleep", "echo", "cat", "id", "ls", "tty", "pwd", "grep", "readlink"):
-        (root / "bin" / name).symlink_to("busybox")
-    subprocess.run(["tar", "-C", str(root), "-cf", str(scratch / "image.tar"), "."], check=True)
-    return scratch / "image.tar"
-
-
-class Bundle:
-    """A bundle, and the command on a root directory of its own."""
-
-    def __init__(self, command: Path, path: Path, rootfs: Path) -> None:
-        self.command, self.path = command, path
-        self.id = f"pd-{os.getpid()}-{path.name[:20]}"
-        subprocess.run([str(command), "spec", "-b", str(path)], check=True)
-        self.config = json.loads((path / "config.json").read_text())
-        self.config["root"] = {"path": str(rootfs), "readonly": True}
-        self.config["process"]["terminal"] = False
-
-    def script(self, script: str, **changes: Any) -> None:
-        self.config["process"]["args"] = ["sh", "-c", script]
-        self.config.update(changes)
-        (self.path / "config.json").write_text(json.dumps(self.config))
-
-    def run(self, *arguments: str) -> Done:
-        command = [str(self.command), "--root", str(self.path / "state"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-
-    def create(self, *flags: str) -> Done:
-        """Without pipes: the created process would keep them open."""
-        command = [str(self.command), "--root", str(self.path / "state"), "create", "-b", str(self.path), *flags]
-        with (self.path / "out").open("w") as out:
-            return subprocess.run([*command, self.id], stdin=subprocess.DEVNULL, stdout=out, stderr=out, text=True)
-
-    @property
-    def output(self) -> str:
-        return (self.path / "out").read_text()
-
-    def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = json.loads(self.run("state", self.id).stdout)
-        return state
-
-    def wait(self, status: str) -> None:
-        deadline = time.monotonic() + 20
-        while self.state()["status"] != status:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-
-@pytest.fixture
-def bundle(command: Path, image: Path, tmp_path: Path) -> Iterator[Bundle]:
-    made = Bundle(command, tmp_path, image.with_suffix(""))
-    yield made
-    made.run("delete", "--force", made.id)
-    assert not (tmp_path / "state" / made.id).exists()
-    assert list(Path("/sys/fs/cgroup").glob(f"*/{made.id}")) == []
 
 
 def test_run_has_the_programs_status_and_output(bundle: Bundle) -> None:
@@ -124,9 +35,10 @@ def test_create_then_start(bundle: Bundle) -> None:
     assert bundle.run("start", bundle.id).returncode == 0
     assert bundle.state()["status"] == "running"
     assert "already running" in bundle.run("start", bundle.id).stderr
+    done = bundle.run("exec", bundle.id, "nosuch")
+    assert done.returncode == 255 and done.stderr.endswith('executable file not found in $PATH"\n')
     done = bundle.run("exec", "--cwd", "/bin", "-e", "A=b", bundle.id, "sh", "-c", "pwd; echo $A; exit 3")
     assert (done.returncode, done.stdout) == (3, "/bin\nb\n")
-    assert bundle.run("exec", bundle.id, "nosuch").stderr.endswith('executable file not found in $PATH"\n')
     assert json.loads(bundle.run("ps", "-f", "json", bundle.id).stdout)[0] == int(pid_file.read_text())
     assert bundle.run("pause", bundle.id).returncode == 0
     assert bundle.state()["status"] == "paused"
@@ -138,6 +50,50 @@ def test_create_then_start(bundle: Bundle) -> None:
     assert bundle.output == "started\n"
     assert bundle.run("delete", bundle.id).returncode == 0
     assert "container does not exist" in bundle.run("state", bundle.id).stderr
+
+
+def test_a_process_without_a_terminal_has_pipes(bundle: Bundle) -> None:
+    """Not the caller's stdio: they are its user's, and carry more than a pipe holds, both ways at once."""
+    bundle.config["process"]["user"] = {"uid": 7, "gid": 7}
+    bundle.script("echo again > /dev/stderr; exec cat")
+    command = [str(bundle.command), "--root", str(bundle.path / "state"), "run", "-b", str(bundle.path), bundle.id]
+    text = "0123456789abcde\n" * 20_000
+    with (bundle.path / "errors").open("w+") as errors:
+        done = subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=60)
+        assert (done.returncode, done.stdout == text) == (0, True)
+        assert Path(errors.name).read_text() == "again\n"
+        assert os.fstat(errors.fileno()).st_uid == 0
+
+
+def test_limits_and_what_is_used(bundle: Bundle) -> None:
+    bundle.script("exec sleep 100")
+    assert bundle.create().returncode == 0, bundle.output
+    assert bundle.run("start", bundle.id).returncode == 0
+    done = bundle.run("update", "--memory", "32m", "--pids-limit", "9", "--cpu-share", "512", bundle.id)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    (line,) = bundle.run("events", "--stats", bundle.id).stdout.splitlines()
+    event = json.loads(line)
+    assert (event["type"], event["id"]) == ("stats", bundle.id)
+    assert event["data"]["memory"]["usage"]["limit"] == 32 * 1024 * 1024
+    assert event["data"]["pids"] == {"current": 1, "limit": 9}
+    assert event["data"]["cpu"]["usage"]["total"] > 0
+    for flags, words in (
+        (("--memory", "much"), "invalid value for memory: invalid size: 'much'"),
+        (("--cpu-quota", "x"), 'invalid value for cpu-quota: strconv.ParseInt: parsing \\"x\\": invalid syntax'),
+    ):
+        done = bundle.run("update", *flags, bundle.id)
+        assert done.returncode == 1 and words in done.stderr
+    heading, row = bundle.run("list").stdout.splitlines()
+    assert heading.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+    assert row.split()[0] == bundle.id and row.split()[-1] == "root"
+    following = subprocess.Popen(
+        [bundle.command, "--root", bundle.path / "state", "events", "--interval", "10ms", bundle.id],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert following.stdout and json.loads(following.stdout.readline())["type"] == "stats"
+    assert bundle.run("kill", bundle.id, "KILL").returncode == 0
+    following.communicate(timeout=60)
+    assert following.returncode == 0
 
 
 def test_hooks_run_in_their_order_with_the_state(bundle: Bundle) -> None:
@@ -169,7 +125,8 @@ def test_errors_go_to_the_log_as_containerd_reads_it(bundle: Bundle) -> None:
 
 
 def test_features_and_version(bundle: Bundle) -> None:
-    assert "createRuntime" in json.loads(bundle.run("features").stdout)["hooks"]
+    features = json.loads(bundle.run("features").stdout)
+    assert "createRuntime" in features["hooks"] and "user" in features["linux"]["namespaces"]
     assert bundle.run("--version").stdout.startswith("pydock-runtime version")
 
 

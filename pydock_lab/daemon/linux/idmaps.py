@@ -1,4 +1,4 @@
-"""Id maps of a user namespace: which ids of ours its ids are.
+"""Id maps of a user namespace, and of a mount: which ids of ours its ids are.
 
 They are written from outside, once: by root itself, by a plain user's
 `newuidmap` and `newgidmap` where ids beside his own are mapped, or by the plain
@@ -10,9 +10,10 @@ Source: user_namespaces(7), newuidmap(1).
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 
-from pydock_lab.daemon.linux import controlfiles
+from pydock_lab.daemon.linux import controlfiles, syscalls
 from pydock_lab.errors import KernelError, LabError
 
 # As in an OCI config: containerID, hostID, size.
@@ -54,6 +55,22 @@ def _write(pid: int, program: str, name: str, mappings: Sequence[Mapping], own: 
 def _is_own(mappings: Sequence[Mapping], own: int) -> bool:
     """True of a map that a plain user may write himself: one id, his own."""
     return len(mappings) == 1 and mappings[0]["size"] == 1 and mappings[0]["hostID"] == own
+
+
+def namespace(uids: Sequence[Mapping], gids: Sequence[Mapping]) -> int:
+    """Return an fd of a user namespace with these maps; nobody is in it, it only says how ids are mapped."""
+    pid, pidfd = syscalls.clone3(syscalls.CLONE_NEWUSER)
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        pid = syscalls.pid_of(pidfd)  # this process may be in another pid namespace than its /proc
+        write(pid, uids, gids)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        syscalls.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        os.close(pidfd)
 
 
 def to_host(id: int, mappings: Sequence[Mapping]) -> int | None:

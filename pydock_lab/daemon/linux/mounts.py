@@ -47,6 +47,7 @@ MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NODIRATIME = 0x80
+MOUNT_ATTR_IDMAP = 0x00100000
 
 # Option → (flag, whether it sets the flag or clears it).
 FLAGS: dict[str, tuple[int, bool]] = {
@@ -90,6 +91,8 @@ RECURSIVE: dict[str, int] = {
     "rnodev": MOUNT_ATTR_NODEV,
     "rnoexec": MOUNT_ATTR_NOEXEC,
 }
+# Owners are shown through an id map, the mount's own or the container's: of the mount, or of its tree.
+IDMAPS: dict[str, bool] = {"idmap": False, "ridmap": True}
 # Flags that are an attribute of the mount, not of the file system.
 _ATTRIBUTES = {
     MS_RDONLY: MOUNT_ATTR_RDONLY,
@@ -155,6 +158,12 @@ def set_tree(tree_fd: int, options: Options) -> None:
     _tree_setattr(tree_fd, flags, mount_attr(propagation=propagation & ~MS_REC))
     if options.recursive:
         _tree_setattr(tree_fd, AT_RECURSIVE, mount_attr(attr_set=options.recursive))
+
+
+def map_tree(tree_fd: int, namespace_fd: int, *, recursive: bool) -> None:
+    """Show the owners of files below a detached tree through the maps of a user namespace."""
+    attributes = mount_attr(attr_set=MOUNT_ATTR_IDMAP, userns_fd=namespace_fd)
+    _tree_setattr(tree_fd, AT_RECURSIVE if recursive else 0, attributes)
 
 
 def _tree_setattr(tree_fd: int, flags: int, attributes: mount_attr) -> None:

@@ -180,7 +180,7 @@ def pidfd_open(pid: int) -> int:
 
 
 def pid_of(pidfd: int) -> int:
-    """Return the number that the process of a pidfd has in this pid namespace; -1 where it has ended."""
+    """Return the number that the process of a pidfd has in /proc; -1 where it has ended."""
     with open(f"/proc/self/fdinfo/{pidfd}", encoding="utf-8") as file:
         fields = dict(line.split(None, 1) for line in file)
     return int(fields["Pid:"])

@@ -211,7 +211,7 @@ def _mounts(
         elif kind == "bind" or flags & mounts.MS_BIND:
             source = os.path.join(request.bundle, mount["source"])
             recursive = bool(flags & mounts.MS_REC) or not flags & mounts.MS_BIND
-            clone = rootfs.CloneMount(source, destination, recursive=recursive)
+            clone = rootfs.CloneMount(source, destination, recursive, idmap=_idmap(mount, config.get("linux") or {}))
             placed[destination] = (clone, [rootfs.PlaceMount(destination, options)], options)
         elif kind == "sysfs" and request.rootless and not _has(config, "network"):
             # sysfs shows the network namespace's owner; a host's network is not ours to show afresh.
@@ -223,6 +223,16 @@ def _mounts(
             )
             placed[destination] = (None, [operation], options)
     return placed
+
+
+def _idmap(mount: Config, linux: Config) -> Config:
+    """Return through which ids a mount shows its owners: its own maps, or the container's where it is to be mapped."""
+    asked = [recursive for option, recursive in mounts.IDMAPS.items() if option in (mount.get("options") or ())]
+    if not asked and not mount.get("uidMappings"):
+        return {}
+    source = mount if mount.get("uidMappings") else linux
+    uids, gids = (list(source.get(key) or ()) for key in ("uidMappings", "gidMappings"))
+    return {"uids": uids, "gids": gids, "recursive": any(asked)}
 
 
 def _cgroup_mounts(

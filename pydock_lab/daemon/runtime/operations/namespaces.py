@@ -120,10 +120,15 @@ class ForkInside(Operation):
     def execute(self, context: Context) -> Findings:
         """clone3(2) with CLONE_PARENT: the keeper reaps the new process, this one hands its pidfd over and ends."""
         flags = sum(KINDS[kind][0] for kind in self.namespaces)
+        announced, announcing = os.pipe2(os.O_CLOEXEC)
         pid, pidfd = syscalls.clone3(syscalls.CLONE_PARENT | flags, exit_signal=0)
         if pid:
             send_message(context.report, {"child": pid}, [pidfd])
             os._exit(0)
+        # The keeper has to hear of the new process before it hears from it.
+        os.close(announcing)
+        os.read(announced, 1)
+        os.close(announced)
         return {"inodes": {kind: _inode(KINDS[kind][1]) for kind in self.namespaces}}
 
 

@@ -83,13 +83,13 @@ class EnterUserNamespace(Operation):
             self._serve(theirs, pid, context)
         theirs.close()
         context.outside = Outside(ours)
+        # Answered when the maps are there, and the keeper has heard of this process.
+        context.outside.ask({"operation": "begin"}, context)
         if self.path:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             syscalls.setns(fd, syscalls.CLONE_NEWUSER)
             os.close(fd)
-        else:
-            context.outside.ask({"operation": "maps"}, context)
-            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         identity.become_root()
         return {"inodes": {"user": os.stat("/proc/thread-self/ns/user").st_ino}}
 
@@ -103,8 +103,9 @@ class EnterUserNamespace(Operation):
                     break
                 answer: Message = {}
                 try:
-                    if message["operation"] == "maps":
-                        idmaps.write(pid, self.uids, self.gids)
+                    if message["operation"] == "begin":
+                        if not self.path:
+                            idmaps.write(pid, self.uids, self.gids)
                     elif message["operation"] == "follow":
                         theirs, process = fds
                         context.process = syscalls.pid_of(process)

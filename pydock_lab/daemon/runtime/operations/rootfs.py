@@ -21,8 +21,9 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
+from typing import Any
 
-from pydock_lab.daemon.linux import mounts, syscalls
+from pydock_lab.daemon.linux import idmaps, mounts, syscalls
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation, Skip
 from pydock_lab.errors import KernelError
 
@@ -140,12 +141,17 @@ class BindRootfs(Operation):
 
 @dataclass
 class CloneMount(Operation):
-    """First half of a bind mount: clone the source into a detached tree."""
+    """First half of a bind mount: clone the source into a detached tree.
+
+    Attributes:
+        idmap: `uids` and `gids` through which its owners are shown, and whether `recursive`; or nothing.
+    """
 
     source: str
     destination: str
     recursive: bool = True
     optional: bool = False
+    idmap: dict[str, Any] = field(default_factory=dict)
     where = "host"
 
     def describe(self) -> str:
@@ -165,7 +171,16 @@ class CloneMount(Operation):
                     f"mount {self.source}:{self.destination}: no such file or directory"
                 ) from None
             raise
+        if self.idmap:
+            self._map(context.trees[self.destination])
         return None
+
+    def _map(self, tree: int) -> None:
+        namespace = idmaps.namespace(self.idmap["uids"], self.idmap["gids"])
+        try:
+            mounts.map_tree(tree, namespace, recursive=self.idmap["recursive"])
+        finally:
+            os.close(namespace)
 
     def _open(self) -> int:
         """A mount of another container (`--ipc container:`) can only be cloned from inside its mount namespace."""

@@ -95,6 +95,19 @@ def test_joining_a_pid_namespace_takes_a_second_fork() -> None:
     assert not made.clone_flags & syscalls.CLONE_NEWPID
 
 
+def test_a_user_namespace_owns_the_others() -> None:
+    config = oci.default_config(["true"], cgroups_path="/p/x", cgroupns="private")
+    config["linux"]["namespaces"].append({"type": "user"})
+    config["linux"]["uidMappings"] = [{"containerID": 0, "hostID": 1000, "size": 10}]
+    made = build_plan(LaunchRequest("x", "/b", config, OverlayRoot(["/lower"], "/upper", "/work")), V1)
+    order = names(made)
+    must = ["CreateCgroup", "EnterUserNamespace", "ForkInside", "UnshareCgroupNamespace", "IsolateMounts"]
+    must += ["MountOverlay", "CloneDevices", "PivotRoot"]
+    assert [order.index(name) for name in must] == sorted(order.index(name) for name in must)
+    assert made.clone_flags == 0
+    assert "whose root is 1000 outside" in made.operations[order.index("EnterUserNamespace")].describe()
+
+
 def test_cgroups_as_docker_shows_them() -> None:
     shown = {vars(o).get("destination") for o in plan(V1).operations}
     assert {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/pids"} <= shown
