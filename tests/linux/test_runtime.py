@@ -217,9 +217,9 @@ async def test_users(machine: Machine) -> None:
         (["/nosuch"], {}, 127, 'exec: "/nosuch": stat /nosuch: no such file or directory: unknown'),
         (["/etc/passwd"], {}, 126, 'exec: "/etc/passwd": permission denied: unknown'),
         (["/bin"], {}, 126, 'exec: "/bin": permission denied: unknown'),
-        (["true"], {"user": "eve"}, 125, "unable to find user eve: no matching entries in passwd file"),
-        (["true"], {"user": "0:eve"}, 125, "unable to find group eve: no matching entries in group file"),
-        (["true"], {"cwd": "/etc/passwd"}, 125, "Cannot mkdir: /etc/passwd is not a directory"),
+        (["true"], {"user": "eve"}, 128, "unable to find user eve: no matching entries in passwd file"),
+        (["true"], {"user": "0:eve"}, 128, "unable to find group eve: no matching entries in group file"),
+        (["true"], {"cwd": "/etc/passwd"}, 128, "Cannot mkdir: /etc/passwd is not a directory"),
         (["true"], {"mounts": [oci.bind("/no/where", "/x")]}, 128, "no such file or directory"),
     ],
 )

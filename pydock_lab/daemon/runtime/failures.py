@@ -42,7 +42,7 @@ def launch_error(failure: Mapping[str, Any], what_failed: str) -> LaunchError:
         return LaunchError(message, exit_code=128, status=400, steps=steps)
     code = {"not_found": 127, "not_executable": 126}.get(str(kind), 128)
     process = "unable to start container process: " if kind != "config" else ""
-    if kind not in ("not_found", "not_executable", "config") and "create" in what_failed:
+    if kind not in ("not_found", "not_executable", "setup", "config") and "create" in what_failed:
         process += "error during container init: "
     prefix = "failed to create task for container: failed to create shim task: " if "create" in what_failed else ""
     text = f"{prefix}OCI runtime {what_failed}: {process}{message}: unknown"

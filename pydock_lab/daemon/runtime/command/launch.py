@@ -229,7 +229,7 @@ def follow(child: Child, console: Console, outside: Callable[[Child], None] = la
             if "error" in message:
                 _reap(forked)
                 kind = message["error"].get("kind")
-                during = "" if kind in ("not_found", "not_executable", "user") else "error during container init: "
+                during = "" if kind in ("not_found", "not_executable", "setup") else "error during container init: "
                 raise LabError(f"unable to start container process: {during}{message['error']['message']}")
             ready = "outcomes" in message
     _reap(forked[:-1])

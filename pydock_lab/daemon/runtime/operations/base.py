@@ -37,7 +37,8 @@ class CannotStart(LabError):
 
     Args:
         message: Docker's words, without the prefix that names runc.
-        kind: `not_found` (exit 127), `not_executable` (126), `user` (no prefix) or `other`.
+        kind: `not_found` (exit 127), `not_executable` (126), `user` (no prefix), `setup` (not said to be
+            during init) or `other`.
     """
 
     def __init__(self, message: str, kind: str = "other") -> None:

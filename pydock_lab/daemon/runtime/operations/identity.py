@@ -231,7 +231,7 @@ class SetCapabilities(Operation):
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise CannotStart(f"unable to setup user: {refused}", "user") from None
+            raise CannotStart(f"unable to setup user: {refused}", "setup") from None
 
 
 @dataclass
