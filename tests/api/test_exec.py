@@ -77,6 +77,23 @@ def test_input_in_the_same_packet(wire: Wire, client: docker.DockerClient, box: 
     assert client.api.exec_inspect(made)["ExitCode"] == 0
 
 
+def test_the_end_of_an_empty_chunked_body_is_not_input(wire: Wire, client: docker.DockerClient, box: Container) -> None:
+    made = client.api.exec_create(box.id, ["cat"], stdin=True)["Id"]
+    head = [f"POST /v1.47/exec/{made}/start HTTP/1.1", "Host: d", *UPGRADE, "Transfer-Encoding: chunked", "", ""]
+    wire.socket.sendall("\r\n".join(head).encode() + b"0\r\n\r\nearly\n")
+    wire.socket.shutdown(socket.SHUT_WR)
+    assert wire.head()[0] == "HTTP/1.1 101 UPGRADED"
+    assert frames(wire.rest()) == {1: b"early\n"}
+
+
+def test_the_size_may_be_set_while_it_starts(client: docker.DockerClient, box: Container) -> None:
+    made = client.api.exec_create(box.id, ["sh"], stdin=True, tty=True)["Id"]
+    with client.api.exec_start(made, tty=True, socket=True) as stream:
+        client.api.exec_resize(made, 20, 77)
+        stream._sock.sendall(b"stty size\nexit\n")
+        assert b"20 77" in stream.read()
+
+
 def test_inspect(client: docker.DockerClient, box: Container) -> None:
     made = client.api.exec_create(box.id, ["sh", "-c", "exit 4"], user="0")["Id"]
     before = client.api.exec_inspect(made)

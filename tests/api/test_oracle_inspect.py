@@ -6,6 +6,7 @@ import json
 from contextlib import closing
 from typing import Any
 
+import docker
 import pytest
 
 from tests.api.conftest import Engines
@@ -241,6 +242,24 @@ def test_same_status_by_hand(engines: Engines, method: str, path: str, body: byt
             wire.send(method, f"/v1.41{path}", "Connection: close", body=body)
             answers.append(wire.head()[0])
     assert answers[0] == answers[1]
+
+
+def test_aliases_that_old_clients_are_told(engines: Engines) -> None:
+    """While it runs and when it has ended."""
+    told = []
+    for engine in engines:
+        engine.docker("network", "create", "n")
+        engine.docker("run", "-d", "--name", "looked-at", "--network", "n", "--network-alias", "web", "busybox", "top")
+        for _ in ("running", "ended"):
+            with closing(docker.APIClient(base_url=engine.host, version="1.41")) as client:
+                document = client.inspect_container("looked-at")
+            aliases = document["NetworkSettings"]["Networks"]["n"]["Aliases"]
+            told.append(sorted(alias.replace(document["Id"][:12], "own") for alias in aliases))
+            engine.docker("kill", "looked-at")
+            engine.docker("wait", "looked-at")
+        engine.docker("rm", "looked-at")
+        engine.docker("network", "rm", "n")
+    assert told == [["own", "web"]] * 4
 
 
 def test_an_attach_to_nothing_is_answered_in_text(engines: Engines) -> None:

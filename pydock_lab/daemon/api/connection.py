@@ -13,6 +13,7 @@ import socket
 from aiohttp import web
 
 _HIJACKS = re.compile(rb"POST [^ ]*/(?:attach|exec/[^/ ]+/start|grpc|session)[? ]")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked\r\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -32,6 +33,9 @@ class Connection(asyncio.Protocol):
         """What has arrived behind the request that is remembered."""
         head, _, rest = self._kept.partition(b"\r\n\r\n")
         length = _LENGTH.search(head + b"\r\n")
+        if length is None and _CHUNKED.search(head + b"\r\n"):
+            # A body without a length that has nothing in it: its end is not for the process.
+            return rest.removeprefix(b"0\r\n\r\n")
         return rest[int(length[1]) if length else 0 :]
 
     def forget(self) -> None:

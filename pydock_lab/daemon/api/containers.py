@@ -62,6 +62,8 @@ class _Containers:
         if flag(request, "size"):
             for container, document in zip(chosen, documents, strict=True):
                 await self._add_sizes(container, document)
+                if not document["SizeRw"]:
+                    del document["SizeRw"]  # which Go leaves out here, but not when it inspects
         return json_response(documents)
 
     async def post_create(self, request: web.Request) -> web.StreamResponse:
@@ -79,6 +81,8 @@ class _Containers:
         """`docker inspect`."""
         container = self._find(request)
         document = self._containers.inspect(container)
+        if requested_version(request) < (1, 45):
+            _add_own_aliases(container, document["NetworkSettings"]["Networks"])
         if flag(request, "size"):
             await self._add_sizes(container, document)
         return json_response(document)
@@ -175,6 +179,14 @@ class _Containers:
         written = await self._containers.files.size_rw(container)
         document["SizeRw"] = written
         document["SizeRootFs"] = await self._containers.files.size_root(container, written)
+
+
+def _add_own_aliases(container: Container, networks: dict[str, dict[str, Any]]) -> None:
+    """Tell old clients its short id and host name among the aliases; new ones find them in DNSNames."""
+    for name, endpoint in networks.items():
+        if name not in ("bridge", "host", "none"):
+            own = (container.id[:12], str(container.record.config["Hostname"]))
+            endpoint["Aliases"] = list(dict.fromkeys((*(endpoint["Aliases"] or ()), *own)))
 
 
 def terminal_size(request: web.Request) -> tuple[int, int]:

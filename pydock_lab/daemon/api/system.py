@@ -156,5 +156,7 @@ class _System:
             document = self._engine.containers.summary(container)
             document["SizeRw"] = await self._engine.containers.files.size_rw(container)
             document["SizeRootFs"] = await self._engine.containers.files.size_root(container, document["SizeRw"])
+            if not document["SizeRw"]:
+                del document["SizeRw"]  # as Go leaves it out
             documents.append(document)
         return documents

@@ -18,7 +18,7 @@ from pydock_lab.daemon.engine.events import Events
 from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import ExecRequest
-from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound
+from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound, SystemFailure
 
 
 class ExecConfig(TypedDict, total=False):
@@ -38,6 +38,7 @@ class ExecConfig(TypedDict, total=False):
 
 
 _ENDED_KEPT = 100
+_START_PATIENCE_S = 10.0
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Exec:
 
     Attributes:
         process: OCI process.
+        ready: It has been started, or could not be.
         exit_code: None until it has ended.
     """
 
@@ -57,6 +59,7 @@ class Exec:
     running: bool = False
     started: bool = False
     exit_code: int | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     watch: asyncio.Task[None] | None = None
 
@@ -143,12 +146,14 @@ class Execs:
             launched = await self._runtime.exec(request)
         except LabError as error:
             process.running = False
+            process.ready.set()
             # An exec that can't start is 126 or 127; 125 is for containers (moby daemon/exec.go).
             process.exit_code = 127 if getattr(error, "exit_code", 126) == 127 else 126
             process.ended.set()
             self._forget_in_container(process)
             raise
         process.pid = launched.pid
+        process.ready.set()
         process.watch = asyncio.create_task(self._watch(process), name=f"exec {process.id[:12]}")
 
     async def abandon(self, process: Exec) -> None:
@@ -166,7 +171,16 @@ class Execs:
         self._check_running(process.container)
 
     async def resize(self, process: Exec, rows: int, columns: int) -> None:
-        """Set the size of its terminal. Raises Conflict."""
+        """Set the size of its terminal, as soon as it has one: clients ask while it is being started.
+
+        Raises:
+            Conflict: it has ended.
+            SystemFailure: nobody starts it.
+        """
+        try:
+            await asyncio.wait_for(process.ready.wait(), _START_PATIENCE_S)
+        except asyncio.TimeoutError:
+            raise SystemFailure("timeout waiting for exec session ready") from None
         if not process.running:
             raise Conflict(f"cannot resize a stopped container: exec {process.id} is not running")
         await self._runtime.resize(process.id, rows, columns)
@@ -183,7 +197,7 @@ class Execs:
                 "entrypoint": process.command[0],
                 "arguments": process.command[1:],
                 "privileged": config.get("Privileged", False),
-                "user": config.get("User", ""),
+                **({"user": config["User"]} if config.get("User") else {}),
             },
             "OpenStdin": config.get("AttachStdin", False),
             "OpenStderr": config.get("AttachStderr", False),
