@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -88,7 +89,8 @@ def test_the_end_of_an_empty_chunked_body_is_not_input(wire: Wire, client: docke
 
 def test_the_size_may_be_set_while_it_starts(client: docker.DockerClient, box: Container) -> None:
     made = client.api.exec_create(box.id, ["sh"], stdin=True, tty=True)["Id"]
-    with client.api.exec_start(made, tty=True, socket=True) as stream:
+    stream = client.api.exec_start(made, tty=True, socket=True)
+    with contextlib.closing(stream._sock), stream:
         client.api.exec_resize(made, 20, 77)
         stream._sock.sendall(b"stty size\nexit\n")
         assert b"20 77" in stream.read()

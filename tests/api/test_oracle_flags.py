@@ -475,6 +475,16 @@ echo x
         wait rr
         inspect -f {{.RestartCount}}/{{.State.ExitCode}}/{{.State.Status}} rr
         rm -f rr
+        run -d --name rr --restart always busybox sh -c 'sleep 0.01; false'
+        run --rm busybox sleep 4
+        exec rr true
+        pause rr
+        top rr
+        start rr
+        inspect -f {{.State.Status}} rr
+        stop rr
+        inspect -f {{.State.Status}}/{{.State.ExitCode}} rr
+        rm rr
         run -d --name rr --restart always busybox sleep 1d
         update --restart no rr
         inspect -f {{.HostConfig.RestartPolicy}} rr

@@ -18,7 +18,7 @@ from pydock_lab.daemon.engine.containers.record import Container
 from pydock_lab.daemon.engine.containers.request import decode_create, decode_update
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
-from pydock_lab.errors import Conflict, InvalidParameter, NotFound
+from pydock_lab.errors import InvalidParameter, NotFound
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -90,8 +90,7 @@ class _Containers:
     async def get_top(self, request: web.Request) -> web.StreamResponse:
         """`docker top`."""
         container = self._find(request)
-        if not container.state.running:
-            raise Conflict(f"Container {container.id} is not running")
+        container.check_running()
         pids = await self._engine.runtime.processes(container.id)
         listed = await processes.top(pids, request.query.get("ps_args") or "-ef")
         self._engine.events.publish("container", "top", container.id, container.event_attributes())
@@ -146,8 +145,7 @@ class _Containers:
         """Set the size of the container's terminal."""
         container = self._find(request)
         rows, columns = terminal_size(request)
-        if not container.state.running:
-            raise Conflict(f"Container {container.id} is not running")
+        container.check_running()
         await self._engine.runtime.resize(container.id, rows, columns)
         size = {"height": str(rows), "width": str(columns)}
         self._engine.events.publish("container", "resize", container.id, container.event_attributes() | size)

@@ -306,8 +306,7 @@ class Execs:
     def _check_running(container: Container, called: str = "") -> None:
         if container.state.status == "paused":
             raise Conflict(f"Container {called or container.id} is paused, unpause the container before exec")
-        if not container.state.running:
-            raise Conflict(f"Container {container.id} is not running")
+        container.check_running()
 
     def _publish(self, process: Exec, action: str, **attributes: str) -> None:
         container = process.container

@@ -38,7 +38,9 @@ async def watch_health(
     start_period_s = (check.get("StartPeriod") or 0) / _NS
     start_interval_s = (check.get("StartInterval") or 5 * _NS) / _NS
     retries = check.get("Retries") or 3
-    health: dict[str, Any] = {"Status": "starting", "FailingStreak": 0, "Log": []}
+    # An earlier daemon may have written results of the same run.
+    results = (container.state.health or {}).get("Log") or []
+    health: dict[str, Any] = {"Status": "starting", "FailingStreak": 0, "Log": results}
     container.state.health = health
     began = time.monotonic()
     while True:
@@ -71,7 +73,7 @@ async def _run(container: Container, command: list[str], timeout_s: float, probe
         "Start": rfc3339(began_ns),
         "End": rfc3339(time.time_ns()),
         "ExitCode": code,
-        "Output": output[:_MAX_OUTPUT],
+        "Output": output if len(output) <= _MAX_OUTPUT else f"{output[:_MAX_OUTPUT]}...",
     }
 
 

@@ -86,11 +86,13 @@ def network_settings(container: Container) -> dict[str, Any]:
     record = container.record
     endpoints = list(record.endpoints.values())
     default = record.endpoints.get("bridge")
-    sandbox = record.id[::-1] if record.state.running and network_mode(record) != "host" else ""
+    # Who joins another's network has no place of his own for it.
+    own = record.state.running and not network_mode(record).startswith("container:")
+    sandbox = record.id[::-1] if own and network_mode(record) != "host" else ""
     return {
         "Bridge": "",
         "SandboxID": sandbox,
-        "SandboxKey": f"/proc/{record.state.pid}/ns/net" if record.state.running else "",
+        "SandboxKey": f"/proc/{record.state.pid}/ns/net" if own else "",
         "Ports": ports.inspect_ports(record.config, endpoints) if record.state.running else {},
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",

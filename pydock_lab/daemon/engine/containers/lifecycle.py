@@ -72,12 +72,11 @@ class Lifecycle:
             Conflict: it is paused or being removed.
             InvalidParameter: its command can't be executed (the message tells 126 from 127).
         """
-        await self._cancel_restart(container)
         async with container.lock:
             state = container.state
             if state.status == "paused":
                 raise Conflict("cannot start a paused container, try unpause instead")
-            if state.running:
+            if state.running or state.status == "restarting":
                 raise NotModified("container already started")
             if state.status in ("removing", "dead") or not self._table.holds(container):
                 raise Conflict("container is marked for removal and cannot be started")
@@ -159,8 +158,7 @@ class Lifecycle:
     async def pause(self, container: Container) -> None:
         """Freeze every process. Raises Conflict."""
         async with container.lock:
-            if not container.state.running:
-                raise Conflict(f"Container {container.id} is not running")
+            container.check_running()
             if container.state.status == "paused":
                 raise Conflict(f"Container {container.id} is already paused")
             await self._runtime.pause(container.id)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from pydock_lab.daemon.network.endpoint import Endpoint
+from pydock_lab.errors import Conflict
 from pydock_lab.spec import timestamps
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
@@ -167,6 +168,13 @@ class Container:
     def labels(self) -> dict[str, str]:
         """Its labels, the image's included."""
         return self.record.config.get("Labels") or {}
+
+    def check_running(self) -> None:
+        """Refuse what needs its processes. Raises Conflict in Docker's words."""
+        if self.state.status == "restarting":
+            raise Conflict(f"Container {self.id} is restarting, wait until the container is running")
+        if not self.state.running:
+            raise Conflict(f"Container {self.id} is not running")
 
     def next_exit(self) -> asyncio.Future[int]:
         """Return a future of the exit status with which it ends the next time."""

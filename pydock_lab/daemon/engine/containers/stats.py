@@ -15,6 +15,11 @@ from pydock_lab.daemon.engine.containers.record import Container, rfc3339
 from pydock_lab.daemon.runtime.client import Runtime
 
 _UNLIMITED = 2**62
+# Docker's lists of the block devices' other counters.
+_BLKIO_OTHERS = tuple(
+    f"{name}_recursive"
+    for name in ("io_serviced", "io_queue", "io_service_time", "io_wait_time", "io_merged", "io_time", "sectors")
+)
 _COUNTERS = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 
 
@@ -29,7 +34,7 @@ async def read_stats(runtime: Runtime, container: Container, previous: dict[str,
     head = {"name": f"/{container.name}", "id": container.id}
     zero = "0001-01-01T00:00:00Z"
     if not container.state.running:
-        return {**head, "read": zero, "preread": zero, "pids_stats": {}, "blkio_stats": _blkio([]), "num_procs": 0,
+        return {**head, "read": zero, "preread": zero, "pids_stats": {}, "blkio_stats": _blkio(None), "num_procs": 0,
                 "storage_stats": {}, "cpu_stats": _no_cpu(), "precpu_stats": _no_cpu(), "memory_stats": {}}  # fmt: skip
     usage = await runtime.stats(container.id)
     return {
@@ -37,7 +42,7 @@ async def read_stats(runtime: Runtime, container: Container, previous: dict[str,
         "read": rfc3339(time.time_ns()),
         "preread": previous["read"] if previous else zero,
         "pids_stats": {key: value for key, value in usage["pids"].items() if value},
-        "blkio_stats": _blkio(usage["blkio"]),
+        "blkio_stats": _blkio(usage["blkio"], others=[] if "failcnt" in usage["memory"] else None),
         "num_procs": 0,
         "storage_stats": {},
         "cpu_stats": _cpu(usage["cpu"]),
@@ -78,23 +83,16 @@ def _memory(usage: dict[str, Any]) -> dict[str, Any]:
     limit = usage["limit"]
     document = {"usage": usage["usage"], "stats": usage["stats"], "limit": limit if 0 < limit < _UNLIMITED else 0}
     for key in ("max_usage", "failcnt"):
-        if key in usage:
+        if usage.get(key):
             document[key] = usage[key]
     document["limit"] = document["limit"] or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return document
 
 
-def _blkio(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "io_service_bytes_recursive": [{**entry, "op": entry["op"].lower()} for entry in entries],
-        "io_serviced_recursive": None,
-        "io_queue_recursive": None,
-        "io_service_time_recursive": None,
-        "io_wait_time_recursive": None,
-        "io_merged_recursive": None,
-        "io_time_recursive": None,
-        "sectors_recursive": None,
-    }
+def _blkio(entries: list[dict[str, Any]] | None, others: list[None] | None = None) -> dict[str, Any]:
+    """Return the bytes moved; the other lists are empty with cgroup v1 and null with v2, where dockerd has none."""
+    moved = None if entries is None else [{**entry, "op": entry["op"].lower()} for entry in entries]
+    return {"io_service_bytes_recursive": moved, **dict.fromkeys(_BLKIO_OTHERS, others)}
 
 
 def _networks(pid: int) -> dict[str, dict[str, int]]:
