@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,52 @@ def test_limits_and_what_is_used(bundle: Bundle) -> None:
     assert following.returncode == 0
 
 
+REFUSED = [
+    ["exec", "ID", "nosuch"],
+    ["exec", "ID", "/bin"],
+    ["exec", "--cwd", "/no/where", "ID", "id"],
+    ["exec", "--cwd", "bin", "ID", "id"],
+    ["exec", "-u", "somebody", "ID", "id"],
+    ["exec", "--env", "NAME", "ID", "id"],
+    ["exec", "-d", "-t", "ID", "id"],
+    ["exec", "-p", "/no/process", "ID"],
+    ["exec", "ID"],
+    ["start", "ID"],
+    ["resume", "ID"],
+    ["delete", "ID"],
+    ["kill", "ID", "SIGNONE"],
+    ["create", "-b", "BUNDLE", "ID"],
+    ["create", "-b", "/no/bundle", "other"],
+    ["create", "-b", "BUNDLE", "a/b"],
+    ["run", "-b", "BUNDLE", "--console-socket", "/nowhere", "other"],
+    ["spec", "-b", "BUNDLE"],
+    ["update", "--memory", "much", "ID"],
+    ["pause", "other"],
+]
+
+
+def test_refusals_are_runcs(bundle: Bundle) -> None:
+    """The same status, and the same words but for the name of who says them."""
+    if not shutil.which("runc"):
+        pytest.skip("machine: no runc")
+    bundle.script("exec sleep 100")
+    replaced = {"ID": bundle.id, "BUNDLE": str(bundle.path)}
+    answers: dict[str, list[tuple[int, str]]] = {}
+    for runtime in ("", "runc"):
+        detached = [runtime or str(bundle.command), "--root", str(bundle.path / f"state{runtime}"), "run", "-d"]
+        with (bundle.path / "out").open("w") as out:
+            started = subprocess.run([*detached, "-b", bundle.path, bundle.id], stdin=out, stdout=out, stderr=out)
+        assert started.returncode == 0, bundle.output
+        answers[runtime] = []
+        for arguments in REFUSED:
+            done = bundle.run(*(replaced.get(word, word) for word in arguments), by=runtime)
+            said = re.search('msg="(.*)"', done.stderr.splitlines()[-1])
+            words = re.sub("^runc (run|create) failed: ", "", said[1] if said else done.stderr)
+            answers[runtime].append((done.returncode, words))
+        assert bundle.run("delete", "-f", bundle.id, by=runtime).returncode == 0
+    assert answers[""] == answers["runc"]
+
+
 def test_hooks_run_in_their_order_with_the_state(bundle: Bundle) -> None:
     trail = bundle.path / "trail"
     names = ("prestart", "createRuntime", "poststart", "poststop")
@@ -128,6 +175,7 @@ def test_features_and_version(bundle: Bundle) -> None:
     features = json.loads(bundle.run("features").stdout)
     assert "createRuntime" in features["hooks"] and "user" in features["linux"]["namespaces"]
     assert bundle.run("--version").stdout.startswith("pydock-runtime version")
+    assert bundle.run("nosuch").returncode == 3
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from pydock_lab.daemon.linux import idmaps
+from pydock_lab.errors import InvalidParameter
 
 Run = Callable[..., Any]
 
@@ -18,6 +19,27 @@ Run = Callable[..., Any]
 COUNTS = ("blkio-weight", "cpu-period", "cpu-quota", "cpu-share", "cpu-rt-period", "cpu-rt-runtime", "pids-limit")
 SIZES = ("memory", "memory-reservation", "memory-swap")
 WORDS = ("cpuset-cpus", "cpuset-mems")
+
+
+class Usage(InvalidParameter):
+    """The command line is not one of ours.
+
+    Attributes:
+        help: How it would be.
+        of_verb: There is no such verb.
+    """
+
+    def __init__(self, message: str, help: str) -> None:
+        super().__init__(message)
+        self.help = help
+        self.of_verb = message.startswith("argument VERB:")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises, so that `--log` gets its errors as it gets all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(message, self.format_help())
 
 
 def default_root() -> str:
@@ -32,7 +54,7 @@ def default_root() -> str:
 
 def parser(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
     """Return the parser; `run` of what it returns is the verb's function."""
-    top = argparse.ArgumentParser(prog="pydock-runtime", description="Run containers as the OCI runtime-spec says.")
+    top = _Parser(prog="pydock-runtime", description="Run containers as the OCI runtime-spec says.")
     top.add_argument("--root", default=default_root(), help="directory of the containers' states")
     top.add_argument("--log", default="", help="file for errors")
     top.add_argument("--log-format", choices=["text", "json"], default="text")
@@ -42,7 +64,7 @@ def parser(verbs: Mapping[str, Run]) -> argparse.ArgumentParser:
                      help="leave out what takes a power over cgroups that a plain user lacks")  # fmt: skip
     top.add_argument("--criu", default="", help="ignored")
     top.add_argument("-v", "--version", action="store_true")
-    subparsers = top.add_subparsers(dest="verb", metavar="VERB")
+    subparsers = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
 
     def add(name: str) -> argparse.ArgumentParser:
         verb = subparsers.add_parser(name)

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import array
 import contextlib
-import json
 import os
 import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, syscalls
 from pydock_lab.daemon.runtime.channel import close_all, receive_message, send_message
 from pydock_lab.daemon.runtime.command import mappings
+from pydock_lab.daemon.runtime.command.config import Config, check_process
 from pydock_lab.daemon.runtime.command.state import State, Store, process_start
 from pydock_lab.daemon.runtime.filters import Filters
 from pydock_lab.daemon.runtime.launcher import Child, fork_plan
-from pydock_lab.daemon.runtime.oci import DEFAULT_DEVICES
 from pydock_lab.daemon.runtime.operations.base import Operation
 from pydock_lab.daemon.runtime.operations.identity import Execute
 from pydock_lab.daemon.runtime.operations.lifecycle import AwaitHooks, ExecuteWhenStarted, RunHooks, run_hooks
@@ -31,8 +29,6 @@ from pydock_lab.daemon.runtime.operations.rootfs import PivotRoot
 from pydock_lab.daemon.runtime.plan import Plan, build_exec_plan, build_plan
 from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
 from pydock_lab.errors import InvalidParameter, LabError
-
-Config = dict[str, Any]
 
 
 @dataclass
@@ -43,11 +39,21 @@ class Console:
         path: Of the `--console-socket`, or "" to keep the master here.
         master: fd of the pty's master once it is there and was kept, else -1.
         stdio: fds of a process without a terminal.
+        detached: This command will not stay with the process.
     """
 
     path: str = ""
     master: int = -1
     stdio: tuple[int, int, int] = (0, 1, 2)
+    detached: bool = False
+
+    def check(self, process: Config) -> None:
+        """Refuse a terminal that nobody would hold, and a socket for none."""
+        terminal = bool(process.get("terminal"))
+        if self.path and not terminal:
+            raise InvalidParameter("cannot use console socket if runc will not detach or allocate tty")
+        if terminal and self.detached and not self.path:
+            raise InvalidParameter("cannot allocate tty if runc will detach without setting console socket")
 
     def give(self, owner: tuple[int, int]) -> None:
         """Give pipes that were made for a process to its user."""
@@ -67,54 +73,24 @@ class Console:
         os.close(master)
 
 
-def read_config(bundle: str) -> Config:
-    """Return a bundle's config.json. Raises InvalidParameter."""
-    try:
-        with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
-            config: Config = json.load(file)
-    except FileNotFoundError:
-        raise InvalidParameter("JSON specification file config.json not found") from None
-    except ValueError as error:
-        raise InvalidParameter(f"config.json: {error}") from None
-    if not (config.get("process") or {}).get("args"):
-        raise InvalidParameter("process.args must not be empty")
-    if not config.get("root"):
-        raise InvalidParameter("root must be specified")
-    linux = config.setdefault("linux", {})
-    mappings.check(linux, os.geteuid())
-    mappings.check_user(config["process"].get("user") or {}, linux)
-    linux["cgroupsPath"] = cgroup_path(linux.get("cgroupsPath") or "")
-    linux["resources"] = {**(linux.get("resources") or {}), "devices": _device_rules(linux)}
-    return config
-
-
-def _device_rules(linux: Config) -> list[Config]:
-    """Return the rules for devices: those given, and what every container may use whatever they say."""
-    given = (linux.get("resources") or {}).get("devices") or [{"allow": False, "access": "rwm"}]
-    every = [
-        {"allow": True, "type": kind, "major": major, "minor": minor, "access": "rwm"}
-        for kind, major, minor in DEFAULT_DEVICES
-    ]
-    return [*given, *every]
-
-
-def cgroup_path(path: str) -> str:
-    """Return a path from the root of the hierarchies; systemd's `slice:prefix:name` becomes one too."""
-    if path.count(":") == 2:
-        parent, prefix, name = path.split(":")
-        path = f"{parent}/{prefix}-{name}.scope"
-    return f"/{path.strip('/')}" if path else ""
+def check_preserved(count: int) -> None:
+    """Refuse `--preserve-fds` of more fds than there are."""
+    for number in range(count):
+        if not os.path.exists(f"/proc/self/fd/{3 + number}"):
+            words = f"stat /proc/self/fd/{3 + number}: no such file or directory"
+            raise InvalidParameter(f"unable to stat preserved-fd {number} (of {count}): {words}")
 
 
 def create(
-    store: Store, id: str, bundle: str, console: Console, *, preserved: int = 0, rootless: bool = False
+    store: Store, id: str, bundle: str, config: Config, console: Console, *, preserved: int = 0, rootless: bool = False
 ) -> State:
     """Create a container: everything but the program runs.
 
     Args:
         store: Where it is noted.
         id: Its name there.
-        bundle: Directory of its config.json.
+        bundle: Absolute directory of its config.json.
+        config: What is in there; see read_config.
         console: Takes its terminal.
         preserved: How many of our fds after stdio the program inherits.
         rootless: We are nobody on the host: what takes a power over cgroups is left out.
@@ -122,10 +98,8 @@ def create(
     Raises:
         LabError: it can't be; nothing of it is left.
     """
-    bundle = os.path.abspath(bundle)
-    config = read_config(bundle)
-    if console.path and not config["process"].get("terminal"):
-        raise InvalidParameter("cannot use console socket if runc will not detach or allocate tty")
+    console.check(config["process"])
+    check_preserved(preserved)
     directory = store.reserve(id)
     layout = cgroups.detect()
     created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z"
@@ -148,7 +122,7 @@ def create(
         console.give(mappings.root(config["linux"]))
         child = fork_plan(plan, console.stdio, Filters().compile(plan), layout, mortal=False)
         os.close(fifo)
-        state.pid = follow(child, console, outside)
+        state.pid = follow(child, console, outside, during="error during container init: ")
         state.start_time = process_start(state.pid)
         store.save(state)
     except BaseException:
@@ -182,6 +156,9 @@ def execute(state: State, process: Config, console: Console, *, preserved: int =
     """Start a further process in a running container; return its pid."""
     layout = cgroups.detect()
     linux = state.config["linux"]
+    check_process(process)
+    console.check(process)
+    check_preserved(preserved)
     mappings.check_user(process.get("user") or {}, linux)
     request = ExecRequest(f"{state.id}-exec", state.id, process)
     plan = build_exec_plan(request, state.pid, linux.get("seccomp"), state.cgroup)
@@ -195,13 +172,16 @@ def execute(state: State, process: Config, console: Console, *, preserved: int =
     return follow(child, console)
 
 
-def follow(child: Child, console: Console, outside: Callable[[Child], None] = lambda child: None) -> int:
+def follow(
+    child: Child, console: Console, outside: Callable[[Child], None] = lambda child: None, *, during: str = ""
+) -> int:
     """Read a child's report until it is about to become the program; return the pid.
 
     Args:
         child: Just forked.
         console: Takes the pty.
         outside: Called when the child waits for the hooks that run here.
+        during: What failed, as runc says it of all that isn't the program's own fault.
 
     Raises:
         LabError: the plan failed.
@@ -229,8 +209,8 @@ def follow(child: Child, console: Console, outside: Callable[[Child], None] = la
             if "error" in message:
                 _reap(forked)
                 kind = message["error"].get("kind")
-                during = "" if kind in ("not_found", "not_executable", "setup") else "error during container init: "
-                raise LabError(f"unable to start container process: {during}{message['error']['message']}")
+                blame = "" if kind in ("not_found", "not_executable", "setup") else during
+                raise LabError(f"unable to start container process: {blame}{message['error']['message']}")
             ready = "outcomes" in message
     _reap(forked[:-1])
     os.close(child.pidfd)

@@ -11,25 +11,32 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
-import time
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, idmaps
-from pydock_lab.daemon.runtime.command import verbs
-from pydock_lab.daemon.runtime.command.arguments import parser
-from pydock_lab.daemon.runtime.command.launch import Config, Console, create, execute, read_config
+from pydock_lab.daemon.runtime.command import report, verbs
+from pydock_lab.daemon.runtime.command.arguments import Usage, parser
+from pydock_lab.daemon.runtime.command.config import Config, read_config
+from pydock_lab.daemon.runtime.command.launch import Console, check_preserved, create, execute
 from pydock_lab.daemon.runtime.command.state import OCI_VERSION, State, Store
 from pydock_lab.errors import LabError
 
 # What a caller sees when a process could not be run in a container; its own statuses are smaller.
 EXEC_FAILED = 255
+NO_SUCH_VERB = 3
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit status."""
     grammar = parser(_VERBS)
-    flags = grammar.parse_args(argv)
+    try:
+        flags = grammar.parse_args(argv)
+    except Usage as error:
+        _show(f"Incorrect Usage: {error.message}\n\n{error.help}")
+        report.error(error.message)
+        return NO_SUCH_VERB if error.of_verb else 1
     if flags.version:
         _show(f"pydock-runtime version 0.1.0\nspec: {OCI_VERSION}")
         return 0
@@ -41,19 +48,8 @@ def main(argv: list[str] | None = None) -> int:
             raise LabError("systemd cgroup flag passed, but systemd support for managing cgroups is not available")
         return int(flags.run(Store(os.path.abspath(flags.root)), flags) or 0)
     except (LabError, OSError) as error:
-        _report(flags, error.message if isinstance(error, LabError) else str(error))
+        report.error(report.words(error), flags.log, flags.log_format)
         return EXEC_FAILED if flags.verb == "exec" else 1
-
-
-def _report(flags: argparse.Namespace, message: str) -> None:
-    """Tell whoever called, as runc does: on stderr, and in `--log`, whose last error containerd shows."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    text = f'time="{now}" level=error msg={json.dumps(message)}\n'
-    sys.stderr.write(text)
-    if flags.log:
-        entry = json.dumps({"level": "error", "msg": message, "time": now}) + "\n"
-        with open(flags.log, "a", encoding="utf-8") as log:
-            log.write(entry if flags.log_format == "json" else text)
 
 
 def _write_pid(path: str, pid: int) -> None:
@@ -71,15 +67,16 @@ def _rootless(flags: argparse.Namespace) -> bool:
     return bool(flags.rootless == "true")
 
 
-def _create(store: Store, flags: argparse.Namespace, console: Console) -> State:
-    preserved, rootless = flags.preserve_fds, _rootless(flags)
-    state = create(store, flags.id, flags.bundle, console, preserved=preserved, rootless=rootless)
+def _create(store: Store, flags: argparse.Namespace, config: Config, console: Console) -> State:
+    bundle, preserved, rootless = os.path.abspath(flags.bundle), flags.preserve_fds, _rootless(flags)
+    state = create(store, flags.id, bundle, config, console, preserved=preserved, rootless=rootless)
     _write_pid(flags.pid_file, state.pid)
     return state
 
 
 def _create_alone(store: Store, flags: argparse.Namespace) -> None:
-    _create(store, flags, Console(flags.console_socket))
+    config = read_config(os.path.abspath(flags.bundle))
+    _create(store, flags, config, Console(flags.console_socket, detached=True))
 
 
 def _start(store: Store, flags: argparse.Namespace) -> None:
@@ -89,10 +86,11 @@ def _start(store: Store, flags: argparse.Namespace) -> None:
 def _run(store: Store, flags: argparse.Namespace) -> int:
     from pydock_lab.daemon.runtime.command.foreground import Pipes, attend
 
-    terminal = read_config(os.path.abspath(flags.bundle))["process"].get("terminal")
-    pipes = None if terminal or flags.detach else Pipes()
-    console = Console(flags.console_socket, stdio=pipes.theirs if pipes else (0, 1, 2))
-    state = _create(store, flags, console)
+    check_preserved(flags.preserve_fds)  # while what we open ourselves isn't among them
+    config = read_config(os.path.abspath(flags.bundle))
+    pipes = None if config["process"].get("terminal") or flags.detach else Pipes()
+    console = Console(flags.console_socket, stdio=pipes.theirs if pipes else (0, 1, 2), detached=flags.detach)
+    state = _create(store, flags, config, console)
     verbs.start(store, flags.id)
     if flags.detach:
         return 0
@@ -113,12 +111,13 @@ def _exec(store: Store, flags: argparse.Namespace) -> int:
             raise LabError("cannot exec in a stopped container")
         if status == "paused" and not flags.ignore_paused:
             raise LabError("cannot exec in a paused container (use --ignore-paused to override)")
+        check_preserved(flags.preserve_fds)
         process = _process(state, flags)
         pipes = None if process.get("terminal") or flags.detach else Pipes()
-        console = Console(flags.console_socket, stdio=pipes.theirs if pipes else (0, 1, 2))
+        console = Console(flags.console_socket, stdio=pipes.theirs if pipes else (0, 1, 2), detached=flags.detach)
         pid = execute(state, process, console, preserved=flags.preserve_fds)
-    except LabError as error:
-        raise LabError(f"exec failed: {error.message}") from None
+    except (LabError, OSError) as error:
+        raise LabError(f"exec failed: {report.words(error)}") from None
     _write_pid(flags.pid_file, pid)
     return 0 if flags.detach else attend(pid, console, pipes)
 
@@ -138,8 +137,8 @@ def _process(state: State, flags: argparse.Namespace) -> Config:
         process["cwd"] = flags.cwd
     user = dict(process.get("user") or {})
     if flags.user:
-        user["uid"], _, gid = flags.user.partition(":")
-        user = {"uid": int(user["uid"]), "gid": int(gid or user.get("gid", 0))}
+        uid, _, gid = flags.user.partition(":")
+        user = {"uid": _number("uid", uid), "gid": _number("gid", gid) if gid else user.get("gid", 0)}
     process["user"] = {**user, "additionalGids": [*(user.get("additionalGids") or ()), *flags.additional_gids]}
     if flags.cap:
         granted = dict(process.get("capabilities") or {})
@@ -149,6 +148,15 @@ def _process(state: State, flags: argparse.Namespace) -> Config:
     if flags.no_new_privs:
         process["noNewPrivileges"] = True
     return process
+
+
+def _number(name: str, text: str) -> int:
+    """Return an id's number; Go's words where it is none."""
+    try:
+        return int(text)
+    except ValueError:
+        reason = f"strconv.Atoi: parsing {json.dumps(text)}: invalid syntax"
+        raise LabError(f"parsing {text} as int for {name} failed: {reason}") from None
 
 
 def _kill(store: Store, flags: argparse.Namespace) -> None:
@@ -196,9 +204,14 @@ def _ps(store: Store, flags: argparse.Namespace) -> None:
     if flags.format == "json":
         _show(json.dumps(pids))
         return
-    sys.stdout.flush()
-    options = flags.options or ["-f"]
-    os.execvp("ps", ["ps", *options, "-p", ",".join(map(str, pids))])
+    # Of every process, whatever the options say, and then those of the container: as runc does it.
+    shown = subprocess.run(["ps", *(flags.options or ["-ef"])], stdout=subprocess.PIPE, text=True, check=False)
+    heading, *rows = shown.stdout.splitlines() or [""]
+    if "PID" not in heading.split():
+        raise LabError("couldn't find PID field in ps output")
+    column = heading.split().index("PID")
+    for line in (heading, *(row for row in rows if int(row.split()[column]) in pids)):
+        _show(line)
 
 
 def _pause(store: Store, flags: argparse.Namespace) -> None:
@@ -226,7 +239,7 @@ def _update(store: Store, flags: argparse.Namespace) -> None:
     from pydock_lab.daemon.runtime.command import limits
 
     for warning in verbs.update(store, flags.id, limits.asked(flags)):
-        sys.stderr.write(f"level=warning msg={json.dumps(warning)}\n")
+        report.warn(warning)
 
 
 def _spec(store: Store, flags: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from pydock_lab.daemon.linux import idmaps
+from pydock_lab.daemon.runtime.operations.namespaces import KINDS
 from pydock_lab.errors import InvalidParameter
 
 Config = dict[str, Any]
@@ -31,6 +32,8 @@ def check(linux: Config, euid: int) -> None:
     types: list[str] = []
     for entry in linux.get("namespaces") or ():
         kind, path = entry["type"], entry.get("path") or ""
+        if kind not in KINDS:
+            raise InvalidParameter(f'namespace {{"{kind}" "{path}"}} does not exist')
         if kind in types:
             raise InvalidParameter(f'malformed spec file: duplicated ns {{"{kind}" "{path}"}}')
         if path and not os.path.lexists(path):

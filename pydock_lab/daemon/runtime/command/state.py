@@ -47,9 +47,9 @@ class State:
         """Return `created`, `running`, `paused` or `stopped`."""
         if not self.pid or process_start(self.pid) != self.start_time:
             return "stopped"
-        if os.path.exists(os.path.join(directory, "exec.fifo")):
-            return "created"
-        return "paused" if self._frozen() else "running"
+        if self._frozen():
+            return "paused"
+        return "created" if os.path.exists(os.path.join(directory, "exec.fifo")) else "running"
 
     def _frozen(self) -> bool:
         layout = cgroups.detect()

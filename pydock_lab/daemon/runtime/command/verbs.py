@@ -101,7 +101,7 @@ def freeze(store: Store, id: str, *, frozen: bool) -> None:
     state = store.load(id)
     status = store.status(state)
     if frozen and status not in ("running", "created"):
-        raise Conflict("container not running or created")
+        raise Conflict("container not running")
     if not frozen and status != "paused":
         raise Conflict("container not paused")
     cgroup = _cgroup(state)

@@ -270,7 +270,8 @@ class MountFilesystem(Operation):
         try:
             syscalls.mount(self.source, target, self.kind, parsed.flags & ~mounts.MS_RDONLY, data)
         except KernelError as error:
-            tried = f"{self.source}:{self.destination}, flags: {parsed.flags:#x}" + (f", data: {data}" if data else "")
+            details = [f"flags: {parsed.flags:#x}"] * bool(parsed.flags) + [f"data: {data}"] * bool(data)
+            tried = ", ".join((f"{self.source}:{self.destination}", *details))
             raise CannotStart(
                 f'error mounting "{self.source}" to rootfs at "{self.destination}": '
                 f"mount {tried}: {os.strerror(error.errno).lower()}"
