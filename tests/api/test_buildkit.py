@@ -51,9 +51,12 @@ class Client:
         own = {"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(self.config)}
         return os.environ | own | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
-    def build(self, engine: Daemon, context: Path | str, *flags: str) -> subprocess.CompletedProcess[str]:
+    def build(
+        self, engine: Daemon, context: Path | str, *flags: str, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[str]:
         command = [*self.words, "--progress=plain", *flags, str(context)]
-        return subprocess.run(command, env=self.environment(engine), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=self.environment(engine), input=stdin, capture_output=True, timeout=60)
+        return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ def test_what_a_build_says_and_makes(engines: Engines, client: Client, context: 
     [
         ("FROM busybox\nRUN echo bad; exit 3\n", r"(process|executor failed).*exit code: 3", ">>> RUN echo bad"),
         ("FROM busybox\nRAN x\n", r"dockerfile parse error.*line 2: unknown instruction: RAN", ">>> RAN x"),
-        ("FROM busybox\nCOPY nope /x\n", r"nope.*(file does not exist|not found)", ""),
+        ("FROM busybox\nCOPY nope /x\n", r"nope.*(file does not exist|not found)", ">>> COPY nope"),
         ("FROM busybox\nRUN --mount=type=secret,id=none,required=true true\n", r"secret none.*not found", ""),
         ("", r"cannot be empty", ""),
     ],
@@ -177,6 +180,36 @@ def test_a_quiet_build_of_20_10(engines: Engines, config: Path, context: Path) -
         failed = cli.build(engine, context, "-q")
         assert failed.returncode == 1
         assert "loud" in failed.stderr
+
+
+def test_contexts_of_other_kinds(engines: Engines, client: Client, context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM busybox\nCOPY x /from-tar\n")
+    tar = tmp_path / "context.tar"
+    with tarfile.open(tar, "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.add(context, ".")
+    for engine in engines:
+        built = client.build(engine, "-", "-t", "kinds:1", stdin=tar.read_bytes())
+        assert built.returncode == 0, built.stderr
+        assert engine.docker("run", "--rm", "kinds:1", "cat", "/from-tar").stdout == "data\n"
+        dockerfile = b"FROM busybox\nCOPY x /beside\n"
+        built = client.build(engine, context, "-f", "-", "-t", "kinds:2", stdin=dockerfile)
+        assert built.returncode == 0, built.stderr
+        assert engine.docker("run", "--rm", "kinds:2", "cat", "/beside").stdout == "data\n"
+
+
+def test_contexts_with_names(daemon: Daemon, busybox: str, buildx: Client, context: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "o").write_text("other\n")
+    (other / "left-out").write_text("no\n")
+    (other / ".dockerignore").write_text("left-out\n")
+    (context / "Dockerfile").write_text("FROM base\nCOPY --from=more . /more\nRUN ls /more && cat /more/o\n")
+    flags = ("--build-context", f"more={other}", "--build-context", "base=docker-image://busybox")
+    done = buildx.build(daemon, context, *flags, "--no-cache")
+    assert done.returncode == 0, done.stderr
+    assert "[context more] load from client" in told(done.stderr)
+    assert {"o", "other"} <= told(done.stderr)
+    assert "left-out" not in told(done.stderr)
 
 
 def transferred(output: str) -> float:

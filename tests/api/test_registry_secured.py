@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import subprocess
@@ -68,12 +69,22 @@ def test_login_push_and_pull(
     assert daemon.docker("rmi", name).returncode == 0
     assert daemon.docker("pull", name).returncode == 0
     assert daemon.docker("rmi", name).returncode == 0
+    assert buildkit_build(daemon, f"FROM {name}\n").returncode == 0, "its session says who the client is"
+    assert daemon.docker("rmi", name).returncode == 0
     assert daemon.docker("logout", registry).returncode == 0
     refused = daemon.docker("pull", name, stdin="")
     assert refused.returncode == 1
     assert "Username:" not in refused.stdout, "the CLI asks when it is told 401, and a script would hang"
     url = f"https://{registry}/v2/mine/app/manifests/1"
     assert refused.stderr.strip() == f'Error response from daemon: Head "{url}": no basic auth credentials'
+    assert "no basic auth credentials" in buildkit_build(daemon, f"FROM {name}\n").stderr
+
+
+def buildkit_build(daemon: Daemon, dockerfile: str) -> subprocess.CompletedProcess[str]:
+    """Build without a context through BuildKit's protocol, which the CLI of the distribution has built in."""
+    environment = os.environ | {"DOCKER_HOST": daemon.host, "DOCKER_BUILDKIT": "1"}
+    command = ["/usr/bin/docker", "build", "--progress=plain", "-"]
+    return subprocess.run(command, env=environment, input=dockerfile, capture_output=True, text=True, timeout=60)
 
 
 def test_skopeo_with_credentials(daemon: Daemon, busybox: str, registry: str, tmp_path: Path) -> None:

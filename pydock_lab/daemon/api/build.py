@@ -42,7 +42,7 @@ from pydock_lab.spec.platform import Platform
 
 _TRUE = ("1", "true", "True", "TRUE", "t", "T")
 _BUILDER_V2 = "2"
-_SESSION = "client-session"
+_SESSION, _UPLOAD = "client-session", "upload-request"
 _AGES = ("until", "unused-for")
 
 T = TypeVar("T")
@@ -81,6 +81,10 @@ class BuildRoutes:
 
     async def _build_in_session(self, request: web.Request, options: BuildOptions) -> web.StreamResponse:
         """Build for a client that serves its context itself (docker 20.10 with DOCKER_BUILDKIT=1)."""
+        purpose, _, build_id = options.build_id.partition(":")
+        if purpose == _UPLOAD and build_id:
+            await request.app[BUILDKIT].door.upload(build_id, request.content.iter_any())
+            return web.Response()
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         outputs = _json(request.query, "outputs", list[dict[str, Any]]) or []
         messages = request.app[BUILDKIT].door.build(options, request.query.get("session", ""), outputs)

@@ -131,6 +131,7 @@ class Builder:
 
     Attributes:
         mirrors: Directories that clients have sent file by file, kept from build to build.
+        rootless: The daemon is a plain user's.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Builder:
         self._documents = database.table("builds")
         self._cache = BuildCache(database.table("build_cache"))
         self._cache_mounts = CacheMounts(config.data_root / "cachemounts")
+        self.rootless = config.rootless
         self.mirrors = Mirrors(config.data_root / "contexts")
         self._shop = Workshop(
             config,

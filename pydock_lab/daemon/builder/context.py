@@ -115,6 +115,7 @@ class BuildContext:
         self._has_extras = False
         self._extras: TarIndex | None = None
         self._hidden: list[str] = []
+        self._others: dict[str, BuildContext] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -141,8 +142,14 @@ class BuildContext:
         """Return the context's files."""
         return self._tree_of(self._index, self.root)
 
+    def add(self, name: str, other: BuildContext) -> None:
+        """Put another context beside this one (`--build-context NAME=DIRECTORY`)."""
+        self._others[name] = other
+
     def named(self, name: str) -> SourceTree | None:
         """Return the files of the context that the client sent under a name, if it did."""
+        if name in self._others:
+            return self._others[name].tree()
         inside = f"contexts/{name}"
         if self._index is not None:
             if self._extras is None or inside not in self._extras:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from pydock_lab.daemon.builder.builder import Builder
@@ -19,9 +19,20 @@ from pydock_lab.daemon.buildkit.job import Job
 from pydock_lab.daemon.buildkit.protos.control import Exporter
 from pydock_lab.daemon.buildkit.sessions import Session
 from pydock_lab.daemon.store.layers import LayerStore
-from pydock_lab.errors import InvalidParameter, LabError
+from pydock_lab.errors import InvalidParameter, LabError, NotFound
 
+_UPLOAD = "upload-request"  # what docker 20.10 names as the remote where another request brings the context
+_PATIENCE_S, _POLLS = 5, 500
 _TRACE, _IMAGE_ID = "moby.buildkit.trace", "moby.image.id"
+
+
+class _Upload:
+    """A context on its way from one request to another."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self.chunks = chunks
+        self.begun = asyncio.Event()
+        self.taken = asyncio.Event()
 
 
 class Door:
@@ -37,6 +48,7 @@ class Door:
         self._house = House(builder, resolve, layers)
         self._serve = server(Services(self._house).methods())
         self._connections: set[Connection] = set()
+        self._uploads: dict[str, _Upload] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer a client (`/grpc`) until it goes."""
@@ -105,9 +117,40 @@ class Door:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
+    async def upload(self, build_id: str, chunks: AsyncIterator[bytes]) -> None:
+        """Hand over the context of a build that says `upload-request`; return when that has taken it.
+
+        Raises:
+            NotFound: the build does not come.
+        """
+        upload = self._uploads[build_id] = _Upload(chunks)
+        try:
+            await asyncio.wait_for(upload.begun.wait(), _PATIENCE_S)
+            await upload.taken.wait()
+        except asyncio.TimeoutError:
+            raise NotFound(f"no build takes the context of {build_id}") from None
+        finally:
+            del self._uploads[build_id]
+
+    async def _uploaded(self, build_id: str) -> AsyncIterator[bytes]:
+        """Yield the context that a client hands over for a build, a moment before or after it."""
+        for _ in range(_POLLS):
+            if (upload := self._uploads.get(build_id)) is not None:
+                break
+            await asyncio.sleep(_PATIENCE_S / _POLLS)
+        else:
+            raise NotFound(f"no context has come for {build_id}")
+        upload.begun.set()
+        try:
+            async for chunk in upload.chunks:
+                yield chunk
+        finally:
+            upload.taken.set()
+
     async def _build(self, options: BuildOptions, job: Job, exporters: list[Exporter]) -> dict[str, str]:
         try:
-            await self._house.build(job, options)
+            upload = self._uploaded(options.build_id) if options.remote == _UPLOAD else None
+            await self._house.build(job, options, upload=upload)
             return await self._house.export(job, exporters)
         finally:
             await job.close()

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydock_lab.daemon.builder.builder import Builder, RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
-from pydock_lab.daemon.builder.supply import Supply
 from pydock_lab.daemon.builder.workshop import Resolve
 from pydock_lab.daemon.buildkit import output
+from pydock_lab.daemon.buildkit.grpc import calling
 from pydock_lab.daemon.buildkit.job import Job, Jobs
-from pydock_lab.daemon.buildkit.options import read_options
+from pydock_lab.daemon.buildkit.options import directories, read_options
 from pydock_lab.daemon.buildkit.protos.control import Exporter
+from pydock_lab.daemon.buildkit.protos.session import PULL, BytesMessage
 from pydock_lab.daemon.buildkit.sessions import Session, Sessions
-from pydock_lab.daemon.buildkit.supply import SessionSupply
+from pydock_lab.daemon.buildkit.supply import RemoteSupply, SessionSupply
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import NotImplementedYet
 
 _IMAGE, _FILES = ("moby", "image", "docker"), ("local", "tar")
+_HANDED_OVER = "http://buildkit-session/"
 _EXPORTING = {"local": ("client directory", "copying files"), "tar": ("client tarball", "sending tarball")}
 
 
@@ -55,23 +59,52 @@ class House:
 
     async def start(self, job: Job, frontend: str, attributes: dict[str, str]) -> None:
         """Begin to build as a frontend's attributes say; return when the Dockerfile is read. Raises LabError."""
-        await self.build(job, read_options(frontend, attributes, job.tags))
+        options = read_options(frontend, attributes, job.tags)
+        await self.build(job, options, directories(attributes), apart="dockerfilekey" in attributes)
 
-    async def build(self, job: Job, options: BuildOptions) -> None:
-        """Begin to build; return when the Dockerfile is read. Raises LabError."""
+    async def build(
+        self,
+        job: Job,
+        options: BuildOptions,
+        named: dict[str, str] | None = None,
+        *,
+        apart: bool = False,
+        upload: AsyncIterator[bytes] | None = None,
+    ) -> None:
+        """Begin to build; return when the Dockerfile is read.
+
+        Args:
+            job: Of the client.
+            options: What it asks for; `remote` names the context where that is no directory of the client.
+            named: Further contexts: name → what the session calls the directory.
+            apart: The Dockerfile does not come with a remote context.
+            upload: The context as a tar.
+
+        Raises:
+            LabError: the Dockerfile can't be read.
+        """
         session = await self.sessions.get(job.session)
 
-        def supply(build: RunningBuild, stack: contextlib.AsyncExitStack) -> Supply | None:
-            return self._supply(session, options, job, build, stack)
+        async def fetch(tar: Path) -> None:
+            with tar.open("wb") as file:
+                async for chunk in upload or _pull(session, options.remote):
+                    file.write(chunk)
+
+        def supply(build: RunningBuild, stack: contextlib.AsyncExitStack) -> SessionSupply:
+            own = (session, self.builder.mirrors, options.dockerfile, job.progress, build.scratch, stack, named)
+            if not options.remote:
+                return SessionSupply(*own)
+            handed_over = upload is not None or options.remote.startswith(_HANDED_OVER)
+            return RemoteSupply(
+                *own,
+                options=options,
+                tar=build.tar,
+                apart=apart,
+                fetch=fetch if handed_over else None,
+                rootless=self.builder.rootless,
+            )
 
         await job.start(options, supply)
-
-    def _supply(
-        self, session: Session, options: BuildOptions, job: Job, build: RunningBuild, stack: contextlib.AsyncExitStack
-    ) -> Supply | None:
-        if options.remote:
-            return None  # the builder fetches it itself
-        return SessionSupply(session, self.builder.mirrors, options.dockerfile, job.progress, build.scratch, stack)
 
     async def export(self, job: Job, exporters: Sequence[Exporter]) -> dict[str, str]:
         """Wait for a build's image and bring it where it is to go; return what is said of it. Raises LabError."""
@@ -95,3 +128,12 @@ class House:
     async def find_image(self, name: str) -> Image:
         """Find an image, or pull it. Raises LabError."""
         return await self._resolve(name)
+
+
+async def _pull(session: Session, url: str) -> AsyncIterator[bytes]:
+    """Yield what a client hands over behind a URL of its session."""
+    parts = urlsplit(url)
+    async with calling(session.connection, PULL, [("urlpath", parts.path), ("urlhost", parts.netloc)]) as call:
+        while (message := await call.receive()) is not None:
+            yield BytesMessage.decode(message).data
+        await call.ended()

@@ -22,7 +22,7 @@ _PATIENCE_S = 5
 _KEPT = 64
 _SOURCE = "github.com/moby/buildkit/errdefs.Source+json"
 
-MakeSupply = Callable[[RunningBuild, contextlib.AsyncExitStack], Supply | None]
+MakeSupply = Callable[[RunningBuild, contextlib.AsyncExitStack], Supply]
 
 
 class Job:
@@ -111,10 +111,11 @@ class Job:
     def _told(self, build: RunningBuild, error: LabError) -> GrpcError:
         """Return a failure in BuildKit's words, with the place in the Dockerfile."""
         document = self._builder.record(build.id)
-        failure = document.get("failure") or document.get("error") or {}
-        line, message = int(failure.get("line") or 0), told(error.message)
+        failed = [step["line"] for step in document["steps"] if step["state"] == "failed"]
+        line = int((document.get("error") or {}).get("line") or (failed[0] if failed else 0))
+        message = told(error.message)
         if error.hint:
-            message += f"\n{error.hint}"
+            message += "\n" + error.hint.replace("pydock build", "docker build")
         return GrpcError(UNKNOWN, message, (self._place(document["dockerfile"], line),) if line else ())
 
     def _place(self, dockerfile: str, line: int) -> Anything:

@@ -14,7 +14,7 @@ from pydock_lab.spec.platform import Platform
 FRONTEND = "dockerfile.v0"
 _GATEWAY = "gateway.v0"
 _NETWORKS = {"host": "host", "none": "none", "sandbox": "default", "default": "default"}
-_NAMED = "context:"
+_NAMED, _LOCAL = "context:", "local:"
 
 
 def read_options(frontend: str, attributes: dict[str, str], tags: tuple[str, ...] = ()) -> BuildOptions:
@@ -46,7 +46,8 @@ def read_options(frontend: str, attributes: dict[str, str], tags: tuple[str, ...
         rlimits=tuple(_ulimit(entry) for entry in _listed(attributes, "ulimit")),
         platform=str(Platform.parse(attributes["platform"])) if attributes.get("platform") else "",
         cgroup_parent=attributes.get("cgroup-parent", ""),
-        contexts={name: value for name, value in _under(_NAMED, attributes) if not value.startswith("local:")},
+        remote=_remote(attributes.get("context", "")),
+        contexts={name: value for name, value in _under(_NAMED, attributes) if not value.startswith(_LOCAL)},
         # No client sees the containers of its steps, nor what a failed one leaves.
         reasons=True,
         force_remove=True,
@@ -64,10 +65,19 @@ def _refuse(frontend: str, attributes: dict[str, str]) -> None:
         raise NotImplementedYet(f"unsupported request {attributes['requestid']}")
     if "," in attributes.get("platform", ""):
         raise NotImplementedYet("this engine builds for one platform at a time")
-    if local := [name for name, value in _under(_NAMED, attributes) if value.startswith("local:")]:
-        raise NotImplementedYet(f"--build-context {local[0]}: a directory is not supported; COPY it from the context")
     if attributes.get("context", "").startswith("input:"):
         raise NotImplementedYet("inputs of a frontend are not supported")
+
+
+def directories(attributes: dict[str, str]) -> dict[str, str]:
+    """Return the named contexts that are directories of the client: name → what the session calls it."""
+    named = _under(_NAMED, attributes)
+    return {name: value.removeprefix(_LOCAL) for name, value in named if value.startswith(_LOCAL)}
+
+
+def _remote(context: str) -> str:
+    """Return where the context is to be fetched from; "" for the client's own directory."""
+    return "" if context == "context" or context.startswith(_LOCAL) else context
 
 
 def _under(prefix: str, attributes: dict[str, str]) -> Iterator[tuple[str, str]]:
