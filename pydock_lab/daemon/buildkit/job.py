@@ -15,7 +15,7 @@ from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.supply import Supply
 from pydock_lab.daemon.buildkit.grpc import CANCELED, UNKNOWN, Anything, GrpcError
 from pydock_lab.daemon.buildkit.progress import Progress, told
-from pydock_lab.errors import LabError, NotFound
+from pydock_lab.errors import LabError, NotFound, NotImplementedYet
 from pydock_lab.spec import reference
 
 _PATIENCE_S = 5
@@ -56,6 +56,8 @@ class Job:
         Raises:
             LabError: it can't be read, or an image can't be had.
         """
+        if self._ending is not None and not self._ending.done():
+            raise NotImplementedYet("a second build in the time of the first is not supported: ask for it apart")
         self._options = options
         self._build = self._builder.begin(options)
         self.result_id = secrets.token_hex(12)
@@ -70,7 +72,7 @@ class Job:
             build.start(make_supply(build, stack), self.progress)
             with contextlib.suppress(LabError):  # `result` has it
                 async for _ in build.messages():
-                    pass
+                    await self.progress.room()  # so that a step that says much waits for the client
         if isinstance(build.result, LabError):
             raise self._told(build, build.result)
         if not build.result:

@@ -14,6 +14,7 @@ import hashlib
 import math
 import re
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,7 @@ _MAKE_FILES = ("RUN", "COPY", "ADD", "WORKDIR")
 _COMPLETE = ("Pull complete", "Already exists")
 _FAILED = re.compile(r"The command '(.*)' returned a non-zero code: (\d+)", re.DOTALL)
 _EVERY_S = 0.1
+_ENOUGH, _KEPT = 1000, 20_000
 
 
 class Progress(Watcher):
@@ -41,7 +43,9 @@ class Progress(Watcher):
 
     def __init__(self, ref: str) -> None:
         self._ref = ref
-        self._said: list[StatusResponse] = []
+        self._said: deque[StatusResponse] = deque()
+        self._followers = 0
+        self._less = asyncio.Event()
         self._news = asyncio.Event()
         self._over = False
         self._count = 0
@@ -54,16 +58,27 @@ class Progress(Watcher):
         self.planning: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def follow(self) -> AsyncIterator[StatusResponse]:
-        """Yield all that happens, from the beginning to the end."""
-        at = 0
-        while True:
-            while at < len(self._said):
-                yield self._said[at]
-                at += 1
-            if self._over:
-                return
-            self._news.clear()
-            await self._news.wait()
+        """Yield all that happens, from the beginning to the end; one client follows a build."""
+        self._followers += 1
+        try:
+            while True:
+                while self._said:
+                    yield self._said.popleft()
+                    if len(self._said) < _ENOUGH:
+                        self._less.set()
+                if self._over:
+                    return
+                self._news.clear()
+                await self._news.wait()
+        finally:
+            self._followers -= 1
+            self._less.set()
+
+    async def room(self) -> None:
+        """Wait until who follows has caught up."""
+        while self._followers and len(self._said) >= _ENOUGH:
+            self._less.clear()
+            await self._less.wait()
 
     def close(self) -> None:
         """Nothing more comes."""
@@ -99,8 +114,10 @@ class Progress(Watcher):
         )
 
     def say(self, response: StatusResponse) -> None:
-        """Tell who follows."""
+        """Tell who follows; what nobody comes for is not kept for long."""
         self._said.append(response)
+        if not self._followers and len(self._said) > _KEPT:
+            self._said.popleft()
         self._news.set()
 
     # -- what the builder tells
