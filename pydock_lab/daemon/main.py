@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import fcntl
 import gc
 import logging
@@ -178,6 +179,8 @@ def _names_host(arguments: list[str]) -> bool:
 def main(argv: list[str] | None = None) -> int:
     """Run a daemon in the foreground; return its exit status."""
     config = parse_flags(argv)
+    with contextlib.suppress(RuntimeError, ValueError):  # a stderr without a descriptor
+        faulthandler.enable()
     logging.basicConfig(
         level=logging.DEBUG if config.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",

@@ -82,7 +82,8 @@ def engine(loopback_only: int) -> Iterator[RootlessDaemon]:
         daemon = start_rootless(user)
         try:
             for base in BASES:
-                assert daemon.docker("pull", base).returncode == 0
+                pulled = daemon.docker("pull", base)
+                assert pulled.returncode == 0, f"{pulled.stderr}\n{daemon.log}"
             yield daemon
             assert daemon.stop() == 0, daemon.log
         finally:
