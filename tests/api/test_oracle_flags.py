@@ -519,6 +519,9 @@ AFTERWARDS = {
         update -m 1m uu
         update -m 32m --memory-swap -1 uu
         update -m 16m uu
+        update -m 4m uu
+        update --memory-reservation 12m uu
+        update --cpu-shares 98 uu
         update -m 32m --memory-swap 48m uu
         update --cpus 0.5 uu
         exec uu cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us

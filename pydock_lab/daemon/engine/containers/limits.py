@@ -130,14 +130,15 @@ def check_realtime(host: dict[str, Any]) -> None:
 
 
 def check_update(host: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Refuse changes that contradict limits a container has already. Raises Conflict in Docker's words."""
+    """Refuse changes that contradict limits a container has already. Raises Conflict, InvalidParameter."""
     for key, shown in (("CpuPeriod", "CPU Period"), ("CpuQuota", "CPU Quota")):
         if changes.get(key) and host["NanoCpus"]:
             raise Conflict(f"Conflicting options: {shown} cannot be updated as NanoCPUs has already been set")
         if changes.get("NanoCpus") and host[key]:
             raise Conflict(f"Conflicting options: Nano CPUs cannot be updated as {shown} has already been set")
     memory = changes.get("Memory") or 0
-    if not changes.get("MemorySwap") and host["MemorySwap"] < memory:
+    _check_least(memory)
+    if memory and not changes.get("MemorySwap") and host["MemorySwap"] < memory:
         raise Conflict(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
         )
@@ -146,8 +147,7 @@ def check_update(host: dict[str, Any], changes: dict[str, Any]) -> None:
 def _check_memory(host: dict[str, Any]) -> None:
     memory, swap = host["Memory"], host["MemorySwap"]
     reservation, swappiness = host["MemoryReservation"], host["MemorySwappiness"]
-    if memory and memory < _MIN_MEMORY_BYTES:
-        raise InvalidParameter("Minimum memory limit allowed is 6MB")
+    _check_least(memory)
     if memory > 0 and swap > 0 and swap < memory:
         raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
     if memory == 0 and swap > 0:
@@ -158,6 +158,11 @@ def _check_memory(host: dict[str, Any]) -> None:
         raise InvalidParameter("Minimum memory reservation allowed is 6MB")
     if memory > 0 and reservation > 0 and memory < reservation:
         raise InvalidParameter("Minimum memory limit can not be less than memory reservation limit, see usage")
+
+
+def _check_least(memory: int) -> None:
+    if memory and memory < _MIN_MEMORY_BYTES:
+        raise InvalidParameter("Minimum memory limit allowed is 6MB")
 
 
 def _check_cpu(host: dict[str, Any]) -> None:
