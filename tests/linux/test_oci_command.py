@@ -282,6 +282,11 @@ def test_podman_runs(scratch: Path, command: Path, image: Path) -> None:
     done = run("run", "--rm", "--network", "none", "box", "sh", "-c", "echo out; echo err >&2; exit 5")
     assert (done.returncode, done.stdout, done.stderr) == (5, "out\n", "err\n")
     assert run("run", "--rm", "--network", "none", "box", "nosuch").returncode == 127
+    # Its tmpfs begin with what the image has there.
+    script = "readlink /bin/sh; busybox stat -c '%a %s' /bin/busybox; echo > /bin/new && echo written; echo > /new"
+    done = run("run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/bin", "box", "sh", "-c", script)
+    assert done.stdout.split() == ["busybox", "755", str(os.stat(shutil.which("busybox") or "").st_size), "written"]
+    assert "Read-only file system" in done.stderr
     assert run("run", "-d", "--name", "one", "--network", "none", "box", "sleep", "100").returncode == 0
     try:
         done = run("exec", "one", "sh", "-c", "echo inside; exit 3")

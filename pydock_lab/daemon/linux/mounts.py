@@ -21,17 +21,22 @@ MS_NODEV = 4
 MS_NOEXEC = 8
 MS_SYNCHRONOUS = 16
 MS_REMOUNT = 32
+MS_MANDLOCK = 64
 MS_DIRSYNC = 128
+MS_NOSYMFOLLOW = 256
 MS_NOATIME = 1024
 MS_NODIRATIME = 2048
 MS_BIND = 4096
 MS_REC = 16384
+MS_SILENT = 32768
 MS_UNBINDABLE = 1 << 17
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 MS_RELATIME = 1 << 21
+MS_I_VERSION = 1 << 23
 MS_STRICTATIME = 1 << 24
+MS_LAZYTIME = 1 << 25
 
 MNT_DETACH = 2
 
@@ -47,6 +52,7 @@ MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NODIRATIME = 0x80
+MOUNT_ATTR_NOSYMFOLLOW = 0x00200000
 MOUNT_ATTR_IDMAP = 0x00100000
 
 # Option → (flag, whether it sets the flag or clears it).
@@ -70,6 +76,16 @@ FLAGS: dict[str, tuple[int, bool]] = {
     "norelatime": (MS_RELATIME, False),
     "strictatime": (MS_STRICTATIME, True),
     "nostrictatime": (MS_STRICTATIME, False),
+    "nosymfollow": (MS_NOSYMFOLLOW, True),
+    "symfollow": (MS_NOSYMFOLLOW, False),
+    "mand": (MS_MANDLOCK, True),
+    "nomand": (MS_MANDLOCK, False),
+    "silent": (MS_SILENT, True),
+    "loud": (MS_SILENT, False),
+    "iversion": (MS_I_VERSION, True),
+    "noiversion": (MS_I_VERSION, False),
+    "lazytime": (MS_LAZYTIME, True),
+    "nolazytime": (MS_LAZYTIME, False),
     "bind": (MS_BIND, True),
     "rbind": (MS_BIND | MS_REC, True),
     "defaults": (0, True),
@@ -91,6 +107,7 @@ RECURSIVE: dict[str, int] = {
     "rnodev": MOUNT_ATTR_NODEV,
     "rnoexec": MOUNT_ATTR_NOEXEC,
 }
+COPY_UP = "tmpcopyup"
 # Owners are shown through an id map, the mount's own or the container's: of the mount, or of its tree.
 IDMAPS: dict[str, bool] = {"idmap": False, "ridmap": True}
 # Flags that are an attribute of the mount, not of the file system.
@@ -100,6 +117,7 @@ _ATTRIBUTES = {
     MS_NODEV: MOUNT_ATTR_NODEV,
     MS_NOEXEC: MOUNT_ATTR_NOEXEC,
     MS_NODIRATIME: MOUNT_ATTR_NODIRATIME,
+    MS_NOSYMFOLLOW: MOUNT_ATTR_NOSYMFOLLOW,
 }
 
 
@@ -117,11 +135,13 @@ class Options:
         cleared: MS_* that were asked to be off (`rw`, `exec`, …).
         propagation: MS_PRIVATE, … | MS_REC, or 0.
         recursive: MOUNT_ATTR_* for the whole tree.
+        copies_up: A tmpfs begins with what was in its directory.
         data: What the file system itself understands, joined with commas.
     """
 
     def __init__(self, options: list[str]) -> None:
         self.flags = self.cleared = self.propagation = self.recursive = 0
+        self.copies_up = COPY_UP in options
         data = []
         for option in options:
             if option in FLAGS:
@@ -132,7 +152,7 @@ class Options:
                 self.propagation = PROPAGATIONS[option]
             elif option in RECURSIVE:
                 self.recursive |= RECURSIVE[option]
-            else:
+            elif option != COPY_UP:
                 data.append(option)
         self.data = ",".join(data)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydock_lab.daemon.linux import cgroups, mounts
-from pydock_lab.daemon.runtime.operations import devices, identity, namespaces, outside, rootfs
+from pydock_lab.daemon.runtime.operations import devices, identity, namespaces, outside, protection, rootfs
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Operation
 from pydock_lab.daemon.runtime.request import ExecRequest, LaunchRequest
 from pydock_lab.daemon.runtime.sysctls import check_sysctls
@@ -285,9 +285,9 @@ def _protection(config: Config) -> list[Operation]:
     linux = config.get("linux") or {}
     operations: list[Operation] = []
     if linux.get("readonlyPaths"):
-        operations.append(rootfs.ProtectPaths(list(linux["readonlyPaths"])))
+        operations.append(protection.ProtectPaths(list(linux["readonlyPaths"])))
     if linux.get("maskedPaths"):
-        operations.append(rootfs.MaskPaths(list(linux["maskedPaths"])))
+        operations.append(protection.MaskPaths(list(linux["maskedPaths"])))
     if config.get("root", {}).get("readonly"):
         operations.append(rootfs.SetAttributes("/", ["ro"]))
     return [*operations, rootfs.DetachOldRoot()]

@@ -260,7 +260,7 @@ def _features(store: Store, flags: argparse.Namespace) -> None:
     from pydock_lab.daemon.linux import capabilities, mounts
     from pydock_lab.daemon.runtime.operations.namespaces import KINDS
 
-    options = sorted({*mounts.FLAGS, *mounts.PROPAGATIONS, *mounts.RECURSIVE, *mounts.IDMAPS})
+    options = sorted({*mounts.FLAGS, *mounts.PROPAGATIONS, *mounts.RECURSIVE, *mounts.IDMAPS, mounts.COPY_UP})
     linux = {
         "namespaces": sorted(KINDS),
         "capabilities": list(capabilities.NAMES),

@@ -25,6 +25,7 @@ from typing import Any
 
 from pydock_lab.daemon.linux import idmaps, mounts, syscalls
 from pydock_lab.daemon.runtime.operations.base import CannotStart, Context, Findings, Operation, Skip
+from pydock_lab.daemon.runtime.operations.copyup import copy_below
 from pydock_lab.errors import KernelError
 
 _OTHER_ROOT = re.compile(r"/proc/(\d+)/root(/.+)")
@@ -261,6 +262,7 @@ class MountFilesystem(Operation):
         target = inside(self.destination)
         mode = make_mount_point(target, directory=True)
         data = parsed.data
+        before = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if parsed.copies_up else -1
         if self.kind == "tmpfs" and "mode=" not in data:
             data = ",".join(filter(None, (data, f"mode={mode:o}")))
         if self.kind == "devpts" and self.rootless:
@@ -276,6 +278,11 @@ class MountFilesystem(Operation):
                 f'error mounting "{self.source}" to rootfs at "{self.destination}": '
                 f"mount {tried}: {os.strerror(error.errno).lower()}"
             ) from None
+        if before >= 0:
+            after = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            copy_below(before, after)
+            os.close(after)
+            os.close(before)
         if read_only:
             # Of the mount, not of the superblock: sysfs and tmpfs may be shared with others.
             mounts.set_attributes(target, mounts.MS_RDONLY)
@@ -384,55 +391,3 @@ class SetAttributes(Operation):
         parsed = mounts.Options(self.options)
         mounts.set_attributes(self.path, parsed.flags, parsed.cleared)
         return None
-
-
-@dataclass
-class ProtectPaths(Operation):
-    """Make paths read-only by binding them over themselves."""
-
-    paths: list[str]
-
-    def describe(self) -> str:
-        """List them."""
-        return f"Make {', '.join(self.paths)} read-only"
-
-    def execute(self, context: Context) -> Findings:
-        """Bind, then set read-only; a path that is not there needs no protection."""
-        missing = []
-        for path in map(inside, self.paths):
-            try:
-                syscalls.mount(path, path, None, mounts.MS_BIND | mounts.MS_REC)
-            except KernelError as error:
-                if error.errno != errno.ENOENT:
-                    raise
-                missing.append(path)
-                continue
-            mounts.set_attributes(path, mounts.MS_RDONLY)
-        return {"missing": missing}
-
-
-@dataclass
-class MaskPaths(Operation):
-    """Hide paths: files behind /dev/null, directories behind an empty read-only tmpfs."""
-
-    paths: list[str]
-
-    def describe(self) -> str:
-        """List them."""
-        return f"Hide {', '.join(self.paths)}"
-
-    def execute(self, context: Context) -> Findings:
-        """Mount over each that is there; to try with a directory what fits a file costs an RCU grace period."""
-        missing = []
-        null = inside("/dev/null")
-        for path in map(inside, self.paths):
-            try:
-                mode = os.stat(path).st_mode
-            except (FileNotFoundError, NotADirectoryError):
-                missing.append(path)
-                continue
-            if stat.S_ISDIR(mode):
-                syscalls.mount("tmpfs", path, "tmpfs", mounts.MS_RDONLY)
-            else:
-                syscalls.mount(null, path, None, mounts.MS_BIND)
-        return {"missing": missing}
