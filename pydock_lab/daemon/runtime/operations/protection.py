@@ -6,6 +6,8 @@ Source: OCI runtime-spec config-linux.md, "Readonly Paths" and "Masked Paths".
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from dataclasses import dataclass
 
 from pydock_lab.daemon.linux import mounts, syscalls
