@@ -192,7 +192,18 @@ def test_registry_on_the_hosts_loopback_is_reached(rootless_daemon: RootlessDaem
     assert any("/v2/" in path for path in Hello.asked), done.stderr
 
 
-def test_what_does_not_work_is_said(rootless_daemon: RootlessDaemon) -> None:
+def test_privileged_without_the_hosts_devices(rootless_daemon: RootlessDaemon, image: str) -> None:
+    done = rootless_daemon.docker("run", "--rm", "--privileged", image, "sh", "-c", "cat /dev/null; id")
+    assert (done.returncode, done.stdout) == (0, "uid=0 gid=0\n"), done.stderr
+
+
+def test_what_does_not_work_is_said(rootless_daemon: RootlessDaemon, image: str) -> None:
+    made = rootless_daemon.docker("run", "-d", "--stop-timeout", "0", image, "sleep", "1000").stdout.strip()
+    paused, limited = rootless_daemon.docker("pause", made), rootless_daemon.docker("update", "-m", "64m", made)
+    if paused.returncode:
+        assert "no freezer cgroup" in paused.stderr
+        assert (limited.returncode, "Limitation discarded" in limited.stdout + limited.stderr) == (0, True)
+    rootless_daemon.docker("rm", "-f", made)
     with contextlib.closing(rootless_daemon.client()) as client:
         information = client.info()
     assert any("other UDP, ping and IPv6 don't leave the engine" in warning for warning in information["Warnings"])

@@ -30,6 +30,11 @@ class CgroupVerbs:
         try:
             await asyncio.to_thread(self._cgroup(container_id).freeze, frozen)
         except FileNotFoundError:
+            if same_pid_namespace(self._pids.get(container_id, 0)):
+                raise SystemFailure(
+                    f"cannot freeze container {container_id}: no freezer cgroup",
+                    hint="rootless without a delegated cgroup",
+                ) from None
             # It has ended this moment, and its cgroup is gone before we have heard of it.
             raise Conflict(f"Container {container_id} is not running") from None
 

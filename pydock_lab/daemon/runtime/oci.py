@@ -103,6 +103,7 @@ def default_config(  # noqa: D417 - arguments whose names say it all are not des
     seccomp: str | Config = "default",
     devices: Sequence[Mapping[str, str]] = (),
     device_cgroup_rules: Sequence[str] = (),
+    host_devices: bool = True,
     sysctls: Mapping[str, str] | None = None,
     rlimits: Sequence[tuple[str, int, int]] = (),
     oom_score_adj: int | None = 0,
@@ -131,6 +132,7 @@ def default_config(  # noqa: D417 - arguments whose names say it all are not des
         seccomp: `default`, `unconfined`, or a profile in Docker's or in OCI form.
         devices: `{"PathOnHost", "PathInContainer", "CgroupPermissions"}` each.
         device_cgroup_rules: `c 42:* rmw` each.
+        host_devices: With `privileged` all the host's device nodes are there; a user namespace can't have them.
         rlimits: (name such as `nofile`, soft, hard).
         masked_paths, readonly_paths: Instead of Docker's; empty lists for none.
 
@@ -140,7 +142,7 @@ def default_config(  # noqa: D417 - arguments whose names say it all are not des
     granted = caps.combine(cap_add, cap_drop, privileged=privileged)
     masked: Iterable[str] = MASKED_PATHS if masked_paths is None else masked_paths
     readonly: Iterable[str] = READONLY_PATHS if readonly_paths is None else readonly_paths
-    nodes, rules = _devices(devices, device_cgroup_rules, privileged=privileged)
+    nodes, rules = _devices(devices, device_cgroup_rules, privileged=privileged, host_devices=host_devices)
     linux: Config = {
         "sysctl": _sysctls(network, sysctls or {}),
         "cgroupsPath": cgroups_path,
@@ -286,11 +288,11 @@ def _sysctls(network: str, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _devices(
-    devices: Sequence[Mapping[str, str]], rules: Sequence[str], *, privileged: bool
+    devices: Sequence[Mapping[str, str]], rules: Sequence[str], *, privileged: bool, host_devices: bool
 ) -> tuple[list[Config], list[Config]]:
     """Return `linux.devices` and `linux.resources.devices`."""
     if privileged:
-        nodes = [_device(os.path.join("/dev", name), "") for name in _host_devices()]
+        nodes = [_device(os.path.join("/dev", name), "") for name in (_host_devices() if host_devices else ())]
         extra = [d for d in devices if d["PathOnHost"] != (d.get("PathInContainer") or d["PathOnHost"])]
         nodes += [_device(device["PathOnHost"], device["PathInContainer"]) for device in extra]
         return nodes, [{"allow": True, "access": "rwm"}]

@@ -267,13 +267,15 @@ class Containers:
         record = container.record
         host = dict(record.host_config)
         policy = changes.get("RestartPolicy")
-        asked = {key: value for key, value in changes.items() if key != "RestartPolicy" and value}
+        nothing = settings.host_config_defaults()
+        wanted = {**nothing, **{key: value for key, value in changes.items() if key != "RestartPolicy" and value}}
+        warnings = self._abilities.discard(wanted)
+        asked = {key: value for key, value in wanted.items() if value and value != nothing.get(key)}
         try:
             limits.check_update(host, asked)
         except Conflict as error:
             raise Conflict(f"Cannot update container {container.id}: {error.message}") from None
         host.update(asked)
-        warnings = self._abilities.discard(host)
         if policy and policy.get("Name"):
             if host["AutoRemove"] and policy["Name"] != "no":
                 raise Conflict(

@@ -136,6 +136,7 @@ class Launcher:
             seccomp=security.profile(profile),
             devices=host["Devices"] or [],
             device_cgroup_rules=host["DeviceCgroupRules"] or [],
+            host_devices=not self._config.rootless,
             sysctls=host.get("Sysctls") or {},
             rlimits=[(limit["Name"], limit["Soft"], limit["Hard"]) for limit in host["Ulimits"] or []],
             oom_score_adj=host["OomScoreAdj"],

@@ -105,6 +105,8 @@ class Abilities:
                 warnings.append(f"Your kernel does not support {lacking} discarded.")
         if not self.memory:
             host["MemorySwap"] = 0
+        if not self.oom_control:
+            host["OomKillDisable"] = None  # also where a client says `false`, as the CLI always does
         if (host["CpuRealtimePeriod"] or host["CpuRealtimeRuntime"]) and not self.cpu_realtime:
             raise InvalidParameter("kernel does not support CPU real-time scheduler")
         if host["NanoCpus"] and not self.cpu:
