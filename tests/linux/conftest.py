@@ -359,3 +359,13 @@ def bundle(command: Path, image: Path, scratch: Path) -> Iterator[Bundle]:
     made.run("delete", "--force", made.id)
     assert not (made.path / "state" / made.id).exists()
     assert list(Path("/sys/fs/cgroup").glob(f"*/{made.id}")) == []
+
+
+@pytest.fixture(scope="session")
+def runc() -> str:
+    """runc, of the versions whose words ours are."""
+    if not shutil.which("runc"):
+        pytest.skip("machine: no runc")
+    if not subprocess.run(["runc", "--version"], capture_output=True, text=True).stdout.startswith("runc version 1.1."):
+        pytest.skip("machine: no runc 1.1")
+    return "runc"

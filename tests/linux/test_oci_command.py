@@ -121,14 +121,12 @@ REFUSED = [
 ]
 
 
-def test_refusals_are_runcs(bundle: Bundle) -> None:
+def test_refusals_are_runcs(bundle: Bundle, runc: str) -> None:
     """The same status, and the same words but for the name of who says them."""
-    if not shutil.which("runc"):
-        pytest.skip("machine: no runc")
     bundle.script("exec sleep 100")
     replaced = {"ID": bundle.id, "BUNDLE": str(bundle.path)}
     answers: dict[str, list[tuple[int, str]]] = {}
-    for runtime in ("", "runc"):
+    for runtime in ("", runc):
         detached = [runtime or str(bundle.command), "--root", str(bundle.path / f"state{runtime}"), "run", "-d"]
         with (bundle.path / "out").open("w") as out:
             started = subprocess.run([*detached, "-b", bundle.path, bundle.id], stdin=out, stdout=out, stderr=out)
@@ -140,7 +138,7 @@ def test_refusals_are_runcs(bundle: Bundle) -> None:
             words = re.sub("^runc (run|create) failed: ", "", said[1] if said else done.stderr)
             answers[runtime].append((done.returncode, words))
         assert bundle.run("delete", "-f", bundle.id, by=runtime).returncode == 0
-    assert answers[""] == answers["runc"]
+    assert answers[""] == answers[runc]
 
 
 def test_hooks_run_in_their_order_with_the_state(bundle: Bundle) -> None:

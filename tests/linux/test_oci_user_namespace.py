@@ -56,13 +56,6 @@ def mapped(bundle: Bundle, owned: Path) -> Bundle:
     return bundle
 
 
-@pytest.fixture
-def runc() -> str:
-    if not shutil.which("runc"):
-        pytest.skip("machine: no runc")
-    return "runc"
-
-
 def run(bundle: Bundle, script: str, by: str = "") -> Done:
     bundle.script(script)
     return bundle.run("run", "-b", str(bundle.path), bundle.id, by=by)
