@@ -83,11 +83,11 @@ class BuildRoutes:
         """Build for a client that serves its context itself (docker 20.10 with DOCKER_BUILDKIT=1)."""
         purpose, _, build_id = options.build_id.partition(":")
         if purpose == _UPLOAD and build_id:
-            await request.app[BUILDKIT].door.upload(build_id, request.content.iter_any())
+            await request.app[BUILDKIT].backend.upload(build_id, request.content.iter_any())
             return web.Response()
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         outputs = _json(request.query, "outputs", list[dict[str, Any]]) or []
-        messages = request.app[BUILDKIT].door.build(options, request.query.get("session", ""), outputs)
+        messages = request.app[BUILDKIT].backend.build(options, request.query.get("session", ""), outputs)
         async with contextlib.aclosing(messages):
             async for message in messages:
                 if not response.prepared:

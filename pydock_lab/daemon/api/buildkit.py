@@ -18,7 +18,7 @@ from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.errors import InvalidParameter
 
 if TYPE_CHECKING:
-    from pydock_lab.daemon.buildkit.door import Door
+    from pydock_lab.daemon.buildkit.backend import Backend
 
 _H2C = "h2c"
 _HEADER = "X-Docker-Expose-Session-"
@@ -31,17 +31,17 @@ class BuildKit:
         self._engine = engine
 
     @cached_property
-    def door(self) -> Door:
+    def backend(self) -> Backend:
         """The way in."""
-        from pydock_lab.daemon.buildkit.door import Door
+        from pydock_lab.daemon.buildkit.backend import Backend
 
         engine = self._engine
-        return Door(engine.builder, engine.images.resolve_or_pull, engine.layers)
+        return Backend(engine.builder, engine.images.resolve_or_pull, engine.layers)
 
     async def close(self, app: web.Application) -> None:
         """Let the clients go: the daemon stops."""
-        if "door" in vars(self):
-            self.door.close()
+        if "backend" in vars(self):
+            self.backend.close()
 
 
 BUILDKIT = web.AppKey("buildkit", BuildKit)
@@ -56,7 +56,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
 async def post_grpc(request: web.Request) -> web.StreamResponse:
     """Serve BuildKit's control and gateway services on this connection."""
     with Hijack(request) as client:
-        await request.app[BUILDKIT].door.serve(*await _upgraded(request, client))
+        await request.app[BUILDKIT].backend.serve(*await _upgraded(request, client))
         return client.response()
 
 
@@ -65,7 +65,7 @@ async def post_session(request: web.Request) -> web.StreamResponse:
     headers = request.headers
     with Hijack(request) as client:
         reader, writer = await _upgraded(request, client)
-        await request.app[BUILDKIT].door.hold(
+        await request.app[BUILDKIT].backend.hold(
             reader,
             writer,
             session_id=headers.get(f"{_HEADER}Uuid", ""),

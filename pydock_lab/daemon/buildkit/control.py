@@ -12,8 +12,8 @@ import asyncio
 from datetime import datetime
 
 from pydock_lab.daemon.builder.pruning import Pruned
+from pydock_lab.daemon.buildkit.controller import Controller
 from pydock_lab.daemon.buildkit.grpc import UNIMPLEMENTED, Call, GrpcError, Method, unary
-from pydock_lab.daemon.buildkit.house import House
 from pydock_lab.daemon.buildkit.job import Job
 from pydock_lab.daemon.buildkit.protos import control, gateway
 from pydock_lab.daemon.buildkit.protos.control import Timestamp, UsageRecord
@@ -40,11 +40,11 @@ class Services:
     """The methods of both services.
 
     Args:
-        house: Where builds are carried out.
+        controller: Where builds are carried out.
     """
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
 
     def methods(self) -> dict[str, Method]:
         """Return each path with its method."""
@@ -75,37 +75,37 @@ class Services:
     async def solve(self, request: control.SolveRequest, call: Call) -> Message:
         """Build, led by a frontend or by the client; answer when the image is in the store."""
         exporters = request.exporters or [control.Exporter(request.exporter, request.exporter_attrs)]
-        job = self._house.begin(request.ref, request.session, exporters)
+        job = self._controller.begin(request.ref, request.session, exporters)
         try:
             if request.frontend:
-                await self._house.start(job, request.frontend, request.frontend_attrs)
+                await self._controller.start(job, request.frontend, request.frontend_attrs)
             elif request.definition:
                 raise GrpcError(UNIMPLEMENTED, "this engine builds Dockerfiles only: it does not solve graphs of LLB")
             elif not await job.returned:
                 return control.SolveResponse()
-            return control.SolveResponse(await self._house.export(job, exporters))
+            return control.SolveResponse(await self._controller.export(job, exporters))
         finally:
             await job.close()
 
     async def status(self, call: Call) -> None:
         """Tell of a build's progress until it has ended."""
         request = await call.request(control.StatusRequest)
-        job = await self._house.jobs.get(request.ref)
+        job = await self._controller.jobs.get(request.ref)
         call.start()
         async for response in job.progress.follow():
             await call.send(response)
 
     async def disk_usage(self, request: control.DiskUsageRequest, call: Call) -> Message:
         """Tell what the build cache holds."""
-        rows = await asyncio.to_thread(self._house.builder.usage)
+        rows = await asyncio.to_thread(self._controller.builder.usage)
         return control.DiskUsageResponse([_usage(row) for row in rows])
 
     async def prune(self, call: Call) -> None:
         """Remove what the build cache holds; tell what has gone."""
         request = await call.request(control.PruneRequest)
         until_ns = Timestamp.now().nanoseconds - request.keep_duration if request.keep_duration else None
-        rows = {row["ID"]: row for row in await asyncio.to_thread(self._house.builder.usage)}
-        report = await self._house.builder.prune(Pruned(until_ns=until_ns, keep_bytes=request.keep_bytes))
+        rows = {row["ID"]: row for row in await asyncio.to_thread(self._controller.builder.usage)}
+        report = await self._controller.builder.prune(Pruned(until_ns=until_ns, keep_bytes=request.keep_bytes))
         freed = int(report["SpaceReclaimed"])
         for key in report["CachesDeleted"] or ():
             record = _usage(rows[key]) if key in rows else UsageRecord(key)
@@ -128,7 +128,7 @@ class Services:
     async def led_solve(self, request: gateway.SolveRequest, call: Call) -> Message:
         """Begin to build what the client asks for; its result may be waited for or returned."""
         job = await self._job(call)
-        await self._house.start(job, request.frontend, request.frontend_opt)
+        await self._controller.start(job, request.frontend, request.frontend_opt)
         if request.evaluate:
             await job.image()
         ref = gateway.Ref(job.result_id)
@@ -152,11 +152,11 @@ class Services:
 
     async def resolve_image_config(self, request: gateway.ResolveImageConfigRequest, call: Call) -> Message:
         """Find an image, or pull it; tell its config."""
-        image = await self._house.find_image(request.ref)
+        image = await self._controller.find_image(request.ref)
         return gateway.ResolveImageConfigResponse(image.id, image.raw, request.ref)
 
     async def _job(self, call: Call) -> Job:
-        return await self._house.jobs.get(call.metadata(_BUILD_ID))
+        return await self._controller.jobs.get(call.metadata(_BUILD_ID))
 
 
 def _worker() -> control.WorkerRecord:

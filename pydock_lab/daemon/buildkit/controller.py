@@ -1,4 +1,4 @@
-"""BuildKit's house: the sessions that are open, the builds that run, and the builder that carries them out."""
+"""The sessions that are open, the builds that run, and the builder that carries them out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HANDED_OVER = "http://buildkit-session/"
 _EXPORTING = {"local": ("client directory", "copying files"), "tar": ("client tarball", "sending tarball")}
 
 
-class House:
+class Controller:
     """One daemon's.
 
     Args:

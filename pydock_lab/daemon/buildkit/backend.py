@@ -1,4 +1,4 @@
-"""The two doors of BuildKit's house: connections that were upgraded to HTTP/2, and builds over `POST /build`."""
+"""What the API hands BuildKit's clients to: connections upgraded to HTTP/2, and builds over `POST /build`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pydock_lab.daemon.builder.builder import Builder
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.workshop import Resolve
 from pydock_lab.daemon.buildkit.control import Services
+from pydock_lab.daemon.buildkit.controller import Controller
 from pydock_lab.daemon.buildkit.grpc import server
-from pydock_lab.daemon.buildkit.house import House
 from pydock_lab.daemon.buildkit.http2 import Connection
 from pydock_lab.daemon.buildkit.job import Job
 from pydock_lab.daemon.buildkit.protos.control import Exporter
@@ -35,7 +35,7 @@ class _Upload:
         self.taken = asyncio.Event()
 
 
-class Door:
+class Backend:
     """What the API opens for clients that speak BuildKit.
 
     Args:
@@ -45,8 +45,8 @@ class Door:
     """
 
     def __init__(self, builder: Builder, resolve: Resolve, layers: LayerStore) -> None:
-        self._house = House(builder, resolve, layers)
-        self._serve = server(Services(self._house).methods())
+        self._controller = Controller(builder, resolve, layers)
+        self._serve = server(Services(self._controller).methods())
         self._connections: set[Connection] = set()
         self._uploads: dict[str, _Upload] = {}
 
@@ -73,11 +73,11 @@ class Door:
         connection = Connection(reader, writer)
         session = Session(session_id, shared_key, methods, connection)
         running = asyncio.create_task(self._run(connection))
-        self._house.sessions.add(session)
+        self._controller.sessions.add(session)
         try:
             await running
         finally:
-            self._house.sessions.remove(session)
+            self._controller.sessions.remove(session)
             running.cancel()
 
     async def build(
@@ -93,7 +93,7 @@ class Door:
             outputs: `Type` and `Attrs` of each exporter; none is an image.
         """
         exporters = [Exporter(str(entry.get("Type", "")), entry.get("Attrs") or {}) for entry in outputs]
-        job = self._house.begin(options.build_id or secrets.token_hex(32), session, exporters)
+        job = self._controller.begin(options.build_id or secrets.token_hex(32), session, exporters)
         job.tags = options.tags
         work = asyncio.create_task(self._build(options, job, exporters or [Exporter("moby")]))
         held: list[dict[str, Any]] = []  # a quiet build tells its progress only if it fails
@@ -150,8 +150,8 @@ class Door:
     async def _build(self, options: BuildOptions, job: Job, exporters: list[Exporter]) -> dict[str, str]:
         try:
             upload = self._uploaded(options.build_id) if options.remote == _UPLOAD else None
-            await self._house.build(job, options, upload=upload)
-            return await self._house.export(job, exporters)
+            await self._controller.build(job, options, upload=upload)
+            return await self._controller.export(job, exporters)
         finally:
             await job.close()
 
