@@ -10,7 +10,6 @@ through the kernel's main shell and through a subshell, each in a thread of its 
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -105,13 +104,19 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
 class _Page:
     due: int = 1
     early: dict[int, Callable[[], None]] = field(default_factory=dict)
-    waiting_since: float = 0.0
+    patience: threading.Timer | None = None
 
 
 class InOrder:
-    """Acts upon what pages send in the order in which each sent it, from whichever thread it arrives."""
+    """Acts upon what pages send in the order in which each sent it, from whichever thread it arrives.
 
-    def __init__(self) -> None:
+    Args:
+        lost_s: How long what has arrived waits for what was sent before; then that is lost, with a connection
+            or a comm that was not there yet, and typing must not end with it.
+    """
+
+    def __init__(self, lost_s: float = _LOST_S) -> None:
+        self._lost_s = lost_s
         self._lock = threading.Lock()
         self._pages: defaultdict[str, _Page] = defaultdict(_Page)
 
@@ -124,16 +129,31 @@ class InOrder:
             act: Must not wait: others wait meanwhile.
         """
         with self._lock:
-            page, now = self._pages[sender], time.monotonic()
+            page = self._pages[sender]
             if number < page.due:  # given up already
                 act()
                 return
-            if not page.early:
-                page.waiting_since = now
             page.early[number] = act
-            if now - page.waiting_since > _LOST_S:  # with a connection; typing must not end with it
+            self._act(page)
+
+    def _act(self, page: _Page) -> None:
+        """Act upon what is due; be patient with the rest."""
+        before = page.due
+        while (turn := page.early.pop(page.due, None)) is not None:
+            turn()
+            page.due += 1
+        if page.patience is not None and (page.due > before or not page.early):
+            page.patience.cancel()
+            page.patience = None
+        if page.early and page.patience is None:
+            page.patience = threading.Timer(self._lost_s, self._give_up, (page, page.due))
+            page.patience.daemon = True
+            page.patience.start()
+
+    def _give_up(self, page: _Page, due: int) -> None:
+        """Go on without what has not come."""
+        with self._lock:
+            if page.due == due and page.early:
+                page.patience = None
                 page.due = min(page.early)
-            while (turn := page.early.pop(page.due, None)) is not None:
-                turn()
-                page.due += 1
-                page.waiting_since = now
+                self._act(page)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pydock_lab.notebook.widgets import terminal
-from pydock_lab.notebook.widgets.terminal import TerminalWidget
+from pydock_lab.notebook.widgets.terminal import InOrder, TerminalWidget
+from tests.api.wire import eventually
 
 
 class Typing:
@@ -37,16 +35,16 @@ def test_two_pages_count_for_themselves() -> None:
     assert typing.heard == "xyz"
 
 
-def test_a_lost_message_holds_nothing_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    typing, now = Typing(), [0.0]
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
-    typing.arrives(1, "a")
-    now[0] = 100.0  # nobody types for a while: that is no loss
-    typing.arrives(3, "c")
-    assert typing.heard == "a"
-    now[0] = 103.0
-    typing.arrives(4, "d")
-    assert typing.heard == "acd"
+def test_a_lost_message_holds_nothing_up_for_ever() -> None:
+    """Not even the last of what is typed: nothing comes after it that would set it free."""
+    typing = Typing()
+    typing.widget._arriving = InOrder(lost_s=0.05)
+    for number, data in ((1, "a"), (3, "c"), (4, "d")):
+        typing.arrives(number, data)
+    eventually(lambda: typing.heard == "acd")
     typing.arrives(2, "b")  # late after all
     typing.arrives(5, "e")
     assert typing.heard == "acdbe"
+    for number, data in ((7, "g"), (9, "i")):
+        typing.arrives(number, data)
+    eventually(lambda: typing.heard == "acdbegi")
