@@ -476,7 +476,12 @@ echo x
         inspect -f {{.RestartCount}}/{{.State.ExitCode}}/{{.State.Status}} rr
         rm -f rr
         run -d --name rr --restart always busybox sh -c 'sleep 0.01; false'
-        run --rm busybox sleep 4
+        wait rr
+        wait rr
+        wait rr
+        wait rr
+        wait rr
+        wait rr
         exec rr true
         pause rr
         top rr

@@ -29,7 +29,7 @@ SCRATCH_ID = 64000 + os.getpid() % 1000
 """An id that nobody has: no name, no password entry, no subordinate ids, no home. Each test process has one of its
 own: at the end of a test, every process of that id is looked for."""
 
-ENGINE_NEEDS = ("aiohttp", "msgspec", "pyroute2", "platformdirs", "isal", "zstandard")
+ENGINE_NEEDS = ("aiohttp", "h2", "msgspec", "pyroute2", "platformdirs", "isal", "zstandard")
 
 
 Done = subprocess.CompletedProcess[str]
