@@ -6,6 +6,7 @@ cells" does not wait for somebody to type `exit`.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -15,6 +16,8 @@ from pydock_lab.client.commands.session import ResizeCallback
 from pydock_lab.client.detach import DetachKeys
 from pydock_lab.client.hijack import HijackedStream
 from pydock_lab.errors import LabError
+
+log = logging.getLogger("pydock.notebook")
 
 _ROWS, _COLUMNS = 24, 80
 _CHUNK = 65536
@@ -105,8 +108,10 @@ class _Conversation:
         while (order := self._orders.get()) is not None:
             try:
                 order()
-            except (OSError, LabError):  # the process has ended meanwhile, and its terminal with it
-                continue
+            except Exception as error:
+                # The process may have ended meanwhile, and its terminal with it. Whatever else it is, typing goes on.
+                if not isinstance(error, (OSError, LabError)):
+                    log.exception("a terminal could not do what its page asked")
 
     def _read(self) -> None:
         """Take output while the page keeps up; the container has to wait when it does not."""

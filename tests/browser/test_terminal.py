@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -39,6 +40,19 @@ def open_terminal(notebook: Notebook, source: str) -> Locator:
 def enter(terminal: Locator, line: str) -> None:
     terminal.locator("textarea").focus()
     terminal.page.keyboard.type(f"{line}\n")
+
+
+def detach(terminal: Locator) -> None:
+    """Leave by the keys, as a user does: again where one of them was lost on its way to the kernel."""
+    state = terminal.locator(".pd-terminal-state")
+    for _ in range(4):
+        terminal.locator("textarea").focus()
+        terminal.page.keyboard.press("Control+P")
+        terminal.page.keyboard.press("Control+Q")
+        with contextlib.suppress(AssertionError):
+            expect(state).to_have_text("○ detached: the container runs on", timeout=15_000)
+            return
+    expect(state).to_have_text("○ detached: the container runs on")
 
 
 def test_a_shell_in_a_cell(notebook: Notebook, daemon: Daemon) -> None:
@@ -93,9 +107,7 @@ def test_leaving_detaching_coming_back_and_ending(notebook: Notebook, daemon: Da
     expect(terminal.get_by_role("button", name="Type here")).to_be_focused()
     terminal.page.keyboard.press("Enter")
     expect(terminal.locator("textarea")).to_be_focused()
-    terminal.page.keyboard.press("Control+P")
-    terminal.page.keyboard.press("Control+Q")
-    expect(terminal.locator(".pd-terminal-state")).to_have_text("○ detached: the container runs on")
+    detach(terminal)
     assert daemon.docker("ps", "-q", "--filter", "name=term-shell").stdout
 
     beside = open_terminal(notebook, EXEC)
