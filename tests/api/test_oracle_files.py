@@ -17,7 +17,7 @@ import docker.errors
 import pytest
 
 from tests.api.conftest import Engines
-from tests.api.test_oracle import normal
+from tests.api.oracle import Said, normal
 from tests.conftest import Daemon
 
 pytestmark = [pytest.mark.root, pytest.mark.oracle]
@@ -75,7 +75,7 @@ def test_the_same_files_arrive(engines: Engines, script: str, tmp_path: Path) ->
     assert ours == theirs
 
 
-def files_session(engine: Daemon, script: str, host: Path) -> list[tuple[str, int, str, str]]:
+def files_session(engine: Daemon, script: str, host: Path) -> list[Said]:
     """Run a session in a fresh container beside fresh files; return what each command said."""
     (host / "directory").mkdir(parents=True)
     (host / "file").write_text("from the host\n")
@@ -94,7 +94,7 @@ def files_session(engine: Daemon, script: str, host: Path) -> list[tuple[str, in
         engine.docker("rm", "-vf", "box")
 
 
-def said(engine: Daemon, words: str, host: Path) -> tuple[str, int, str, str]:
+def said(engine: Daemon, words: str, host: Path) -> Said:
     if words == "LIST":
         found = sorted(f"{path.relative_to(host)} {'link' if path.is_symlink() else ''}" for path in host.rglob("*"))
         return words, 0, "\n".join(found), ""
