@@ -6,7 +6,6 @@ cells" does not wait for somebody to type `exit`.
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
@@ -16,8 +15,6 @@ from pydock_lab.client.commands.session import ResizeCallback
 from pydock_lab.client.detach import DetachKeys
 from pydock_lab.client.hijack import HijackedStream
 from pydock_lab.errors import LabError
-
-log = logging.getLogger("pydock.notebook")
 
 _ROWS, _COLUMNS = 24, 80
 _CHUNK = 65536
@@ -81,7 +78,7 @@ class _Conversation:
         self._change = threading.Condition()
         self._over = False
         self._outcome = ENDED
-        self._widget = TerminalWidget(label, self._typed, self._size_changed)
+        self._widget = TerminalWidget(label, self._typed, self._answered, self._size_changed)
 
     def begin(self) -> None:
         """Show the terminal and start."""
@@ -100,6 +97,10 @@ class _Conversation:
             self._outcome = DETACHED
             self._orders.put(self._stream.close)
 
+    def _answered(self, data: bytes) -> None:
+        """Pass on what nobody typed: a shell asks where the cursor is, and the answer may come between two keys."""
+        self._orders.put(lambda: self._stream.write(data))
+
     def _size_changed(self, rows: int, columns: int) -> None:
         self._orders.put(lambda: self._resized(rows, columns))
 
@@ -108,10 +109,8 @@ class _Conversation:
         while (order := self._orders.get()) is not None:
             try:
                 order()
-            except Exception as error:
-                # The process may have ended meanwhile, and its terminal with it. Whatever else it is, typing goes on.
-                if not isinstance(error, (OSError, LabError)):
-                    log.exception("a terminal could not do what its page asked")
+            except (OSError, LabError):  # the process has ended meanwhile, and its terminal with it
+                continue
 
     def _read(self) -> None:
         """Take output while the page keeps up; the container has to wait when it does not."""

@@ -1,7 +1,8 @@
 /* A terminal on a container's pty. Stands behind vendor/xterm.js in one module, which exports Terminal and FitAddon, and behind elements.js.
    Traits `label`, `state` ("running", or why nothing more will come).
-   To the kernel: { type: "ready" }, { type: "size", rows, columns } and { type: "in", data }, both with
-   { page, number } as they may arrive in another order, { type: "ack", packet }, { type: "watch" }.
+   To the kernel: { type: "ready" }, { type: "size", rows, columns }, { type: "in", data } (typed or pasted) and
+   { type: "answer", data } (to what the process asked the terminal), these three with { page, number } as they may
+   arrive in another order, { type: "ack", packet }, { type: "watch" }.
    From it: { type: "out" | "screen", packet } with the bytes as a buffer (a "screen" replaces what is there),
    { type: "alive" }.
    Shift+Escape leaves the terminal, for those who have no mouse: Tab belongs to the shell. */
@@ -85,7 +86,12 @@ function render({ model, el }) {
     const key = event.ctrlKey && !event.shiftKey && !event.altKey ? event.key.toLowerCase() : "";
     return !(key === "v" || (key === "c" && terminal.hasSelection()));
   });
-  terminal.onData((data) => sendInOrder({ type: "in", data }));
+  let byHand = false; // onData tells of both, and only this, which xterm.js does not document, tells them apart
+  terminal._core.coreService.onUserInput(() => { byHand = true; });
+  terminal.onData((data) => {
+    sendInOrder({ type: byHand ? "in" : "answer", data });
+    byHand = false;
+  });
   const resized = new ResizeObserver(measure);
   resized.observe(screen);
   model.on("msg:custom", onMessage);

@@ -33,6 +33,7 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
     Args:
         label: What runs in it.
         typed: Called with what was typed or pasted.
+        answered: Called with what the terminal itself says: where the cursor is, when the process asks.
         resized: Called with rows and columns, at the start and whenever they change.
 
     Attributes:
@@ -49,11 +50,12 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
     label = traitlets.Unicode().tag(sync=True)
     state = traitlets.Unicode("running").tag(sync=True)
 
-    def __init__(self, label: str, typed: Typed, resized: Resized) -> None:
+    def __init__(self, label: str, typed: Typed, answered: Typed, resized: Resized) -> None:
         super().__init__(label=label)
         self.drawn = 0
         self.moved = threading.Condition()
         self._typed = typed
+        self._answered = answered
         self._resized = resized
         self._sent = 0
         self._past: deque[bytes] = deque()
@@ -79,9 +81,10 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
 
     def _hear(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
         kind = message.get("type")
-        if kind == "in":
-            typed = str(message["data"]).encode("utf-8", "surrogatepass")
-            self._arriving.take(str(message["page"]), int(message["number"]), lambda: self._typed(typed))
+        if kind in ("in", "answer"):
+            said = str(message["data"]).encode("utf-8", "surrogatepass")
+            act = self._typed if kind == "in" else self._answered
+            self._arriving.take(str(message["page"]), int(message["number"]), lambda: act(said))
         elif kind == "ack":
             self._note(int(message["packet"]))
         elif kind == "size":

@@ -11,13 +11,17 @@ class Typing:
 
     def __init__(self) -> None:
         self.heard = ""
-        self.widget = TerminalWidget("sh", self._typed, lambda rows, columns: None)
+        self.answers = ""
+        self.widget = TerminalWidget("sh", self._typed, self._answered, lambda rows, columns: None)
 
     def _typed(self, data: bytes) -> None:
         self.heard += data.decode()
 
-    def arrives(self, number: int, data: str, page: str = "a") -> None:
-        self.widget._hear(None, {"type": "in", "data": data, "page": page, "number": number}, [])
+    def _answered(self, data: bytes) -> None:
+        self.answers += data.decode()
+
+    def arrives(self, number: int, data: str, page: str = "a", kind: str = "in") -> None:
+        self.widget._hear(None, {"type": kind, "data": data, "page": page, "number": number}, [])
 
 
 def test_what_overtakes_waits() -> None:
@@ -33,6 +37,13 @@ def test_two_pages_count_for_themselves() -> None:
     typing.arrives(1, "y", page="b")
     typing.arrives(2, "z", page="a")
     assert typing.heard == "xyz"
+
+
+def test_what_the_terminal_answers_was_not_typed() -> None:
+    typing = Typing()
+    for number, data, kind in ((2, "\x1b[7;5R", "answer"), (1, "\x10", "in"), (3, "\x11", "in")):
+        typing.arrives(number, data, kind=kind)
+    assert (typing.heard, typing.answers) == ("\x10\x11", "\x1b[7;5R")
 
 
 def test_a_lost_message_holds_nothing_up_for_ever() -> None:
