@@ -34,9 +34,10 @@ class BuildKit:
     def backend(self) -> Backend:
         """The way in."""
         from pydock_lab.daemon.buildkit.backend import Backend
+        from pydock_lab.daemon.buildkit.controller import Controller
 
         engine = self._engine
-        return Backend(engine.builder, engine.images.resolve_or_pull, engine.layers)
+        return Backend(Controller(engine.builder, engine.images.resolve_or_pull, engine.layers))
 
     async def close(self, app: web.Application) -> None:
         """Let the clients go: the daemon stops."""

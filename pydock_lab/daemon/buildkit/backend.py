@@ -8,9 +8,8 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from pydock_lab.daemon.builder.builder import Builder
 from pydock_lab.daemon.builder.options import BuildOptions
-from pydock_lab.daemon.builder.workshop import Resolve
+from pydock_lab.daemon.buildkit.arrivals import Arrivals
 from pydock_lab.daemon.buildkit.control import Services
 from pydock_lab.daemon.buildkit.controller import Controller
 from pydock_lab.daemon.buildkit.grpc import server
@@ -18,11 +17,10 @@ from pydock_lab.daemon.buildkit.http2 import Connection
 from pydock_lab.daemon.buildkit.job import Job
 from pydock_lab.daemon.buildkit.protos.control import Exporter
 from pydock_lab.daemon.buildkit.sessions import Session
-from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import InvalidParameter, LabError, NotFound
 
 _UPLOAD = "upload-request"  # what docker 20.10 names as the remote where another request brings the context
-_PATIENCE_S, _POLLS = 5, 500
+_PATIENCE_S = 5
 _TRACE, _IMAGE_ID = "moby.buildkit.trace", "moby.image.id"
 
 
@@ -39,16 +37,14 @@ class Backend:
     """What the API opens for clients that speak BuildKit.
 
     Args:
-        builder: Carries builds out.
-        resolve: Finds images, or pulls them.
-        layers: Of the images.
+        controller: Where the clients' builds are carried out.
     """
 
-    def __init__(self, builder: Builder, resolve: Resolve, layers: LayerStore) -> None:
-        self._controller = Controller(builder, resolve, layers)
-        self._serve = server(Services(self._controller).methods())
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._serve = server(Services(controller).methods())
         self._connections: set[Connection] = set()
-        self._uploads: dict[str, _Upload] = {}
+        self._uploads: Arrivals[_Upload] = Arrivals("no context has come for {}", patience_s=_PATIENCE_S)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer a client (`/grpc`) until it goes."""
@@ -73,11 +69,11 @@ class Backend:
         connection = Connection(reader, writer)
         session = Session(session_id, shared_key, methods, connection)
         running = asyncio.create_task(self._run(connection))
-        self._controller.sessions.add(session)
+        self._controller.sessions.add(session_id, session)
         try:
             await running
         finally:
-            self._controller.sessions.remove(session)
+            self._controller.sessions.remove(session_id, session)
             running.cancel()
 
     async def build(
@@ -123,23 +119,19 @@ class Backend:
         Raises:
             NotFound: the build does not come.
         """
-        upload = self._uploads[build_id] = _Upload(chunks)
+        upload = _Upload(chunks)
+        self._uploads.add(build_id, upload)
         try:
             await asyncio.wait_for(upload.begun.wait(), _PATIENCE_S)
             await upload.taken.wait()
         except asyncio.TimeoutError:
             raise NotFound(f"no build takes the context of {build_id}") from None
         finally:
-            del self._uploads[build_id]
+            self._uploads.remove(build_id, upload)
 
     async def _uploaded(self, build_id: str) -> AsyncIterator[bytes]:
         """Yield the context that a client hands over for a build, a moment before or after it."""
-        for _ in range(_POLLS):
-            if (upload := self._uploads.get(build_id)) is not None:
-                break
-            await asyncio.sleep(_PATIENCE_S / _POLLS)
-        else:
-            raise NotFound(f"no context has come for {build_id}")
+        upload = await self._uploads.get(build_id)
         upload.begun.set()
         try:
             async for chunk in upload.chunks:

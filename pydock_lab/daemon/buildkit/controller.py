@@ -11,18 +11,20 @@ from pydock_lab.daemon.builder.builder import Builder, RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
 from pydock_lab.daemon.builder.workshop import Resolve
 from pydock_lab.daemon.buildkit import output
+from pydock_lab.daemon.buildkit.arrivals import Arrivals
 from pydock_lab.daemon.buildkit.grpc import calling
-from pydock_lab.daemon.buildkit.job import Job, Jobs
+from pydock_lab.daemon.buildkit.job import Job
 from pydock_lab.daemon.buildkit.options import directories, read_options
 from pydock_lab.daemon.buildkit.protos.control import Exporter
 from pydock_lab.daemon.buildkit.protos.session import PULL, BytesMessage
-from pydock_lab.daemon.buildkit.sessions import Session, Sessions
+from pydock_lab.daemon.buildkit.sessions import Session
 from pydock_lab.daemon.buildkit.supply import RemoteSupply, SessionSupply
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import NotImplementedYet
 
 _IMAGE, _FILES = ("moby", "image", "docker"), ("local", "tar")
+_KEPT_JOBS = 64
 _HANDED_OVER = "http://buildkit-session/"
 _EXPORTING = {"local": ("client directory", "copying files"), "tar": ("client tarball", "sending tarball")}
 
@@ -34,12 +36,16 @@ class Controller:
         builder: Carries builds out.
         resolve: Finds images, or pulls them.
         layers: Of the images.
+
+    Attributes:
+        sessions: Those that are open.
+        jobs: Those that run, and the latest that have ended, for their progress.
     """
 
     def __init__(self, builder: Builder, resolve: Resolve, layers: LayerStore) -> None:
         self.builder = builder
-        self.sessions = Sessions()
-        self.jobs = Jobs()
+        self.sessions: Arrivals[Session] = Arrivals("no active session for {}: context deadline exceeded")
+        self.jobs: Arrivals[Job] = Arrivals("no such job {}", kept=_KEPT_JOBS)
         self._resolve = resolve
         self._layers = layers
 
@@ -54,7 +60,7 @@ class Controller:
                 raise NotImplementedYet(f'exporter "{exporter.type}" could not be found')
         names = [name for exporter in exporters for name in exporter.attrs.get("name", "").split(",") if name]
         job = Job(ref, self.builder, session=session, tags=tuple(names))
-        self.jobs.add(job)
+        self.jobs.add(ref, job)
         return job
 
     async def start(self, job: Job, frontend: str, attributes: dict[str, str]) -> None:

@@ -18,8 +18,6 @@ from pydock_lab.daemon.buildkit.progress import Progress, told
 from pydock_lab.errors import LabError, NotFound, NotImplementedYet
 from pydock_lab.spec import reference
 
-_PATIENCE_S = 5
-_KEPT = 64
 _SOURCE = "github.com/moby/buildkit/errdefs.Source+json"
 
 MakeSupply = Callable[[RunningBuild, contextlib.AsyncExitStack], Supply]
@@ -125,36 +123,3 @@ class Job:
         info = {"filename": self._options.dockerfile, "data": dockerfile.encode(), "language": "Dockerfile"}
         place = {"start": {"line": line}, "end": {"line": line}}
         return Anything(_SOURCE, msgspec.json.encode({"info": info, "ranges": [place]}))
-
-
-class Jobs:
-    """The builds of BuildKit's clients, and the progress of the latest that have ended."""
-
-    def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._news = asyncio.Event()
-
-    def add(self, job: Job) -> None:
-        """A client has begun one."""
-        for ref in list(self._jobs)[: max(0, len(self._jobs) - _KEPT)]:
-            del self._jobs[ref]
-        self._jobs[job.ref] = job
-        self._news.set()
-
-    async def get(self, ref: str) -> Job:
-        """Return a job; who follows it may ask a moment before it is there.
-
-        Raises:
-            NotFound: it does not come.
-        """
-
-        async def come() -> Job:
-            while ref not in self._jobs:
-                self._news.clear()
-                await self._news.wait()
-            return self._jobs[ref]
-
-        try:
-            return await asyncio.wait_for(come(), _PATIENCE_S)
-        except asyncio.TimeoutError:
-            raise NotFound(f"no such job {ref}") from None

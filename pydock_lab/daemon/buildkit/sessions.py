@@ -8,7 +8,6 @@ Source: moby/buildkit session/manager.go.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from pydock_lab.daemon.buildkit.grpc import GrpcError, ask
@@ -21,9 +20,7 @@ from pydock_lab.daemon.buildkit.protos.session import (
     GetSecretRequest,
     GetSecretResponse,
 )
-from pydock_lab.errors import NotFound
 
-_PATIENCE_S = 5
 _HUB = "registry-1.docker.io"
 
 
@@ -68,39 +65,3 @@ class Session:
             if said.username
             else {"identitytoken": said.secret}
         }
-
-
-class Sessions:
-    """All sessions that are open."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
-        self._news = asyncio.Event()
-
-    def add(self, session: Session) -> None:
-        """A client has come."""
-        self._sessions[session.id] = session
-        self._news.set()
-
-    def remove(self, session: Session) -> None:
-        """It has gone."""
-        if self._sessions.get(session.id) is session:
-            del self._sessions[session.id]
-
-    async def get(self, session_id: str) -> Session:
-        """Return a session; its client may open it a moment after its build.
-
-        Raises:
-            NotFound: none of that id comes.
-        """
-
-        async def come() -> Session:
-            while session_id not in self._sessions:
-                self._news.clear()
-                await self._news.wait()
-            return self._sessions[session_id]
-
-        try:
-            return await asyncio.wait_for(come(), _PATIENCE_S)
-        except asyncio.TimeoutError:
-            raise NotFound(f"no active session for {session_id}: context deadline exceeded") from None
