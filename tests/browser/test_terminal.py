@@ -20,6 +20,7 @@ ATTACH = "%container attach term-shell"
 EXEC = "%container exec -it term-shell sh"
 LOOK = "%container ls --filter name=term-shell"
 DETACHED = "○ detached: the container runs on"
+ANSWER = re.compile(r"\^\[\[\d+;\d+R")  # where the cursor is, as a terminal's own echo shows it
 
 
 @pytest.fixture
@@ -96,6 +97,7 @@ def test_a_shell_in_a_cell(notebook: Notebook, daemon: Daemon) -> None:
 def test_what_the_process_asks_the_terminal(notebook: Notebook, daemon: Daemon) -> None:
     terminal = open_terminal(notebook, RUN)
     rows = terminal.locator(".xterm-rows")
+    expect(rows).to_contain_text("/ #")
     enter(terminal, "echo cat-$((6 * 7)); cat")
     expect(rows).to_contain_text("cat-42")
     enter(terminal, "line")
@@ -105,9 +107,23 @@ def test_what_the_process_asks_the_terminal(notebook: Notebook, daemon: Daemon) 
     terminal.page.keyboard.press("Control+P")
     asked = daemon.docker("exec", "term-shell", "sh", "-c", r"printf 'where? \033[6n' > /proc/1/fd/1")
     assert asked.returncode == 0, asked.stderr
-    expect(rows).to_contain_text(re.compile(r"where\? \^\[\[\d+;\d+R"))
+    expect(rows).to_contain_text(ANSWER)
     terminal.page.keyboard.press("Control+Q")
     expect(terminal.locator(".pd-terminal-state")).to_have_text(DETACHED)
+
+
+def test_what_was_answered_once(notebook: Notebook) -> None:
+    """A page that is loaded again draws the old questions, too: to answer them again would be to type."""
+    terminal = open_terminal(notebook, RUN)
+    rows = terminal.locator(".xterm-rows")
+    expect(rows).to_contain_text("/ #")
+    enter(terminal, r"printf 'where? \033[6n'; cat")
+    expect(rows).to_contain_text(ANSWER)
+    notebook.reload()
+    expect(rows).to_contain_text(ANSWER)
+    enter(terminal, "line")
+    expect(rows).to_contain_text(re.compile(r"line\s*line"))
+    assert len(ANSWER.findall(rows.text_content() or "")) == 1
 
 
 def test_leaving_detaching_coming_back_and_ending(notebook: Notebook, daemon: Daemon) -> None:

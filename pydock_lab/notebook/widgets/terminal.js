@@ -3,8 +3,8 @@
    To the kernel: { type: "ready" }, { type: "size", rows, columns }, { type: "in", data } (typed or pasted) and
    { type: "answer", data } (to what the process asked the terminal), these three with { page, number } as they may
    arrive in another order, { type: "ack", packet }, { type: "watch" }.
-   From it: { type: "out" | "screen", packet } with the bytes as a buffer (a "screen" replaces what is there),
-   { type: "alive" }.
+   From it: { type: "out", packet } with the bytes as a buffer, { type: "screen", packet } with two, what a page has
+   drawn before and what none has (they replace what is there), { type: "alive" }.
    Shift+Escape leaves the terminal, for those who have no mouse: Tab belongs to the shell. */
 
 const WATCH_MS = 8000, SILENT_MS = 30000;
@@ -29,7 +29,7 @@ function render({ model, el }) {
   terminal.open(screen);
   terminal.textarea.setAttribute("aria-label", `Terminal: ${model.get("label")}. Shift+Escape leaves it`);
 
-  let expected = null, heard = Date.now(), told = "", gone = false;
+  let expected = null, heard = Date.now(), told = "", gone = false, byHand = false, answering = true;
   const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
   let number = 0;
   const sendInOrder = (message) => send({ ...message, page, number: ++number });
@@ -40,13 +40,20 @@ function render({ model, el }) {
     expected = packet + 1;
   }
 
+  function drawAnew(packet, seen, unseen) {
+    terminal.reset();
+    terminal.write("", () => { answering = false; }); // the process has had the answers, and waits for no others
+    terminal.write(seen, () => { answering = true; });
+    draw(packet, unseen);
+  }
+
   function onMessage(message, buffers) {
     heard = Date.now();
     gone = false;
-    const bytes = buffers?.length ? new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength) : new Uint8Array();
-    if (message.type === "screen") { terminal.reset(); draw(message.packet, bytes); }
+    const bytes = (buffers ?? []).map((view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+    if (message.type === "screen") drawAnew(message.packet, ...bytes);
     else if (message.type === "out" && expected !== null) {
-      if (message.packet === expected) draw(message.packet, bytes);
+      if (message.packet === expected) draw(message.packet, ...bytes);
       else if (message.packet > expected) { expected = null; send({ type: "ready" }); }
     }
     heartbeat();
@@ -86,10 +93,10 @@ function render({ model, el }) {
     const key = event.ctrlKey && !event.shiftKey && !event.altKey ? event.key.toLowerCase() : "";
     return !(key === "v" || (key === "c" && terminal.hasSelection()));
   });
-  let byHand = false; // onData tells of both, and only this, which xterm.js does not document, tells them apart
+  // onData tells of what is typed and of answers; only this, which xterm.js does not document, tells them apart.
   terminal._core.coreService.onUserInput(() => { byHand = true; });
   terminal.onData((data) => {
-    sendInOrder({ type: byHand ? "in" : "answer", data });
+    if (byHand || answering) sendInOrder({ type: byHand ? "in" : "answer", data });
     byHand = false;
   });
   const resized = new ResizeObserver(measure);

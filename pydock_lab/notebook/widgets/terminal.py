@@ -93,9 +93,14 @@ class TerminalWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ha
         elif kind == "watch":
             self.send({"type": "alive"})
         elif kind == "ready":  # a page that is new, or has missed something
-            with self.moved:
-                past, number = b"".join(self._past), self._sent
-            self.send({"type": "screen", "packet": number}, [past])
+            self.send(*self._screen())
+
+    def _screen(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the message that draws all anew, what was drawn before apart: its questions have been answered."""
+        with self.moved:
+            past, number = list(self._past), self._sent
+            seen = max(0, len(past) - (number - self.drawn))
+        return {"type": "screen", "packet": number}, [b"".join(past[:seen]), b"".join(past[seen:])]
 
     def _note(self, packet: int) -> None:
         with self.moved:

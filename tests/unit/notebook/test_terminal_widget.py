@@ -46,6 +46,21 @@ def test_what_the_terminal_answers_was_not_typed() -> None:
     assert (typing.heard, typing.answers) == ("\x10\x11", "\x1b[7;5R")
 
 
+def test_a_new_page_learns_what_was_drawn_before() -> None:
+    """Its questions have been answered: to answer them again would be to type."""
+    widget = Typing().widget
+    assert widget._screen() == ({"type": "screen", "packet": 0}, [b"", b""])
+    for data in (b"one", b"two", b"three"):
+        widget.write(data)
+    assert widget._screen() == ({"type": "screen", "packet": 3}, [b"", b"onetwothree"])
+    widget._hear(None, {"type": "ack", "packet": 2}, [])
+    assert widget._screen() == ({"type": "screen", "packet": 3}, [b"onetwo", b"three"])
+    widget.write(bytes(1 << 20))  # more than is kept
+    assert widget._screen() == ({"type": "screen", "packet": 4}, [b"", bytes(1 << 20)])
+    widget._hear(None, {"type": "ack", "packet": 4}, [])
+    assert widget._screen() == ({"type": "screen", "packet": 4}, [bytes(1 << 20), b""])
+
+
 def test_a_lost_message_holds_nothing_up_for_ever() -> None:
     """Not even the last of what is typed: nothing comes after it that would set it free."""
     typing = Typing()
