@@ -1,7 +1,7 @@
 # The commands of pydock_lab. `make lab` and `make test` start from nothing but python3
-# (and, on Debian as root, apt); a second run needs no network.
+# (and, on Debian as root, apt); a second run needs no network. `make PYTHON=python3.13 lab`
+# takes another Python than the distribution's.
 
-PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
