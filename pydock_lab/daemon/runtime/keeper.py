@@ -230,6 +230,7 @@ class Keeper:
             process.close()
             self.processes.pop(process.id, None)
             self.requests.pop(process.id, None)
+            self.spares.launch_over()
             raise
 
     def _signal(self, answer: Answer, message: Message, fds: list[int]) -> None:
@@ -372,6 +373,7 @@ class Keeper:
         )
         process.resolver = []
         process.operations, process.steps = (), []
+        self.spares.launch_over()
 
     def _on_failed(self, process: Process, failure: Message, answer: Answer) -> None:
         self.processes.pop(process.id, None)
@@ -379,6 +381,7 @@ class Keeper:
         if request is not None:
             self.leftovers.remove(request.cgroup_path)
         answer.error({**failure, "steps": process.steps})
+        self.spares.launch_over()
         self._rest()
 
     def _on_ended(self, process: Process) -> None:

@@ -34,7 +34,8 @@ from pydock_lab.daemon.runtime.plan import build_plan
 from pydock_lab.daemon.runtime.request import Attachment, LaunchRequest, OverlayRoot, launch_fields, launch_request
 from pydock_lab.errors import KernelError
 
-# A launch that is just under way has the machine to itself; then it is time for the next spare.
+# Preparing the next spare keeps the keeper busy for some milliseconds. They must fall neither into a launch
+# nor into the end of a program that is over at once, for which a client waits just then.
 REPLACE_S = 0.02
 
 # What nearly every plan begins with.
@@ -143,10 +144,11 @@ class Spares:
             fields: The same as it came from the daemon.
             stdio: See launcher.fork_plan.
         """
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         if not fits(request, self._layout):
             return None
-        if self._due is None:
-            self._due = self._loop.after(REPLACE_S, self.prepare)
         child, self._child = self._child, None
         if child is None:
             return None
@@ -157,6 +159,11 @@ class Spares:
             dismiss(child)
             return None
         return child
+
+    def launch_over(self) -> None:
+        """A launch has succeeded or failed: soon it is time for the next spare."""
+        if self._child is None and self._due is None:
+            self._due = self._loop.after(REPLACE_S, self.prepare)
 
     def _on_exit(self, events: int) -> None:
         """A spare was killed from outside: another one comes with the next launch."""
