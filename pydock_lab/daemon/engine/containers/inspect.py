@@ -23,7 +23,7 @@ def inspect(container: Container, launcher: Launcher) -> dict[str, Any]:
     """Return the document of `GET /containers/{id}/json`, without sizes."""
     record, directory = container.record, launcher.directory(container.id)
     files_there = bool(record.state.started_at_ns)
-    return {
+    document = {
         "Id": record.id,
         "Created": rfc3339(record.created_ns),
         "Path": record.path,
@@ -48,6 +48,9 @@ def inspect(container: Container, launcher: Launcher) -> dict[str, Any]:
         "Config": record.config,
         "NetworkSettings": network_settings(container),
     }
+    if record.warnings:
+        document["Warnings"] = record.warnings  # ours: what the last start asked for and did not get
+    return document
 
 
 def state_document(state: State) -> dict[str, Any]:

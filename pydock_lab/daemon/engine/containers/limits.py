@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydock_lab.daemon.linux import cgroups, controlfiles
+from pydock_lab.daemon.linux import capabilities, cgroups, controlfiles, syscalls
 from pydock_lab.errors import Conflict, InvalidParameter
 
 _MIN_MEMORY_BYTES = 6 * 1024 * 1024
@@ -24,6 +25,7 @@ _BLOCK_DEVICES = {
     "BlkioDeviceReadIOps": ("throttleReadIOPSDevice", "IOPS Block read limit", "Block I/O IOPS read limit"),
     "BlkioDeviceWriteIOps": ("throttleWriteIOPSDevice", "IOPS Block write limit", "Block I/O IOPS write limit"),
 }
+_WITHOUT = "The daemon has no CAP_SYS_RESOURCE here:"
 _MISSING = "or the cgroup is not mounted."
 # Ability, keys of HostConfig, their value without it, and what Docker says is lacking and therefore discarded.
 _DISCARDED: tuple[tuple[str, tuple[str, ...], object, str], ...] = (
@@ -55,10 +57,13 @@ class Abilities:
     pids: bool = True
     block: bool = True
     block_weight: bool = True
+    raised: bool = True
 
     @classmethod
     def of(cls, layout: cgroups.Layout, *, rootless: bool) -> Abilities:
         """Look at the hierarchies; a plain user's daemon has those that were delegated to it."""
+        # The power over a user namespace is none over the limits of its processes.
+        raised = not rootless and bool(syscalls.capget() & capabilities.mask(["CAP_SYS_RESOURCE"]))
         if layout.version == 1 and not rootless:
             v1 = layout.v1
             memory, block = v1.get("memory", ""), v1.get("blkio", "")
@@ -73,6 +78,7 @@ class Abilities:
                 pids="pids" in v1,
                 block=bool(block),
                 block_weight=_has(block, "blkio.weight"),
+                raised=raised,
             )
         there = set(controlfiles.read(f"{layout.unified}/cgroup.controllers").split()) if layout.version == 2 else set()
         if rootless and layout.version == 2 and not os.access(f"{layout.unified}/cgroup.subtree_control", os.W_OK):
@@ -88,6 +94,7 @@ class Abilities:
             pids="pids" in there,
             block="io" in there,
             block_weight="io" in there,
+            raised=raised,
         )
 
     def discard(self, host: dict[str, Any]) -> list[str]:
@@ -114,7 +121,26 @@ class Abilities:
                 "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is "
                 "not mounted"
             )
-        return warnings
+        return warnings + (_not_raised(host) if not self.raised else [])
+
+
+def _not_raised(host: dict[str, Any]) -> list[str]:
+    """Return what a daemon without CAP_SYS_RESOURCE can't give; the container runs with what there is.
+
+    runc fails there. A daemon in a container or a sandbox, for which that is the rule, should run the same images.
+    """
+    warnings = []
+    for limit in host.get("Ulimits") or ():
+        kind = getattr(resource, f"RLIMIT_{limit['Name'].upper()}", None)  # the runtime refuses what is none
+        ceiling = resource.RLIM_INFINITY if kind is None else resource.getrlimit(kind)[1]
+        if ceiling != resource.RLIM_INFINITY and not 0 <= limit["Hard"] <= ceiling:
+            warnings.append(f"{_WITHOUT} ulimit {limit['Name']} {limit['Hard']} is reduced to {ceiling}.")
+    score = host.get("OomScoreAdj") or 0
+    if score < (own := int(controlfiles.read("/proc/self/oom_score_adj"))):
+        warnings.append(f"{_WITHOUT} the OOM score adjustment stays {own} instead of {score}.")
+    if "CAP_SYS_RESOURCE" in (host.get("CapAdd") or ()):
+        warnings.append(f"{_WITHOUT} the container is not given it either.")
+    return warnings
 
 
 def check(host: dict[str, Any]) -> None:

@@ -85,8 +85,8 @@ class SetLimits(Operation):
             try:
                 controlfiles.write(f"/proc/{context.process or 'self'}/oom_score_adj", self.oom_score_adj)
             except PermissionError:
-                # Lowering it below what the daemon has needs CAP_SYS_RESOURCE; it stays as it is.
                 clamped.append("oom_score_adj")
+                context.warnings.append("oom_score_adj stays as it is: lowering it needs CAP_SYS_RESOURCE")
         return {"clamped": clamped} if clamped else None
 
 
