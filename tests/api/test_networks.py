@@ -220,8 +220,12 @@ def test_malformed_requests(client: docker.DockerClient) -> None:
     api = client.api
     create = api._url("/networks/create")
     for body, kind, message in (
-        (b"{", "application/json", "unexpected EOF"),
-        (b'{"Name": 5}', "application/json", "invalid JSON: Name is of the wrong type"),
+        (b"{", "application/json", "invalid JSON: unexpected EOF"),
+        (
+            b'{"Name": 5}',
+            "application/json",
+            "invalid JSON: json: cannot unmarshal number into Go struct field NetworkCreate.Name of type string",
+        ),
         (b"{}", "text/plain", "Content-Type specified (text/plain) must be 'application/json'"),
     ):
         answer = api.post(create, data=body, headers={"Content-Type": kind})

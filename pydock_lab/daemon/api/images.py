@@ -7,9 +7,8 @@ import contextlib
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import IO, Any, cast
+from typing import IO, cast
 
-import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
@@ -17,7 +16,9 @@ from pydock_lab.daemon.api.images_streams import Send, body_file, iterate_in_thr
 from pydock_lab.daemon.api.query import flag, to_end
 from pydock_lab.daemon.api.router import requested_version
 from pydock_lab.daemon.dial import dial_error
+from pydock_lab.daemon.engine import bodies
 from pydock_lab.daemon.engine.commit import Committer
+from pydock_lab.daemon.engine.containers.request import Config
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.images import Images
@@ -117,7 +118,7 @@ class _Handlers:
             self._committer.commit(
                 query.get("container", ""),
                 reference,
-                config=await _read_object(request),
+                config=dict(bodies.read(await request.read() or b"{}", Config)),
                 changes=query.getall("changes", []),
                 author=query.get("author", ""),
                 comment=query.get("comment", ""),
@@ -204,18 +205,6 @@ def _download(url: str) -> IO[bytes]:
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise SystemFailure(f'Get "{url}": {dial_error(url, reason)}') from None
-
-
-async def _read_object(request: web.Request) -> dict[str, Any]:
-    """Read a JSON object from the body; none is an empty one."""
-    body = await request.read()
-    try:
-        document = msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from None
-    if document is not None and not isinstance(document, dict):
-        raise InvalidParameter("invalid JSON: an object is expected")
-    return document or {}
 
 
 def _credentials(request: web.Request) -> Credentials | None:

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
-import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.query import json_body, to_end
+from pydock_lab.daemon.engine import bodies
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.networks import EngineNetworks
 from pydock_lab.errors import InvalidParameter
 
-_CREATE_FIELDS: dict[str, type] = {"Name": str, "Driver": str, "Options": dict, "Labels": dict, "IPAM": dict}
-_CONNECT_FIELDS: dict[str, type] = {"Container": str, "EndpointConfig": dict}
+
+class NetworkCreate(TypedDict, total=False):
+    """Docker's NetworkCreateRequest."""
+
+    Name: str
+    Driver: str
+    Scope: str
+    EnableIPv6: bool
+    Internal: bool
+    Attachable: bool
+    Ingress: bool
+    ConfigOnly: bool
+    ConfigFrom: dict[str, Any]
+    IPAM: dict[str, Any]
+    Options: dict[str, str]
+    Labels: dict[str, str]
+
+
+class NetworkConnect(TypedDict, total=False):
+    """Docker's NetworkConnect."""
+
+    Container: str
+    EndpointConfig: dict[str, Any]
+
+
+class NetworkDisconnect(TypedDict, total=False):
+    """Docker's NetworkDisconnect."""
+
+    Container: str
+    Force: bool
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -45,8 +73,8 @@ class _Handlers:
         return json_response(self._networks.inspect(request.match_info["id"], scope=scope))
 
     async def post_create(self, request: web.Request) -> web.Response:
-        body = await _body(request, _CREATE_FIELDS)
-        network_id = await to_end(self._networks.create(body))
+        body = bodies.read(await json_body(request), NetworkCreate)
+        network_id = await to_end(self._networks.create(dict(body)))
         return json_response({"Id": network_id, "Warning": ""}, status=201)
 
     async def delete_network(self, request: web.Request) -> web.Response:
@@ -54,13 +82,13 @@ class _Handlers:
         return web.Response(status=204)
 
     async def post_connect(self, request: web.Request) -> web.Response:
-        body = await _body(request, _CONNECT_FIELDS)
+        body = bodies.read(await json_body(request), NetworkConnect)
         container, settings = _container(body), body.get("EndpointConfig") or {}
         await to_end(self._networks.connect(request.match_info["id"], container, settings))
         return web.Response()
 
     async def post_disconnect(self, request: web.Request) -> web.Response:
-        body = await _body(request, _CONNECT_FIELDS)
+        body = bodies.read(await json_body(request), NetworkDisconnect)
         force = bool(body.get("Force"))
         await to_end(self._networks.disconnect(request.match_info["id"], _container(body), force=force))
         return web.Response()
@@ -70,23 +98,7 @@ class _Handlers:
         return json_response({"NetworksDeleted": pruned or None})
 
 
-def _container(body: dict[str, Any]) -> str:
-    if not body.get("Container"):
+def _container(body: NetworkConnect | NetworkDisconnect) -> str:
+    if not (name := body.get("Container")):
         raise InvalidParameter('invalid name or ID supplied: ""')
-    return str(body["Container"])
-
-
-async def _body(request: web.Request, fields: dict[str, type]) -> dict[str, Any]:
-    """Read a JSON object. Raises InvalidParameter for anything else, as Docker words it."""
-    text = await json_body(request)
-    try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        message = "unexpected EOF" if "truncated" in str(error) else f"invalid JSON: {error}"
-        raise InvalidParameter(message) from None
-    if not isinstance(body, dict):
-        raise InvalidParameter("invalid JSON: an object is expected")
-    for name, kind in fields.items():
-        if body.get(name) is not None and not isinstance(body[name], kind):
-            raise InvalidParameter(f"invalid JSON: {name} is of the wrong type")
-    return body
+    return name

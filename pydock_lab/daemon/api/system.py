@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from aiohttp import web
@@ -15,7 +15,7 @@ from aiohttp import web
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.query import moment_ns
 from pydock_lab.daemon.api.router import API_VERSION, MIN_API_VERSION, requested_version
-from pydock_lab.daemon.engine import machine
+from pydock_lab.daemon.engine import bodies, machine
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.events import EventFilter
 from pydock_lab.daemon.engine.filters import Filters
@@ -29,6 +29,18 @@ _PING_HEADERS = {
 }
 _SWARM_NOUNS = ("services", "tasks", "nodes", "secrets", "configs")
 _DF_TYPES = ("container", "image", "volume", "build-cache")
+
+
+class AuthConfig(TypedDict, total=False):
+    """Docker's AuthConfig."""
+
+    username: str
+    password: str
+    auth: str
+    email: str
+    serveraddress: str
+    identitytoken: str
+    registrytoken: str
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -117,11 +129,8 @@ class _System:
 
     async def post_auth(self, request: web.Request) -> web.StreamResponse:
         """`docker login`: the registry says whether the credentials are good."""
-        try:
-            given = msgspec.json.decode(await request.read(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise InvalidParameter(f"invalid JSON: {error}") from None
-        await self._engine.images.login(given)
+        given = bodies.read(await request.read(), AuthConfig)
+        await self._engine.images.login(dict(given))
         return json_response({"Status": "Login Succeeded", "IdentityToken": ""})
 
     async def not_a_swarm(self, request: web.Request) -> web.StreamResponse:

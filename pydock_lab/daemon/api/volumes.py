@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TypedDict
 
-import msgspec
 from aiohttp import web
 
 from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.query import json_body
 from pydock_lab.daemon.api.router import requested_version
+from pydock_lab.daemon.engine import bodies
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.volumes import Volumes
-from pydock_lab.errors import InvalidParameter
+
+
+class VolumeCreate(TypedDict, total=False):
+    """Docker's VolumeCreateOptions."""
+
+    Name: str
+    Driver: str
+    DriverOpts: dict[str, str]
+    Labels: dict[str, str]
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -38,8 +46,8 @@ class _Handlers:
         return json_response({"Volumes": self._volumes.list(filters), "Warnings": None})
 
     async def post_create(self, request: web.Request) -> web.Response:
-        options = await _read_options(request)
-        return json_response(await asyncio.shield(self._volumes.create(options)), status=201)
+        options = bodies.read(await json_body(request), VolumeCreate)
+        return json_response(await asyncio.shield(self._volumes.create(dict(options))), status=201)
 
     async def get_volume(self, request: web.Request) -> web.Response:
         return json_response(self._volumes.inspect(request.match_info["name"]))
@@ -54,19 +62,3 @@ class _Handlers:
         before_anonymous_only = requested_version(request) < (1, 42)
         report = await asyncio.shield(self._volumes.prune(filters, everything=before_anonymous_only))
         return json_response(report)
-
-
-async def _read_options(request: web.Request) -> dict[str, Any]:
-    body = await json_body(request)
-    if not body:
-        raise InvalidParameter("invalid JSON: got EOF while reading request body")
-    try:
-        options = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidParameter(f"invalid JSON: {error}") from None
-    if not isinstance(options, dict):
-        raise InvalidParameter("invalid JSON: an object is expected")
-    for key, kind in (("Name", str), ("Driver", str), ("DriverOpts", dict), ("Labels", dict)):
-        if options.get(key) is not None and not isinstance(options[key], kind):
-            raise InvalidParameter(f"invalid JSON: {key} is of the wrong type")
-    return options

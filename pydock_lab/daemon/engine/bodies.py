@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints, is_typedd
 
 import msgspec
 
+from pydock_lab.daemon.engine import gojson
 from pydock_lab.errors import InvalidParameter
 
 _Body = TypeVar("_Body")
@@ -28,9 +29,10 @@ def read(body: bytes, kind: type[_Body]) -> _Body:
     try:
         asked = msgspec.json.decode(body)
         return msgspec.convert({} if asked is None else _as_go_reads(asked, kind), kind)
+    except UnicodeDecodeError:
+        raise InvalidParameter("invalid JSON: it is not UTF-8") from None
     except msgspec.DecodeError as error:
-        message = "unexpected EOF" if "truncated" in str(error) else str(error)
-        raise InvalidParameter(f"invalid JSON: {message}") from None
+        raise InvalidParameter(f"invalid JSON: {gojson.refusal(body, error, kind.__name__)}") from None
 
 
 def _as_go_reads(value: Any, kind: Any) -> Any:

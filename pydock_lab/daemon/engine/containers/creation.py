@@ -5,10 +5,12 @@ Source: moby daemon/create.go, create_unix.go.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydock_lab.daemon.builder.rootfs import Rootfs
 from pydock_lab.daemon.engine.containers import conflicts, limits, mounts, names, settings
 from pydock_lab.daemon.engine.containers.launch import Launcher
 from pydock_lab.daemon.engine.containers.links import check_links
@@ -21,7 +23,7 @@ from pydock_lab.daemon.engine.images import Images
 from pydock_lab.daemon.network import etcfiles
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import LayerStore
-from pydock_lab.errors import InvalidParameter, NotFound
+from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure
 from pydock_lab.spec.platform import Platform
 
 
@@ -88,6 +90,8 @@ class Creation:
         name = name or names.pick_name(self._table.name_is_free)
         check_links(host, name, self._table)
         points = mounts.plan(config, host, self._mounts_of)
+        if image:
+            self._check_workdir(image, config["WorkingDir"])
         command = [*(config["Entrypoint"] or []), *(config["Cmd"] or [])]
         record = Record(
             id=container_id,
@@ -142,6 +146,15 @@ class Creation:
             raise InvalidParameter("Config cannot be empty in order to create a container")
         return self._images.resolve(name)
 
+    def _check_workdir(self, image: Image, workdir: str) -> None:
+        """Refuse a working directory that is a file of the image: dockerd makes it now, the runtime at the start."""
+        if workdir.strip("/"):
+            rootfs = Rootfs(self._layers.lower_paths(image.chain_id), rootless=False)
+            with contextlib.suppress(OSError):  # nothing can be there, which shows when it is made
+                place = rootfs.resolve(workdir)
+                if place is not None and not place.is_directory:
+                    raise SystemFailure(f"Cannot mkdir: {workdir} is not a directory")
+
     def _resolve_joins(self, host: dict[str, Any]) -> None:
         """Replace names in `container:NAME` modes by ids, as Docker keeps them."""
         for key in ("NetworkMode", "PidMode", "IpcMode"):
@@ -172,6 +185,8 @@ def _check_platform(image: Image, name: str, wanted: str) -> None:
 
 def _warnings(host: dict[str, Any]) -> list[str]:
     warnings = []
+    if host.get("KernelMemory"):
+        warnings.append("Specifying a kernel memory limit is deprecated and will be removed in a future release.")
     if host["NetworkMode"] == "host" and host["PortBindings"]:
         warnings.append("Published ports are discarded when using host network mode")
     if host["OomKillDisable"] and not host["Memory"]:

@@ -82,6 +82,7 @@ class Resources(TypedDict, total=False):
     MemoryReservation: int
     MemorySwap: int
     MemorySwappiness: int | None
+    KernelMemory: int
     OomKillDisable: bool | None
     PidsLimit: int | None
     Ulimits: list[Ulimit] | None

@@ -134,6 +134,8 @@ def complete_host_config(asked: HostConfig) -> dict[str, Any]:
             host[key] = _words(host[key])
     host["LogConfig"] = {"Type": host["LogConfig"].get("Type") or "json-file",
                          "Config": host["LogConfig"].get("Config") or {}}  # fmt: skip
+    if host["Ulimits"]:
+        host["Ulimits"] = [{"Name": "", "Hard": 0, "Soft": 0, **limit} for limit in host["Ulimits"]]
     host["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0, **host["RestartPolicy"]}
     host["RestartPolicy"]["Name"] = host["RestartPolicy"]["Name"] or "no"
     if host["Memory"] > 0 and not host["MemorySwap"]:
