@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pydock_lab.daemon.engine.containers.request import EMPTY_CONFIG
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.daemon.engine.timestamps import parse_time_ns
 from pydock_lab.daemon.store.images import Image, ImageStore
@@ -20,27 +21,6 @@ from pydock_lab.spec import timestamps
 from pydock_lab.spec.reference import Reference, parse
 
 _FILTERS = ("dangling", "label", "label!", "before", "since", "reference", "until")
-
-# What Docker's Config has even where the image's doesn't.
-_CONFIG: dict[str, Any] = {
-    "Hostname": "",
-    "Domainname": "",
-    "User": "",
-    "AttachStdin": False,
-    "AttachStdout": False,
-    "AttachStderr": False,
-    "Tty": False,
-    "OpenStdin": False,
-    "StdinOnce": False,
-    "Env": None,
-    "Cmd": None,
-    "Image": "",
-    "Volumes": None,
-    "WorkingDir": "",
-    "Entrypoint": None,
-    "OnBuild": None,
-    "Labels": None,
-}
 
 
 class ImageDocuments:
@@ -94,10 +74,10 @@ class ImageDocuments:
             "Created": config.get("created") or timestamps.ZERO,
             "Container": config.get("container") or "",
             # Docker left it out at 1.45; Compose 1 still reads an image's volumes from here, whatever the version.
-            "ContainerConfig": _CONFIG | (config.get("container_config") or config.get("config") or {}),
+            "ContainerConfig": EMPTY_CONFIG | (config.get("container_config") or config.get("config") or {}),
             "DockerVersion": config.get("docker_version") or "",
             "Author": config.get("author") or "",
-            "Config": _CONFIG | (config.get("config") or {}),
+            "Config": EMPTY_CONFIG | (config.get("config") or {}),
             "Architecture": config.get("architecture") or "",
         }
         if config.get("variant"):

@@ -173,6 +173,28 @@ class Config(TypedDict, total=False):
     Shell: Words
 
 
+EMPTY_CONFIG: dict[str, Any] = {
+    "Hostname": "",
+    "Domainname": "",
+    "User": "",
+    "AttachStdin": False,
+    "AttachStdout": False,
+    "AttachStderr": False,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Env": None,
+    "Cmd": None,
+    "Image": "",
+    "Volumes": None,
+    "WorkingDir": "",
+    "Entrypoint": None,
+    "OnBuild": None,
+    "Labels": None,
+}
+"""A Config for which nothing was asked, with the keys that Go never leaves out."""
+
+
 class NetworkingConfig(TypedDict, total=False):
     """Which networks, with which settings."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pydock_lab.daemon.engine.containers import logconfig, mounts, ports, security, signals
-from pydock_lab.daemon.engine.containers.request import Config, CreateBody, HostConfig, RestartPolicy
+from pydock_lab.daemon.engine.containers.request import EMPTY_CONFIG, Config, CreateBody, HostConfig, RestartPolicy
 from pydock_lab.daemon.linux import capabilities
 from pydock_lab.daemon.runtime.oci import MASKED_PATHS, READONLY_PATHS
 from pydock_lab.errors import InvalidParameter
@@ -21,25 +21,6 @@ from pydock_lab.errors import InvalidParameter
 _DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 _ENV_NAME = re.compile(r"^=|^$")
 
-_CONFIG_DEFAULTS: dict[str, Any] = {
-    "Hostname": "",
-    "Domainname": "",
-    "User": "",
-    "AttachStdin": False,
-    "AttachStdout": False,
-    "AttachStderr": False,
-    "Tty": False,
-    "OpenStdin": False,
-    "StdinOnce": False,
-    "Env": None,
-    "Cmd": None,
-    "Image": "",
-    "Volumes": None,
-    "WorkingDir": "",
-    "Entrypoint": None,
-    "OnBuild": None,
-    "Labels": {},
-}
 # Keys that Go leaves out of the document when they are empty.
 _CONFIG_OPTIONAL = (
     "ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress", "StopSignal", "Shell",
@@ -217,7 +198,11 @@ def merge_config(body: CreateBody, image: dict[str, Any], container_id: str, hos
     Raises:
         InvalidParameter: no command, a relative directory, a bad variable.
     """
-    config = {**_CONFIG_DEFAULTS, **{key: value for key, value in _config_part(body).items() if value is not None}}
+    config = {
+        **EMPTY_CONFIG,
+        "Labels": {},
+        **{key: value for key, value in _config_part(body).items() if value is not None},
+    }
     config["User"] = config["User"] or image.get("User") or ""
     config["WorkingDir"] = config["WorkingDir"] or image.get("WorkingDir") or ""
     config["Env"] = _merge_env(config["Env"] or [], image.get("Env") or [])
