@@ -33,7 +33,8 @@ from pydock_lab.daemon.api.app import json_response
 from pydock_lab.daemon.api.buildkit import BUILDKIT
 from pydock_lab.daemon.builder.builder import RunningBuild
 from pydock_lab.daemon.builder.options import BuildOptions
-from pydock_lab.daemon.builder.pruning import LOCALS, MOUNTS, STEPS, Pruned
+from pydock_lab.daemon.builder.pruning import Pruned
+from pydock_lab.daemon.builder.usage import LOCALS, MOUNTS, STEPS
 from pydock_lab.daemon.engine.engine import Engine
 from pydock_lab.daemon.engine.filters import Filters
 from pydock_lab.dockerfile.typed import duration_ns

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydock_lab.spec import timestamps
+from pydock_lab.daemon.builder import usage
 
 _TEMPORARY = ".private-"
 
@@ -81,20 +81,13 @@ class CacheMounts:
 
     def documents(self) -> list[dict[str, Any]]:
         """Return the caches as `docker system df` lists them: Docker's BuildCache; blocks."""
-        return [
-            {
-                "ID": name,
-                "Type": "exec.cachemount",
-                "Description": "cached mount of RUN",
-                "InUse": bool(self._users[name]),
-                "Shared": False,
-                "Size": size,
-                "CreatedAt": timestamps.render((self._root / name).stat().st_ctime_ns),
-                "LastUsedAt": timestamps.render(self.used_ns(name)),
-                "UsageCount": 1,
-            }
-            for name, size in self.sizes().items()
-        ]
+        documents = []
+        for name, size in self.sizes().items():
+            with contextlib.suppress(FileNotFoundError):  # a private one goes with its build
+                status = (self._root / name).stat()
+                times = {"created_ns": status.st_ctime_ns, "used_ns": status.st_atime_ns}
+                documents.append(usage.document(usage.MOUNTS, name, size, in_use=self._users[name] > 0, **times))
+        return documents
 
     def prune(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Remove those of some caches that no build uses; return their names and bytes; blocks."""

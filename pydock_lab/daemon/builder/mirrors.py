@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydock_lab.daemon.builder import usage
 from pydock_lab.daemon.builder.mirror import Mirror
-from pydock_lab.spec import timestamps
 
 _KEPT = 16
 _BLOCK = 512  # of st_blocks, whatever the file system's are
@@ -68,20 +68,13 @@ class Mirrors:
 
     def documents(self) -> list[dict[str, Any]]:
         """Return them as `docker system df` lists them: Docker's BuildCache; blocks."""
-        return [
-            {
-                "ID": key,
-                "Type": "source.local",
-                "Description": "local source for context",
-                "InUse": key in self._used,
-                "Shared": False,
-                "Size": size,
-                "CreatedAt": timestamps.render(self.used_ns(key)),
-                "LastUsedAt": timestamps.render(self.used_ns(key)),
-                "UsageCount": 1,
-            }
-            for key, size in self.sizes().items()
-        ]
+        documents = []
+        for key, size in self.sizes().items():
+            used_ns = self.used_ns(key)
+            documents.append(
+                usage.document(usage.LOCALS, key, size, in_use=key in self._used, created_ns=used_ns, used_ns=used_ns)
+            )
+        return documents
 
     def prune(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Remove those of some that no build uses; return their keys and bytes; blocks."""

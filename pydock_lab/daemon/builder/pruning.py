@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydock_lab.daemon.builder.mirrors import Mirrors
+from pydock_lab.daemon.builder.usage import LOCALS, MOUNTS, STEPS
 from pydock_lab.daemon.builder.workshop import Workshop
 from pydock_lab.errors import LabError
 
 RemoveImage = Callable[[str], Awaitable[Any]]
-STEPS, MOUNTS, LOCALS = "regular", "exec.cachemount", "source.local"
-"""BuildKit's words for the kinds of what the cache holds."""
 
 
 @dataclass(frozen=True)
