@@ -40,6 +40,7 @@ def execute(command: Command, arguments: Arguments, session: Session) -> Result:
     except LabError as error:
         raise _hinted(CommandError(error.message, hint=error.hint), arguments) from error
     except Exception as error:
+        # It may be docker-py's or requests': neither is imported for a command that does without them.
         if (message := engine_message(error)) is None:
             raise
         raise _hinted(CommandError(message, hint=engine_hint(error)), arguments) from error

@@ -83,6 +83,7 @@ async def docker_errors(request: web.Request, handler: Handler) -> web.StreamRes
         where = f"{error.filename}: " if error.filename else ""
         return json_response({"message": where + os.strerror(error.errno or 0).lower()}, status=500)
     except Exception as error:
+        # A bug here: whoever asked is told which, and the log has the rest.
         log.exception("%s %s failed", request.method, request.rel_url)
         return json_response({"message": f"{type(error).__name__}: {error}"}, status=500)
 

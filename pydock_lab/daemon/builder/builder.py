@@ -289,6 +289,7 @@ class Builder:
             record.close("failed", error=error_document(error))
             voice.fail(error)
         except Exception as error:
+            # A bug here must end the build as a failure would: somebody follows its messages to their end.
             log.exception("build %s failed", build.id)
             build.result = failure = LabError(f"{type(error).__name__}: {error}")
             record.close("failed", error={"message": str(error), "hint": None, "line": 0, "text": ""})

@@ -212,6 +212,7 @@ def server(methods: Mapping[str, Method]) -> Handler:
         except LabError as error:
             _finish(call, GrpcError(UNKNOWN, error.message))
         except Exception as error:
+            # A bug here: its call fails with it; the connection and its other calls go on.
             log.exception("%s failed", stream.path)
             _finish(call, GrpcError(UNKNOWN, f"{type(error).__name__}: {error}"))
 
