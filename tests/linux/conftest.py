@@ -24,6 +24,10 @@ import pytest
 
 import pydock_lab
 from tests.conftest import answers
+from tests.linux import runtime
+
+# Fixtures of the runtime's tests.
+rootfs, machine = runtime.rootfs, runtime.machine
 
 SCRATCH_ID = 64000 + os.getpid() % 1000
 """An id that nobody has: no name, no password entry, no subordinate ids, no home. Each test process has one of its

@@ -15,10 +15,12 @@ import pytest
 from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.request import LaunchRequest
 from pydock_lab.errors import InvalidParameter, NotFound
-from tests.linux.test_runtime import Machine, bridge, machine, pytestmark, rootfs  # noqa: F401
+from tests.linux.runtime import NEEDS, Machine
+
+pytestmark = NEEDS
 
 
-async def get(machine: Machine, request: LaunchRequest, operation: str, pid: int | None, path: str) -> tarfile.TarFile:  # noqa: F811
+async def get(machine: Machine, request: LaunchRequest, operation: str, pid: int | None, path: str) -> tarfile.TarFile:
     reader, writer = os.pipe()
 
     def read() -> bytes:
@@ -34,7 +36,7 @@ async def get(machine: Machine, request: LaunchRequest, operation: str, pid: int
     return tarfile.open(fileobj=io.BytesIO(raw))
 
 
-async def put(machine: Machine, request: LaunchRequest, pid: int | None, path: str, tar: bytes, **options: Any) -> None:  # noqa: F811
+async def put(machine: Machine, request: LaunchRequest, pid: int | None, path: str, tar: bytes, **options: Any) -> None:
     reader, writer = os.pipe()
 
     def write() -> None:
@@ -60,7 +62,7 @@ def tar_of(**files: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("running", [True, False])
-async def test_there_and_back(machine: Machine, tmp_path: Path, running: bool) -> None:  # noqa: F811
+async def test_there_and_back(machine: Machine, tmp_path: Path, running: bool) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
     (volume / "inside").write_text("of the volume")
