@@ -156,3 +156,19 @@ def wait_until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in 20 s"
         time.sleep(0.05)
+
+
+def test_nothing_stands_in_for_another_processor(daemon: Daemon, tmp_path: Path) -> None:
+    other = "linux/s390x"
+    assert daemon.docker("pull", "-q", "busybox").returncode == 0
+    assert daemon.docker("tag", "busybox", "here:only").returncode == 0
+    (tmp_path / "Dockerfile").write_text("FROM busybox\n")
+    for command in (
+        ("pull", "--platform", other, "busybox"),
+        ("pull", "--platform", other, "here:only"),
+        ("build", "--platform", other, str(tmp_path)),
+    ):
+        refused = daemon.docker(*command)
+        assert refused.returncode != 0, command
+        assert "dial tcp" in refused.stderr
+    assert daemon.docker("inspect", "-f", "{{.Architecture}}", "busybox").stdout.strip() != "s390x"

@@ -97,7 +97,7 @@ class ImagePull:
                 reference, platform=platform, credentials=credentials, progress=progress, asked=asked
             )
         except (Unreachable, RateLimited) as error:
-            image = await self._instead(reference, error, progress)
+            image = await self._instead(reference, platform or Platform.host(), error, progress)
             digest = ""
         if digest:
             pinned = replace(reference, tag="", digest=digest)
@@ -108,16 +108,19 @@ class ImagePull:
         self._events.publish("image", "pull", reference.familiar, {**image.labels, "name": reference.familiar_name})
         return image
 
-    async def _instead(self, reference: Reference, error: LabError, progress: Progress) -> Image:
-        """Without a registry: the real image that is here, or else a stand-in."""
+    async def _instead(self, reference: Reference, platform: Platform, error: LabError, progress: Progress) -> Image:
+        """Without a registry: the real image that is here, or else a stand-in; either only for the right platform."""
         if image_id := self._store.target(str(reference)):
             image = self._store.get(image_id)
-            if not is_stand_in(image):
+            if not is_stand_in(image) and platform.rank(Platform.of(image.config)) is not None:
                 progress({"status": f"No registry answered ({error.message}); the image that is here is used"})
                 return image
         if reference.digest or self._catalog.recipe_for(reference) is None:
             known = ", ".join(recipe.name for recipe in self._catalog.recipes())
             error.hint = f"no registry answers, and the catalogue has stand-ins for these only: {known}"
+            raise error
+        if platform.rank(Platform.host()) is None:
+            error.hint = f"no registry answers, and stand-ins are made for {Platform.host()}, not for {platform}"
             raise error
         progress({"status": f"Pulling from {reference.path}", "id": reference.tag})
         image = await asyncio.to_thread(self._catalog.build, reference)
