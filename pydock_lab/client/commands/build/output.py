@@ -14,6 +14,7 @@ from pydock_lab.client.commands.build.inputs import read_fields
 from pydock_lab.client.commands.failure import CommandError
 from pydock_lab.client.commands.image.transfer import read_pieces, write_archive
 from pydock_lab.client.commands.session import Session
+from pydock_lab.client.commands.unpack import unpack
 
 _CACHE_TAR, _CACHE_IDS = "cache.tar", "cache.json"
 _FILES = ("tar", "oci", "docker")
@@ -76,10 +77,7 @@ def _extract(stream: _Pieces, directory: Path) -> None:
         for member in archive:
             if member.isdev() and not member.isfifo():
                 continue
-            try:
-                archive.extract(member, directory, filter="tar", numeric_owner=True)
-            except tarfile.FilterError as error:
-                raise CommandError(f"refused to write {member.name}: {error}") from None
+            unpack(archive, member, directory)
 
 
 def cache_sources(session: Session, specs: list[str]) -> list[str]:

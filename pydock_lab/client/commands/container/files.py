@@ -15,6 +15,7 @@ from pydock_lab.client.commands.arguments import Arguments
 from pydock_lab.client.commands.failure import CommandError, EngineError
 from pydock_lab.client.commands.image.transfer import read_pieces, write_archive
 from pydock_lab.client.commands.session import Result, Session
+from pydock_lab.client.commands.unpack import unpack
 from pydock_lab.spec import reference
 
 if TYPE_CHECKING:
@@ -118,10 +119,7 @@ def _extract(archive: tarfile.TarFile, where: Path, name: str, *, contents: bool
             continue
         if (landing := where / member.name).is_symlink():
             landing.unlink()  # a link is replaced, not written through
-        try:
-            archive.extract(member, where, numeric_owner=owners, filter="tar")
-        except tarfile.FilterError as error:
-            raise CommandError(str(error)) from None
+        unpack(archive, member, where, numeric_owner=owners)
 
 
 def _copy_in(arguments: Arguments, session: Session, source: str, container: str, target: str) -> None:
