@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import shutil
 import time
 from collections.abc import AsyncGenerator
@@ -45,6 +44,7 @@ from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.daemon.trace import Trace
 from pydock_lab.errors import Conflict, LabError, NotFound
 from pydock_lab.spec import reference
+from pydock_lab.spec.ids import fresh_id
 
 log = logging.getLogger("pydock.builder")
 
@@ -201,7 +201,7 @@ class Builder:
         """
         for tag in options.tags:
             reference.parse(tag)
-        scratch = self._tmp / f"{_PREFIX}{secrets.token_hex(32)}"
+        scratch = self._tmp / f"{_PREFIX}{fresh_id()}"
         self._tmp.mkdir(mode=0o700, exist_ok=True)
         scratch.mkdir(mode=0o700)
         build = RunningBuild(self, options, scratch)

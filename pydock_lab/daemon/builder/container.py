@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import signal
 import socket
 import struct
@@ -30,6 +29,7 @@ from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import Attachment, Exit, LaunchRequest, Log, OverlayRoot
 from pydock_lab.errors import LabError
+from pydock_lab.spec.ids import fresh_id
 
 _FRAME = struct.Struct(">BxxxI")
 _READ = 64 << 10
@@ -111,7 +111,7 @@ class StepContainer:
         scratch: Path,
         lowers: list[Path],
     ) -> None:
-        self.id = secrets.token_hex(32)
+        self.id = fresh_id()
         self.upper = scratch / "upper"
         self._config = config
         self._runtime = runtime

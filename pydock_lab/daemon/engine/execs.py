@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import socket
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -19,6 +18,7 @@ from pydock_lab.daemon.runtime import oci
 from pydock_lab.daemon.runtime.client import Runtime
 from pydock_lab.daemon.runtime.request import ExecRequest
 from pydock_lab.errors import Conflict, InvalidParameter, LabError, NotFound, SystemFailure
+from pydock_lab.spec.ids import fresh_id
 
 
 class ExecConfig(TypedDict, total=False):
@@ -238,7 +238,7 @@ class Execs:
         if not words:
             raise InvalidParameter("No exec command specified")
         self._drop_ended()
-        process = Exec(secrets.token_hex(32), container, config, words)
+        process = Exec(fresh_id(), container, config, words)
         self._execs[process.id] = process
         container.exec_ids.append(process.id)
         self._publish(process, f"exec_create: {process.title}")

@@ -9,7 +9,6 @@ libnetwork/ipamutils, and the messages of dockerd 20.10.
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -35,6 +34,7 @@ from pydock_lab.errors import (
     NotImplementedYet,
     Unavailable,
 )
+from pydock_lab.spec.ids import fresh_id
 
 _IFNAMSIZ = 15  # netdevice(7), without the NUL
 _LEAST_MTU, _MOST_MTU = 68, 65535  # RFC 791; dockerd takes others too, and no container starts then
@@ -58,7 +58,7 @@ def predefined(name: str, *, bridge: str = "", subnet: Subnet | None = None) -> 
             DRIVER_MTU: "1500",
         }
     driver = "null" if name == "none" else name
-    network_id = secrets.token_hex(32)
+    network_id = fresh_id()
     return NetworkRecord(
         network_id, name, timestamp(), driver, bridge=bridge, options=options, subnet4=subnet if bridge else None
     )
@@ -87,7 +87,7 @@ def new_network(
     ipam = request.get("IPAM") or {}
     if (ipam.get("Driver") or "default") not in ("default", "null"):
         raise NotFound(f'plugin "{ipam["Driver"]}" not found')
-    network_id = secrets.token_hex(32)
+    network_id = fresh_id()
     options = {key: str(value) for key, value in (request.get("Options") or {}).items()}
     ipv6 = bool(request.get("EnableIPv6"))
     config = [_trimmed(block) for block in ipam.get("Config") or []]

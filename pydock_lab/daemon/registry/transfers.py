@@ -7,7 +7,6 @@ them. `/lab/images/transfers` shows it, the notebook draws it as a sequence.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from pydock_lab.errors import LabError
+from pydock_lab.spec.ids import fresh_id
 
 _REMEMBERED = 50
 _REQUESTS = 2000
@@ -56,7 +56,7 @@ class Transfer:
     """
 
     def __init__(self, kind: str, reference: str, asked: str = "") -> None:
-        self.id = secrets.token_hex(6)
+        self.id = fresh_id(12)
         self._kind = kind
         self._reference = reference
         self._asked = asked

@@ -24,6 +24,7 @@ from pydock_lab.daemon.network import etcfiles
 from pydock_lab.daemon.store.images import Image
 from pydock_lab.daemon.store.layers import LayerStore
 from pydock_lab.errors import InvalidParameter, NotFound, SystemFailure
+from pydock_lab.spec.ids import fresh_id
 from pydock_lab.spec.platform import Platform
 
 
@@ -76,7 +77,7 @@ class Creation:
         if image and platform:
             _check_platform(image, body.get("Image", ""), platform)
         image_config: dict[str, Any] = image.config.get("config") or {} if image else {}
-        container_id = container_id or names.fresh_id()
+        container_id = container_id or fresh_id()
         host = settings.complete_host_config(asked_host)
         warnings = self._abilities.discard(host)
         limits.check(host)
