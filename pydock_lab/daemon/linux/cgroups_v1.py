@@ -39,6 +39,9 @@ class CgroupV1:
 
     def create(self) -> None:
         """Make the directories; cpuset's need CPUs and memory nodes before a process may enter."""
+        controlfiles.make(self._create)
+
+    def _create(self) -> None:
         for controller, directory in self.directories.items():
             if controller == "cpuset":
                 self._create_cpuset(directory)
@@ -54,7 +57,9 @@ class CgroupV1:
     def _create_cpuset(directory: str) -> None:
         """Make a cpuset directory; with clone_children a child takes over its parent's CPUs and nodes."""
         parent = os.path.dirname(directory)
-        if not os.path.isdir(parent):
+        given = f"{parent}/cpuset.cpus"
+        # It may be another engine's that is just being made, and has none yet.
+        if not os.path.isdir(parent) or (os.path.exists(given) and not controlfiles.read(given).strip()):
             CgroupV1._create_cpuset(parent)
         inherited = controlfiles.read(f"{parent}/cgroup.clone_children").strip() == "1"
         if not inherited and controlfiles.read(f"{parent}/cpuset.cpus"):

@@ -39,6 +39,9 @@ class CgroupV2:
 
     def create(self) -> None:
         """Make the directory; every parent passes on the controllers it has."""
+        controlfiles.make(self._create)
+
+    def _create(self) -> None:
         current = self.mount
         for name in self.path.split("/"):
             self._pass_on(current)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 from pydock_lab.errors import SystemFailure
+
+_PATIENCE = 100
 
 
 def read(path: str) -> str:
@@ -41,6 +44,26 @@ def write(path: str, value: str | int) -> None:
         os.write(fd, str(value).encode())
     finally:
         os.close(fd)
+
+
+def make(create: Callable[[], None]) -> None:
+    """Make a cgroup; again where a parent went meanwhile: an engine that ends takes `/pydock` along when it is empty.
+
+    Args:
+        create: Makes its directories, and takes those that are there already.
+
+    Raises:
+        FileNotFoundError: a parent went each time.
+    """
+    for patience in reversed(range(_PATIENCE)):
+        try:
+            create()
+        except FileNotFoundError:
+            if not patience:
+                raise
+            time.sleep(0)  # whoever removes it goes on
+        else:
+            return
 
 
 def try_write(path: str, value: str | int, warnings: list[str], warning: str) -> None:
